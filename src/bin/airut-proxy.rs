@@ -1,0 +1,3 @@
+//! The `airut-proxy` program.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `airut` program.
+
+fn main() {}

@@ -1,0 +1,185 @@
+//! The configuration as the rest of Airut sees it: parsed, checked, with defaults filled in. Pure;
+//! it knows no YAML, no file and no environment.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+
+use crate::events::id::{CredentialName, RepoId};
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How much runs at once, and for how long things are kept.
+    pub execution: Execution,
+    /// The dashboard.
+    pub dashboard: Dashboard,
+    /// How sandboxes reach the world.
+    pub network: Network,
+    /// The engine's command; `podman` unless a test needs another.
+    pub container_command: String,
+    /// The repositories, by id.
+    pub repos: BTreeMap<RepoId, Repo>,
+}
+
+/// `execution:`
+#[derive(Debug, Clone)]
+pub struct Execution {
+    /// Tasks executing at once; at least 1, default 3.
+    pub max_concurrent: usize,
+    /// How long running tasks may go on after a stop signal, in seconds; at least 1, default 60.
+    pub shutdown_timeout_s: u64,
+    /// How long an idle conversation is kept, in days; at least 1, default 7.
+    pub conversation_max_age_days: u32,
+    /// Whether old images are removed; default true.
+    pub image_prune: bool,
+}
+
+/// `dashboard:`
+#[derive(Debug, Clone)]
+pub struct Dashboard {
+    /// Whether there is one; default true.
+    pub enabled: bool,
+    /// Address it listens on; default 127.0.0.1.
+    pub host: String,
+    /// Port it listens on; default 5200.
+    pub port: u16,
+    /// Prefix of links in messages; no links without it.
+    pub base_url: Option<String>,
+}
+
+/// `network:`
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// The resolver that proxies ask; the first `nameserver` of `/etc/resolv.conf` by default.
+    pub upstream_dns: SocketAddr,
+    /// Internal address ranges that allowed hosts may resolve to, by name; none by default.
+    pub internal_ranges: BTreeMap<String, IpNet>,
+    /// A PEM file of further authorities that upstream hosts may be certified by.
+    pub upstream_ca_file: Option<PathBuf>,
+}
+
+/// `repos.<id>`
+#[derive(Debug, Clone)]
+pub struct Repo {
+    /// URL that git clones from.
+    pub repo_url: String,
+    /// Model of new conversations; default `opus`.
+    pub model: String,
+    /// Effort of new conversations.
+    pub effort: Option<String>,
+    /// `latest`, `stable` or a version; default `latest`.
+    pub claude_version: String,
+    /// Directory of the Dockerfile in the repository; default `.airut/container`.
+    pub container_path: String,
+    /// Whether the network sandbox is on; default true.
+    pub network_sandbox: bool,
+    /// Limits of each run.
+    pub limits: Limits,
+    /// Plain environment variables (their values are secret to logs and events all the same).
+    pub secrets: BTreeMap<String, SecretString>,
+    /// Credentials of which the container only sees surrogates, by environment variable.
+    pub masked_secrets: BTreeMap<CredentialName, MaskedSecret>,
+    /// The mailbox, if mail is used.
+    pub email: Option<Email>,
+}
+
+/// `repos.<id>.resource_limits`; nothing given means no limit.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// Wall clock seconds; at least 10.
+    pub timeout_s: Option<u64>,
+    /// Bytes of memory and swap together.
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a processor; at least 10.
+    pub cpu_millis: Option<u64>,
+    /// Processes and threads; at least 1.
+    pub pids_max: Option<u64>,
+}
+
+/// `repos.<id>.masked_secrets.<NAME>`
+#[derive(Debug, Clone)]
+pub struct MaskedSecret {
+    /// The real value.
+    pub value: SecretString,
+    /// Host patterns it may be sent to; at least one.
+    pub scopes: Vec<String>,
+    /// Header name patterns it may stand in; at least one.
+    pub headers: Vec<String>,
+    /// Whether other credentials in those headers pass; default false.
+    pub allow_foreign_credentials: bool,
+}
+
+/// `repos.<id>.email`
+#[derive(Debug, Clone)]
+pub struct Email {
+    /// User name at both servers.
+    pub username: String,
+    /// The `From` of replies, as configured.
+    pub from: String,
+    /// The password; nothing with OAuth2.
+    pub password: Option<SecretString>,
+    /// Where mail comes from.
+    pub imap: Imap,
+    /// Where mail goes.
+    pub smtp: Smtp,
+    /// Who may use it.
+    pub auth: EmailAuth,
+    /// A PEM file of further authorities that the servers may be certified by.
+    pub tls_ca_file: Option<PathBuf>,
+}
+
+/// How a connection to a mail server is secured; never not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTls {
+    /// TLS from the first byte.
+    Implicit,
+    /// STARTTLS, required.
+    StartTls,
+}
+
+/// `repos.<id>.email.imap`
+#[derive(Debug, Clone)]
+pub struct Imap {
+    /// Host name.
+    pub server: String,
+    /// Port; default 993.
+    pub port: u16,
+    /// How it is secured; implicit unless the port is 143 or `tls` says otherwise.
+    pub tls: MailTls,
+    /// Tries before a connection counts as failed; at least 1, default 3.
+    pub connect_retries: u32,
+    /// Seconds between polls when IDLE is off or missing; at least 0.1, default 60.
+    pub poll_interval_s: f64,
+    /// Whether IDLE is used; default true.
+    pub use_idle: bool,
+    /// Seconds after which an IDLE connection is made anew; at least 60, default 1740.
+    pub idle_reconnect_interval_s: f64,
+}
+
+/// `repos.<id>.email.smtp`
+#[derive(Debug, Clone)]
+pub struct Smtp {
+    /// Host name.
+    pub server: String,
+    /// Port; default 587.
+    pub port: u16,
+    /// How it is secured; STARTTLS unless the port is 465 or `tls` says otherwise.
+    pub tls: MailTls,
+    /// Whether to sign in; default true.
+    pub require_auth: bool,
+}
+
+/// `repos.<id>.email.auth`
+#[derive(Debug, Clone)]
+pub struct EmailAuth {
+    /// Exact addresses or `*@domain`; at least one.
+    pub authorized_senders: Vec<String>,
+    /// The authserv-id whose verdicts count; empty: any (Microsoft 365 names none).
+    pub trusted_authserv_id: String,
+    /// Whether Microsoft's internal mark counts where no verdict is; default false.
+    pub microsoft_internal_fallback: bool,
+}

@@ -1,0 +1,25 @@
+//! WHAT HAPPENED: plain data, and the log that keeps it. This room names nothing else of ours.
+//!
+//! In reading order: [`id`] and the families, [`event`] (the catalogue), [`codec`] (their bytes),
+//! [`log`] (the only doors to the store: append, read, subscribe), [`blobs`] (bodies).
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod blobs;
+pub mod channel;
+pub mod codec;
+pub mod container;
+pub mod conversation;
+pub mod delivery;
+pub mod event;
+pub mod id;
+pub mod log;
+mod macros;
+pub mod message;
+pub mod proxy;
+pub mod repository;
+pub mod run;
+pub mod service;
+pub mod task;
+pub mod tree;
+
+pub use event::{Event, Recorded};

@@ -1,0 +1,40 @@
+//! How the connection of one channel is. Stream `channel:<repo>/<kind>`. Messages have their own.
+
+use crate::events::id::{AtMs, ChannelKind, RepoId};
+use crate::events::macros::data;
+
+data! {
+    /// A channel's listener takes messages in.
+    pub struct ChannelConnected {
+        /// Repository.
+        pub repo: RepoId,
+        /// Kind of channel.
+        pub channel: ChannelKind,
+        /// `host:port`, or the socket's path.
+        pub endpoint: String,
+        /// How it is listened to, for example `idle` or `poll 60 s`.
+        pub mode: String,
+    }
+
+    /// A channel's listener lost its connection and tries again.
+    pub struct ChannelDegraded {
+        /// Repository.
+        pub repo: RepoId,
+        /// Kind of channel.
+        pub channel: ChannelKind,
+        /// Why.
+        pub error: String,
+        /// How many tries have failed in a row.
+        pub failures: u32,
+        /// When it is tried again.
+        pub retry_at: AtMs,
+    }
+
+    /// A channel's listener ended in good order.
+    pub struct ChannelStopped {
+        /// Repository.
+        pub repo: RepoId,
+        /// Kind of channel.
+        pub channel: ChannelKind,
+    }
+}

@@ -1,0 +1,1 @@
+//! The frame of a record, and the only file that calls rkyv.

@@ -1,0 +1,156 @@
+//! What happened to the containers and networks of one run. Stream `run:<id>`; what a start-up
+//! sweep finds goes to `service`. It knows no agent and no request.
+
+use crate::events::id::RunId;
+use crate::events::macros::data;
+
+data! {
+    /// What a container is for.
+    #[derive(Copy, PartialOrd, Ord)]
+    #[serde(rename_all = "lowercase")]
+    pub enum ContainerRole {
+        /// It judges and forwards requests.
+        Proxy,
+        /// It runs the agent or a command.
+        Agent,
+    }
+
+    /// A run has its network.
+    pub struct NetworkCreated {
+        /// The run.
+        pub run: RunId,
+        /// Its name in Podman.
+        pub name: String,
+        /// Its addresses, in CIDR form.
+        pub subnet: String,
+    }
+
+    /// A network is gone.
+    pub struct NetworkRemoved {
+        /// The run.
+        pub run: RunId,
+        /// Its name in Podman.
+        pub name: String,
+    }
+
+    /// A container exists.
+    pub struct ContainerCreated {
+        /// The run.
+        pub run: RunId,
+        /// What it is for.
+        pub role: ContainerRole,
+        /// Its name in Podman.
+        pub name: String,
+        /// Its id in Podman.
+        pub container_id: String,
+    }
+
+    /// A container runs.
+    pub struct ContainerStarted {
+        /// The run.
+        pub run: RunId,
+        /// What it is for.
+        pub role: ContainerRole,
+    }
+
+    /// The proxy has its policy and answers.
+    pub struct ProxyReady {
+        /// The run.
+        pub run: RunId,
+        /// From the start of its container.
+        pub after_ms: u64,
+    }
+
+    /// The proxy did not come up, or its link was lost; the run ends.
+    pub struct ProxyFailed {
+        /// The run.
+        pub run: RunId,
+        /// Why.
+        pub error: String,
+    }
+
+    /// The agent has its whole prompt.
+    pub struct PromptWritten {
+        /// The run.
+        pub run: RunId,
+        /// Length of the prompt.
+        pub bytes: u64,
+    }
+
+    /// Why a signal was sent.
+    pub enum StopCause {
+        /// Somebody asked for it.
+        Requested,
+        /// The time limit was reached.
+        TimeLimit,
+        /// The service shuts down.
+        Shutdown,
+        /// The proxy failed.
+        ProxyLost,
+        /// Airut itself failed.
+        InternalError,
+    }
+
+    /// A container was told to stop.
+    pub struct StopSignalSent {
+        /// The run.
+        pub run: RunId,
+        /// `SIGTERM` or `SIGKILL`.
+        pub signal: String,
+        /// Why.
+        pub cause: StopCause,
+    }
+
+    /// A container ended.
+    pub struct ContainerExited {
+        /// The run.
+        pub run: RunId,
+        /// What it was for.
+        pub role: ContainerRole,
+        /// Its exit code.
+        pub exit_code: i32,
+        /// Whether the kernel killed it for want of memory.
+        pub out_of_memory: bool,
+        /// How long it ran.
+        pub duration_ms: u64,
+    }
+
+    /// A container is gone.
+    pub struct ContainerRemoved {
+        /// The run.
+        pub run: RunId,
+        /// What it was for.
+        pub role: ContainerRole,
+    }
+
+    /// The kinds of things a crash can leave behind.
+    #[serde(rename_all = "lowercase")]
+    pub enum OrphanKind {
+        /// A container.
+        Container,
+        /// A network.
+        Network,
+        /// A directory of sockets or other files of a run.
+        Directory,
+    }
+
+    /// A start-up sweep removed something that no live run owns.
+    pub struct OrphanRemoved {
+        /// What it was.
+        pub kind: OrphanKind,
+        /// Its name.
+        pub name: String,
+        /// The run it is labelled with, if it is readable.
+        pub run: Option<RunId>,
+    }
+
+    /// A start-up sweep could not remove something.
+    pub struct OrphanRemovalFailed {
+        /// What it is.
+        pub kind: OrphanKind,
+        /// Its name.
+        pub name: String,
+        /// Why.
+        pub error: String,
+    }
+}

@@ -1,0 +1,17 @@
+//! The two macros that give every event payload the same derives and every family its enum.
+//! They know no particular event.
+
+/// Derives what every piece of event data needs: archiving, comparison, printing and JSON.
+macro_rules! data {
+    ($($item:item)*) => {
+        $(
+            #[derive(
+                Debug, Clone, PartialEq, Eq,
+                rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
+                serde::Serialize,
+            )]
+            $item
+        )*
+    };
+}
+pub(crate) use data;

@@ -1,0 +1,64 @@
+//! What happened to the service itself and to the configuration it runs by. Stream `service`.
+
+use crate::events::id::Sha256;
+use crate::events::macros::data;
+
+data! {
+    /// The process began.
+    pub struct ServiceStarted {
+        /// Version of the program.
+        pub version: String,
+        /// Process id.
+        pub pid: u32,
+        /// Host name.
+        pub host: String,
+        /// Whether the run before this one ended with `ServiceStopped`.
+        pub previous_stop_clean: bool,
+    }
+
+    /// A configuration is in force.
+    pub struct ConfigLoaded {
+        /// Digest of the file's bytes; nothing when there is no file and the defaults hold.
+        pub sha256: Option<Sha256>,
+        /// Counts accepted configurations of this process, from 1.
+        pub generation: u32,
+        /// Ids of the configured repositories.
+        pub repos: Vec<String>,
+    }
+
+    /// The service takes in messages and works.
+    pub struct BootCompleted {
+        /// Repositories that work.
+        pub live: Vec<String>,
+        /// Repositories that do not, each with the reason.
+        pub failed: Vec<FailedRepo>,
+        /// From the start of the process.
+        pub duration_ms: u64,
+    }
+
+    /// A repository that could not be brought up.
+    pub struct FailedRepo {
+        /// Its id.
+        pub repo: String,
+        /// Why.
+        pub error: String,
+    }
+
+    /// The service stops taking in messages and lets running tasks end.
+    pub struct DrainStarted {
+        /// What asked for it, for example `SIGTERM`.
+        pub cause: String,
+        /// Tasks executing.
+        pub executing: u32,
+        /// Tasks waiting.
+        pub waiting: u32,
+    }
+
+    /// The process is about to end in good order.
+    pub struct ServiceStopped {
+        /// From the start of the drain.
+        pub drain_ms: u64,
+        /// Tasks that were still executing and will be taken up at the next start.
+        pub unfinished: u32,
+    }
+}

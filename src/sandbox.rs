@@ -1,0 +1,4 @@
+//! HOW IT IS RUN: containers, networks and the proxy. It names `events` and `config` and knows
+//! nothing of channels or conversations, so that it is usable alone.
+//!
+//! The proxy's own files (`proxy`) are also built without the gateway, into `airut-proxy`.
