@@ -4,7 +4,6 @@
     reason = "this is the one place that may spawn"
 )]
 
-use std::future::Future;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;

@@ -1,12 +1,29 @@
 //! The event log: append, read and subscribe are the only doors to the store.
 //!
-//! [`Log`] holds the rules (gapless positions, expected versions, idempotency keys, group commit,
-//! subscriptions); a [`store`] keeps bytes: [`sled`] on disk, [`memory`] in memory with faults.
+//! [`Log`] is the handle; `writer` holds the rules (gapless positions, expected versions,
+//! idempotency keys, group commit, the Merkle tree); a [`store::Store`] keeps bytes: [`sled`] on
+//! disk, [`memory`] in memory with faults for the simulator.
 
 use std::sync::Arc;
 
+use tokio::sync::{oneshot, watch};
+
+use crate::events::codec::{self, StoredRecord};
 use crate::events::event::{Event, Recorded};
 use crate::events::id::{Actor, AtMs, Position, Sha256, StreamId, StreamVersion};
+
+mod journal;
+pub mod memory;
+pub mod sled;
+pub mod store;
+mod subscription;
+mod writer;
+
+pub use subscription::Subscription;
+pub use writer::{APPEND_EVENTS_MAX, APPENDS_WAITING_MAX, GROUP_APPENDS_MAX, KEY_BYTES_MAX};
+
+use store::{Store, StoreError};
+use writer::{Request, WriterHandle};
 
 /// What the caller believes of a stream when it appends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +49,18 @@ pub struct Context {
     pub correlation: String,
 }
 
+impl Context {
+    /// Returns the circumstances of something the service itself does.
+    pub fn system(at: AtMs) -> Self {
+        Self {
+            at,
+            actor: Actor::System,
+            causation: None,
+            correlation: String::new(),
+        }
+    }
+}
+
 /// Events that become durable together or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Append {
@@ -40,10 +69,40 @@ pub struct Append {
     /// The events in order, each with its stream.
     pub events: Vec<(StreamId, Event)>,
     /// When given: an append with the same key and the same events returns the first one's
-    /// positions, with other events it is refused.
+    /// positions, with other events it is refused. At most `KEY_BYTES_MAX` bytes.
     pub key: Option<String>,
     /// Circumstances.
     pub context: Context,
+}
+
+impl Append {
+    /// Returns an append of `events` to one stream, without conditions.
+    pub fn to(stream: &StreamId, events: Vec<Event>, context: Context) -> Self {
+        let events = events
+            .into_iter()
+            .map(|event| (stream.clone(), event))
+            .collect();
+        Self {
+            expected: vec![],
+            events,
+            key: None,
+            context,
+        }
+    }
+
+    /// Adds a condition.
+    #[must_use]
+    pub fn expecting(mut self, stream: StreamId, expected: Expected) -> Self {
+        self.expected.push((stream, expected));
+        self
+    }
+
+    /// Sets the idempotency key.
+    #[must_use]
+    pub fn once(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
 }
 
 /// The positions of an append's events, all consecutive.
@@ -74,17 +133,20 @@ pub enum AppendError {
         /// Position of the first event appended under the key.
         first: Position,
     },
-    /// An event is longer than `EVENT_BYTES_MAX`: put its body into a blob.
+    /// An event is longer than `RECORD_BYTES_MAX`: put its body into a blob.
     #[error("{name} takes {bytes} bytes, more than the limit of {max}")]
     TooLarge {
-        /// Kind of the event.
+        /// Kind of the event, or `append` when there are too many events.
         name: &'static str,
-        /// Its length.
+        /// Its length, or the number of events.
         bytes: usize,
         /// The limit.
         max: usize,
     },
-    /// The log cannot be written: stop accepting; nothing was appended.
+    /// An append without events is a mistake of the caller.
+    #[error("an append must have an event")]
+    Empty,
+    /// The log cannot be written: stop accepting; nothing was promised.
     #[error("the log cannot be written: {0}")]
     Unwritable(String),
     /// The log is closed because the service ends.
@@ -95,7 +157,7 @@ pub enum AppendError {
 /// Why reading failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// A record is damaged: run `airut verify`.
+    /// A record is damaged: restore a backup or run `airut log rebuild`.
     #[error("the record at position {position} is damaged: {detail}")]
     Damaged {
         /// Its position.
@@ -105,7 +167,8 @@ pub enum ReadError {
     },
     /// A record was written by a newer Airut: update this one.
     #[error(
-        "the record at position {position} is of kind {kind} version {version}, which this version does not know"
+        "the record at position {position} is of kind {kind} version {version}, \
+         which this version of Airut does not know: update Airut"
     )]
     Newer {
         /// Its position.
@@ -120,6 +183,12 @@ pub enum ReadError {
     Unreadable(String),
 }
 
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
 /// Where the log ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
@@ -129,5 +198,116 @@ pub struct Head {
     pub root: Sha256,
 }
 
-/// Keeps `Arc` used until the store lands.
-pub type SharedEvent = Arc<Recorded>;
+/// A handle to the log; clones share it.
+#[derive(Debug, Clone)]
+pub struct Log {
+    store: Arc<dyn Store>,
+    writer: Arc<WriterHandle>,
+    head: watch::Receiver<Head>,
+}
+
+impl Log {
+    /// Opens the log over a store and starts its writer.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store cannot be read, or was written by a newer program.
+    pub fn open(store: Arc<dyn Store>) -> Result<Self, ReadError> {
+        let (writer, head) = WriterHandle::start(Arc::clone(&store))?;
+        Ok(Self {
+            store,
+            writer: Arc::new(writer),
+            head,
+        })
+    }
+
+    /// Makes events durable together; returns once they are.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing was promised then.
+    pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        self.writer.send(Request { append, answer }).await?;
+        answered.await.map_err(|_| AppendError::Closed)?
+    }
+
+    /// Returns up to `limit` events after a position, in order.
+    ///
+    /// # Errors
+    /// [`ReadError`] naming the first position that cannot be read.
+    pub fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
+        self.read_stored(after, limit)?
+            .iter()
+            .map(codec::decode)
+            .collect()
+    }
+
+    /// Returns up to `limit` records after a position, as they are stored.
+    ///
+    /// # Errors
+    /// [`ReadError::Unreadable`] when the store fails.
+    pub fn read_stored(
+        &self,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, ReadError> {
+        Ok(self.store.read(after, limit)?)
+    }
+
+    /// Returns up to `limit` events of a stream after a version, in order.
+    ///
+    /// # Errors
+    /// [`ReadError`] naming the first position that cannot be read.
+    pub fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, ReadError> {
+        let positions = self.store.stream_positions(stream, after, limit)?;
+        let read_one = |position: Position| {
+            let before = Position(position.0 - 1);
+            let record = self.store.read(before, 1)?.pop();
+            let missing = || ReadError::Damaged {
+                position,
+                detail: "it is missing".to_owned(),
+            };
+            codec::decode(&record.ok_or_else(missing)?)
+        };
+        positions.into_iter().map(read_one).collect()
+    }
+
+    /// Returns the number of events in a stream.
+    ///
+    /// # Errors
+    /// [`ReadError::Unreadable`] when the store fails.
+    pub fn stream_version(&self, stream: &StreamId) -> Result<StreamVersion, ReadError> {
+        Ok(self.store.stream_version(stream)?)
+    }
+
+    /// Returns where an append with this idempotency key stands, if there was one.
+    ///
+    /// # Errors
+    /// [`ReadError::Unreadable`] when the store fails.
+    pub fn find_key(&self, key: &str) -> Result<Option<Position>, ReadError> {
+        Ok(self.store.find_key(key)?.map(|entry| entry.first))
+    }
+
+    /// Returns a subscription to all events after a position: first those that are there, then
+    /// each as it becomes durable, without gap or duplicate.
+    pub fn subscribe(&self, after: Position) -> Subscription {
+        Subscription::new(Arc::clone(&self.store), self.head.clone(), after)
+    }
+
+    /// Returns where the log ends.
+    pub fn head(&self) -> Head {
+        *self.head.borrow()
+    }
+
+    /// Lets appends that wait become durable, then closes the log; later appends are refused.
+    pub async fn close(&self) {
+        self.writer.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

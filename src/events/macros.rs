@@ -10,6 +10,7 @@ macro_rules! data {
                 rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
                 serde::Serialize,
             )]
+            #[rkyv(attr(allow(missing_docs, reason = "documented on the type it is the archive of")))]
             $item
         )*
     };

@@ -1,0 +1,209 @@
+//! The journal: what is promised. An append-only file of the log's records, one checksummed frame
+//! for each group, made durable with `fdatasync` before anything is acknowledged.
+//!
+//! ```text
+//! file   "airut journal 1\n" · group*
+//! group  body length u32 · crc32 of the body u32 · body
+//! body   (record length u32 · record)*
+//! ```
+//!
+//! A crash can only tear the last group, which was not acknowledged; it is cut off at the next
+//! start. It knows no index.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::events::codec::{RECORD_BYTES_MAX, StoredRecord};
+use crate::events::id::Position;
+use crate::events::log::store::StoreError;
+
+const HEADER: &[u8; 16] = b"airut journal 1\n";
+
+/// Longest group in bytes; a longer length in a file is damage.
+const GROUP_BYTES_MAX: u32 = 1 << 30;
+
+/// The journal, open for appending.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: File,
+    end: u64,
+}
+
+/// How reading a journal ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// With the last whole group.
+    Whole,
+    /// With bytes that are no whole group, from this offset.
+    Torn(u64),
+}
+
+impl Journal {
+    /// Opens the journal, making it when there is none.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true);
+        let mut file = options.open(path)?;
+        let end = file.metadata()?.len();
+        if end == 0 {
+            file.write_all(HEADER)?;
+            file.sync_all()?;
+            sync_directory(path)?;
+        } else {
+            check_header(&mut file, path)?;
+        }
+        let end = end.max(HEADER.len() as u64);
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            end,
+        })
+    }
+
+    /// Returns the offset of the first group.
+    pub(super) fn start() -> u64 {
+        HEADER.len() as u64
+    }
+
+    /// Returns the offset behind the last group.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Makes one group durable; on failure the file is cut back to what was promised before.
+    pub(super) fn append(&mut self, records: &[StoredRecord]) -> Result<(), StoreError> {
+        let group = frame(records);
+        let written = self
+            .file
+            .write_all(&group)
+            .and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            let cut = self
+                .file
+                .set_len(self.end)
+                .and_then(|()| self.file.sync_data());
+            let cut = cut.map_or_else(
+                |error| format!(" (nor cut back: {error})"),
+                |()| String::new(),
+            );
+            return Err(StoreError(format!("{}: {error}{cut}", self.path.display())));
+        }
+        self.end += group.len() as u64;
+        Ok(())
+    }
+
+    /// Cuts off everything from `offset` on.
+    pub(super) fn truncate(&mut self, offset: u64) -> Result<(), StoreError> {
+        self.file.set_len(offset)?;
+        self.file.sync_all()?;
+        self.end = offset;
+        Ok(())
+    }
+
+    /// Calls `visit` with each group from `offset` on: its records, and the offset behind it.
+    pub(super) fn read_groups(
+        &self,
+        offset: u64,
+        after: Position,
+        mut visit: impl FnMut(Vec<StoredRecord>, u64) -> Result<(), StoreError>,
+    ) -> Result<Tail, StoreError> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut reader = BufReader::with_capacity(1 << 20, file);
+        let mut next = Position(after.0 + 1);
+        let mut offset = offset;
+        while offset < self.end {
+            let Some(body) = read_group(&mut reader, self.end - offset)? else {
+                return Ok(Tail::Torn(offset));
+            };
+            offset += 8 + body.len() as u64;
+            let records = split_body(&body, next)
+                .ok_or_else(|| self.damaged(offset, "a group's records do not fit its length"))?;
+            next = Position(next.0 + records.len() as u64);
+            visit(records, offset)?;
+        }
+        Ok(Tail::Whole)
+    }
+
+    fn damaged(&self, offset: u64, what: &str) -> StoreError {
+        StoreError(format!(
+            "{} is damaged before byte {offset}: {what}",
+            self.path.display()
+        ))
+    }
+}
+
+fn check_header(file: &mut File, path: &Path) -> Result<(), StoreError> {
+    let mut header = [0; HEADER.len()];
+    file.seek(SeekFrom::Start(0))?;
+    let read = file.read_exact(&mut header);
+    if read.is_err() || header != *HEADER {
+        let path = path.display();
+        return Err(StoreError(format!(
+            "{path} is no journal of this version of Airut"
+        )));
+    }
+    Ok(())
+}
+
+/// Makes a new directory entry durable.
+pub(super) fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    let directory = path.parent().unwrap_or_else(|| Path::new("."));
+    Ok(File::open(directory)?.sync_all()?)
+}
+
+fn frame(records: &[StoredRecord]) -> Vec<u8> {
+    let length = records
+        .iter()
+        .map(|record| record.bytes.len() + 4)
+        .sum::<usize>();
+    let mut group = Vec::with_capacity(length + 8);
+    group.extend([0; 8]);
+    for record in records {
+        group.extend((record.bytes.len() as u32).to_le_bytes());
+        group.extend(&record.bytes);
+    }
+    let crc = crc32fast::hash(&group[8..]);
+    group[..4].copy_from_slice(&(length as u32).to_le_bytes());
+    group[4..8].copy_from_slice(&crc.to_le_bytes());
+    group
+}
+
+/// Returns the body of the next group; nothing when it is not whole.
+fn read_group(reader: &mut BufReader<File>, available: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    if available < 8 {
+        return Ok(None);
+    }
+    let mut head = [0; 8];
+    reader.read_exact(&mut head)?;
+    let [l0, l1, l2, l3, c0, c1, c2, c3] = head;
+    let length = u32::from_le_bytes([l0, l1, l2, l3]);
+    if length > GROUP_BYTES_MAX || u64::from(length) > available - 8 {
+        return Ok(None);
+    }
+    let mut body = vec![0; length as usize];
+    reader.read_exact(&mut body)?;
+    let whole = crc32fast::hash(&body) == u32::from_le_bytes([c0, c1, c2, c3]);
+    Ok(whole.then_some(body))
+}
+
+fn split_body(mut body: &[u8], first: Position) -> Option<Vec<StoredRecord>> {
+    let mut records = Vec::new();
+    while !body.is_empty() {
+        let (length, rest) = body.split_first_chunk()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (bytes, rest) = rest.split_at_checked(length)?;
+        if length > RECORD_BYTES_MAX {
+            return None;
+        }
+        let position = Position(first.0 + records.len() as u64);
+        records.push(StoredRecord {
+            position,
+            bytes: bytes.to_vec(),
+        });
+        body = rest;
+    }
+    Some(records)
+}

@@ -1,0 +1,164 @@
+//! The anchor: a small signed file that says how far the journal certainly reached. A journal that
+//! is shorter, or another one, does not pass for it. It knows no sled.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::{Signature, Signer as _, SigningKey};
+
+use crate::events::id::Sha256;
+use crate::events::log::journal::{Journal, sync_directory};
+use crate::events::log::store::StoreError;
+use crate::events::tree::CompactRange;
+
+const TITLE: &str = "airut anchor 1";
+
+/// How far the journal certainly reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Anchor {
+    /// The Merkle tree up to there.
+    pub(super) range: CompactRange,
+    /// Leaf hash of the last record.
+    pub(super) last_leaf: Sha256,
+    /// Offset in the journal behind it.
+    pub(super) journal_end: u64,
+}
+
+impl Anchor {
+    /// The anchor of an empty log.
+    pub(super) fn empty() -> Self {
+        let range = CompactRange::default();
+        Self {
+            range,
+            last_leaf: Sha256([0; 32]),
+            journal_end: Journal::start(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let (size, root) = (self.range.size(), self.range.root());
+        let range = hex::encode(self.range.to_bytes());
+        let Self {
+            last_leaf,
+            journal_end,
+            ..
+        } = self;
+        format!(
+            "{TITLE}\nsize {size}\nroot {root}\nleaf {last_leaf}\njournal {journal_end}\n\
+             range {range}\n"
+        )
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        (lines.next()? == TITLE).then_some(())?;
+        let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
+        let (_size, _root) = (field("size")?, field("root")?);
+        let last_leaf = Sha256(hex::decode(field("leaf")?).ok()?.try_into().ok()?);
+        let journal_end = field("journal")?.parse().ok()?;
+        let range = CompactRange::from_bytes(&hex::decode(field("range")?).ok()?)?;
+        Some(Self {
+            range,
+            last_leaf,
+            journal_end,
+        })
+    }
+}
+
+/// The anchor's file and the key that signs it.
+#[derive(Debug)]
+pub(super) struct AnchorFile {
+    path: PathBuf,
+    key: SigningKey,
+}
+
+impl AnchorFile {
+    /// Reads the key in the log's directory, or makes it.
+    pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
+        let key = read_or_make_key(&directory.join("log.key"))?;
+        Ok(Self {
+            path: directory.join("anchor"),
+            key,
+        })
+    }
+
+    /// Returns the anchor, its signature verified; nothing when there is no file.
+    pub(super) fn read(&self) -> Result<Option<Anchor>, StoreError> {
+        let text = match std::fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let anchor = self.verify(&text);
+        let path = self.path.display();
+        anchor
+            .map(Some)
+            .ok_or_else(|| StoreError(format!("{path} is not signed by this log's key")))
+    }
+
+    fn verify(&self, text: &str) -> Option<Anchor> {
+        let (signed, signature) = text.rsplit_once("signature ")?;
+        let signature = hex::decode(signature.trim_end()).ok()?;
+        let signature = Signature::from_slice(&signature).ok()?;
+        self.key
+            .verifying_key()
+            .verify_strict(signed.as_bytes(), &signature)
+            .ok()?;
+        Anchor::parse(signed)
+    }
+
+    /// Replaces the file, durably.
+    pub(super) fn write(&self, anchor: &Anchor) -> Result<(), StoreError> {
+        let mut text = anchor.text();
+        let signature = self.key.sign(text.as_bytes());
+        text.push_str(&format_signature(&signature));
+        let new = self.path.with_extension("new");
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, &self.path)?;
+        sync_directory(&self.path)
+    }
+}
+
+fn format_signature(signature: &Signature) -> String {
+    format!("signature {}\n", hex::encode(signature.to_bytes()))
+}
+
+fn read_or_make_key(path: &Path) -> Result<SigningKey, StoreError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let seed = hex::decode(text.trim())
+                .ok()
+                .and_then(|seed| seed.try_into().ok());
+            let seed: [u8; 32] =
+                seed.ok_or_else(|| StoreError(format!("{} holds no Ed25519 key", path.display())))?;
+            Ok(SigningKey::from_bytes(&seed))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => make_key(path),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn make_key(path: &Path) -> Result<SigningKey, StoreError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| StoreError(error.to_string()))?;
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(format!("{}\n", hex::encode(seed)).as_bytes())?;
+    file.sync_all()?;
+    sync_directory(path)?;
+    Ok(SigningKey::from_bytes(&seed))
+}

@@ -1,0 +1,184 @@
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::events::Event;
+use crate::events::id::AtMs;
+use crate::events::log::{Append, Context, Log};
+use crate::events::service::DrainStarted;
+
+fn append(stream: &str, number: u32) -> Append {
+    let event: Event = DrainStarted {
+        cause: "x".repeat(400),
+        executing: number,
+        waiting: 0,
+    }
+    .into();
+    let stream = StreamId::from_stored(stream.to_owned());
+    Append::to(
+        &stream,
+        vec![event.clone(), event],
+        Context::system(AtMs(1)),
+    )
+}
+
+fn open(directory: &TempDir) -> Log {
+    Log::open(Arc::new(SledStore::open(directory.path()).unwrap())).unwrap()
+}
+
+fn refusal(directory: &TempDir) -> String {
+    SledStore::open(directory.path())
+        .expect_err("the log must be refused")
+        .to_string()
+}
+
+/// Writes `count` appends of two events, then closes in good order.
+async fn filled(count: u32) -> (TempDir, Vec<StoredRecord>) {
+    let directory = TempDir::new().unwrap();
+    let log = open(&directory);
+    for number in 0..count {
+        log.append(append("a", number).once(format!("key {number}")))
+            .await
+            .unwrap();
+    }
+    let records = log.read_stored(Position(0), 1_000_000).unwrap();
+    log.close().await;
+    drop(log);
+    (directory, records)
+}
+
+fn journal_of(directory: &TempDir) -> PathBuf {
+    directory.path().join("journal")
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_restart() {
+    let (directory, records) = filled(300).await;
+    let log = open(&directory);
+    assert_eq!(log.head().position, Position(600));
+    assert_eq!(log.read_stored(Position(0), 1000).unwrap(), records);
+    assert_eq!(
+        log.read_stored(Position(123), 5).unwrap(),
+        records[123..128]
+    );
+    let stream = StreamId::from_stored("a".to_owned());
+    assert_eq!(log.stream_version(&stream).unwrap(), StreamVersion(600));
+    let repeated = log.append(append("a", 7).once("key 7")).await.unwrap();
+    assert_eq!(
+        (repeated.first, repeated.last, repeated.repeated),
+        (Position(15), Position(16), true)
+    );
+    log.close().await;
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_refused() {
+    let (directory, _) = filled(1).await;
+    let first = SledStore::open(directory.path()).unwrap();
+    assert!(refusal(&directory).contains("another Airut process"));
+    drop(first);
+    SledStore::open(directory.path()).unwrap();
+}
+
+#[tokio::test]
+async fn a_torn_end_of_the_journal_is_cut_off() {
+    let (directory, records) = filled(3).await;
+    let mut journal = std::fs::read(journal_of(&directory)).unwrap();
+    journal.extend([9, 0, 0, 0, 1, 2, 3, 4, 5]);
+    std::fs::write(journal_of(&directory), &journal).unwrap();
+    let log = open(&directory);
+    assert_eq!(log.read_stored(Position(0), 100).unwrap(), records);
+    log.append(append("a", 99)).await.unwrap();
+    log.close().await;
+    drop(log);
+    assert_eq!(open(&directory).head().position, Position(8));
+}
+
+#[tokio::test]
+async fn a_journal_that_lost_promised_events_is_refused() {
+    let (directory, _) = filled(10).await;
+    let journal = std::fs::read(journal_of(&directory)).unwrap();
+    std::fs::write(journal_of(&directory), &journal[..journal.len() - 1]).unwrap();
+    assert!(refusal(&directory).contains("went backwards"));
+}
+
+#[tokio::test]
+async fn a_missing_anchor_is_refused_and_a_forged_one_too() {
+    let (directory, _) = filled(2).await;
+    let path = directory.path().join("anchor");
+    let anchor = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(refusal(&directory).contains("anchor is missing"));
+    std::fs::write(&path, anchor.replace("size 4", "size 2")).unwrap();
+    assert!(refusal(&directory).contains("not signed by this log's key"));
+}
+
+#[tokio::test]
+async fn a_lost_index_is_refused_and_rebuilt_from_the_journal() {
+    let (directory, records) = filled(300).await;
+    std::fs::remove_dir_all(directory.path().join("index")).unwrap();
+    assert!(refusal(&directory).contains("airut log rebuild"));
+    assert_eq!(SledStore::rebuild(directory.path()).unwrap(), 600);
+    let log = open(&directory);
+    assert_eq!(log.read_stored(Position(0), 1000).unwrap(), records);
+    let repeated = log.append(append("a", 7).once("key 7")).await.unwrap();
+    assert!(repeated.repeated);
+    log.close().await;
+}
+
+#[tokio::test]
+async fn an_index_that_lags_is_caught_up() {
+    let (directory, _) = filled(2).await;
+    let aside = TempDir::new().unwrap();
+    copy(directory.path(), aside.path());
+    let log = open(&directory);
+    for number in 10..20 {
+        log.append(append("b", number)).await.unwrap();
+    }
+    let records = log.read_stored(Position(0), 1000).unwrap();
+    log.close().await;
+    drop(log);
+    // The old index and anchor beside the new journal: what a power cut may leave.
+    std::fs::copy(journal_of(&directory), journal_of(&aside)).unwrap();
+    let log = open(&aside);
+    assert_eq!(log.read_stored(Position(0), 1000).unwrap(), records);
+    log.close().await;
+}
+
+#[tokio::test]
+async fn an_index_ahead_of_the_journal_is_refused() {
+    let (directory, _) = filled(2).await;
+    let aside = TempDir::new().unwrap();
+    copy(directory.path(), aside.path());
+    let log = open(&directory);
+    log.append(append("b", 1)).await.unwrap();
+    log.close().await;
+    drop(log);
+    for file in ["journal", "anchor"] {
+        std::fs::copy(aside.path().join(file), directory.path().join(file)).unwrap();
+    }
+    assert!(refusal(&directory).contains("the index holds events up to 6"));
+}
+
+#[tokio::test]
+async fn events_of_a_newer_version_are_refused() {
+    let (directory, _) = filled(1).await;
+    let index = Index::open(&directory.path().join("index")).unwrap();
+    index.note_kind((9999, 1)).unwrap();
+    drop(index);
+    assert!(refusal(&directory).contains("update Airut"));
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

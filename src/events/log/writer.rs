@@ -1,0 +1,381 @@
+//! The one writer: it takes the appends that wait, decides which may happen, and makes all of them
+//! durable with one flush (group commit). It runs on a thread of its own because it waits for the
+//! disk.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::events::codec::{self, Envelope, Payload, RECORD_BYTES_MAX};
+use crate::events::event::Event;
+use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
+use crate::events::log::store::{Group, KeyEntry, Store, StoreError, StreamEntry};
+use crate::events::log::{Append, AppendError, Appended, Expected, Head, ReadError};
+use crate::events::tree::{CompactRange, leaf_hash};
+
+/// Appends that may wait for the writer; further callers wait for a place.
+pub const APPENDS_WAITING_MAX: usize = 1024;
+
+/// Appends that share one flush; the rest waits for the next.
+pub const GROUP_APPENDS_MAX: usize = 512;
+
+/// Events of one append; a longer one is refused.
+pub const APPEND_EVENTS_MAX: usize = 1024;
+
+/// Longest idempotency key in bytes; a longer one is refused.
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// Streams whose version is remembered; beyond that all are forgotten and asked for again.
+const VERSIONS_CACHED_MAX: usize = 16_384;
+
+/// An append and where its answer goes.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) append: Append,
+    pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+/// The other end of the writer's thread.
+#[derive(Debug)]
+pub(super) struct WriterHandle {
+    requests: Mutex<Option<mpsc::Sender<Request>>>,
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl WriterHandle {
+    /// Starts the writer's thread.
+    pub(super) fn start(store: Arc<dyn Store>) -> Result<(Self, watch::Receiver<Head>), ReadError> {
+        let range = store.range()?;
+        let (head_sender, head) = watch::channel(head_of(&range));
+        let (requests, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
+        let (end_sender, ended) = oneshot::channel();
+        let writer = Writer {
+            store,
+            range,
+            versions: HashMap::new(),
+            head: head_sender,
+        };
+        std::thread::Builder::new()
+            .name("airut-log".to_owned())
+            .spawn(move || {
+                writer.run(waiting);
+                // Nobody waits for the end when the handle was dropped without `close`.
+                let _nobody_waits = end_sender.send(());
+            })
+            .map_err(|error| ReadError::Unreadable(error.to_string()))?;
+        let handle = Self {
+            requests: Mutex::new(Some(requests)),
+            ended: Mutex::new(Some(ended)),
+        };
+        Ok((handle, head))
+    }
+
+    pub(super) async fn send(&self, request: Request) -> Result<(), AppendError> {
+        let requests = self
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let requests = requests.ok_or(AppendError::Closed)?;
+        requests
+            .send(request)
+            .await
+            .map_err(|_| AppendError::Closed)
+    }
+
+    pub(super) async fn close(&self) {
+        drop(
+            self.requests
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let ended = self
+            .ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(ended) = ended {
+            // An error only says that the thread is gone already.
+            let _already_gone = ended.await;
+        }
+    }
+}
+
+fn head_of(range: &CompactRange) -> Head {
+    Head {
+        position: Position(range.size()),
+        root: range.root(),
+    }
+}
+
+/// An append that will be in the next group.
+struct Accepted {
+    answer: oneshot::Sender<Result<Appended, AppendError>>,
+    appended: Appended,
+}
+
+struct Writer {
+    store: Arc<dyn Store>,
+    range: CompactRange,
+    /// Versions of streams as they will be after the group that is being put together.
+    versions: HashMap<StreamId, StreamVersion>,
+    head: watch::Sender<Head>,
+}
+
+impl Writer {
+    fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
+        let mut requests = Vec::with_capacity(GROUP_APPENDS_MAX);
+        while waiting.blocking_recv_many(&mut requests, GROUP_APPENDS_MAX) > 0 {
+            self.commit(requests.drain(..));
+        }
+        if let Err(error) = self.store.close() {
+            tracing::error!(%error, "the log could not be closed in good order");
+        }
+    }
+
+    fn commit(&mut self, requests: impl Iterator<Item = Request>) {
+        if self.versions.len() > VERSIONS_CACHED_MAX {
+            self.versions.clear();
+        }
+        let mut group = Group {
+            range: self.range.clone(),
+            ..Group::default()
+        };
+        let mut accepted = Vec::new();
+        for Request { append, answer } in requests {
+            match self.accept(&append, &mut group) {
+                Ok(appended) => accepted.push(Accepted { answer, appended }),
+                Err(error) => reply(answer, Err(error)),
+            }
+        }
+        if !group.records.is_empty()
+            && let Err(error) = self.store.commit(&group)
+        {
+            return self.refuse(accepted, &error);
+        }
+        self.range = group.range;
+        self.head.send_replace(head_of(&self.range));
+        for Accepted { answer, appended } in accepted {
+            reply(answer, Ok(appended));
+        }
+    }
+
+    /// Answers a group that could not be written, and forgets what it would have made true.
+    fn refuse(&mut self, accepted: Vec<Accepted>, error: &StoreError) {
+        tracing::error!(%error, "the log cannot be written; nothing is accepted any more");
+        self.versions.clear();
+        for Accepted { answer, .. } in accepted {
+            reply(answer, Err(AppendError::Unwritable(error.to_string())));
+        }
+    }
+
+    /// Checks an append against the log and the group so far, and adds it to the group.
+    fn accept(&mut self, append: &Append, group: &mut Group) -> Result<Appended, AppendError> {
+        check_size(append)?;
+        let payloads: Vec<Payload> = append
+            .events
+            .iter()
+            .map(|(_, event)| codec::encode_payload(event))
+            .collect();
+        let digest = append
+            .key
+            .as_ref()
+            .map(|_| digest(&append.events, &payloads));
+        if let (Some(key), Some(digest)) = (&append.key, digest)
+            && let Some(known) = self.find_key(key, group)?
+        {
+            return repeated(known, digest);
+        }
+        for (stream, expected) in &append.expected {
+            let actual = self.version(stream)?;
+            if !holds(*expected, actual) {
+                return Err(AppendError::WrongVersion {
+                    stream: stream.clone(),
+                    actual,
+                });
+            }
+        }
+        let records = self.lay_out(append, &payloads, group.range.size())?;
+        Ok(add(group, records, append.key.as_ref().zip(digest)))
+    }
+
+    fn find_key(&self, key: &str, group: &Group) -> Result<Option<KeyEntry>, AppendError> {
+        let in_group = group.keys.iter().find(|(known, _)| known == key);
+        match in_group {
+            Some((_, entry)) => Ok(Some(*entry)),
+            None => self.store.find_key(key).map_err(unwritable),
+        }
+    }
+
+    fn version(&mut self, stream: &StreamId) -> Result<StreamVersion, AppendError> {
+        if let Some(version) = self.versions.get(stream) {
+            return Ok(*version);
+        }
+        let version = self.store.stream_version(stream).map_err(unwritable)?;
+        self.versions.insert(stream.clone(), version);
+        Ok(version)
+    }
+
+    /// Gives each event its place; the versions are only remembered when all of them fit.
+    fn lay_out(
+        &mut self,
+        append: &Append,
+        payloads: &[Payload],
+        size: u64,
+    ) -> Result<Vec<(StreamEntry, codec::StoredRecord)>, AppendError> {
+        let mut next = HashMap::new();
+        let mut records = Vec::with_capacity(payloads.len());
+        for (index, ((stream, event), payload)) in append.events.iter().zip(payloads).enumerate() {
+            let before = match next.get(stream) {
+                Some(version) => *version,
+                None => self.version(stream)?,
+            };
+            let version = StreamVersion(before.0 + 1);
+            let position = Position(size + index as u64 + 1);
+            let envelope = envelope(append, index, stream, version, position);
+            let record = codec::encode(&envelope, payload);
+            if record.bytes.len() > RECORD_BYTES_MAX {
+                let (name, bytes) = (event.name(), record.bytes.len());
+                return Err(AppendError::TooLarge {
+                    name,
+                    bytes,
+                    max: RECORD_BYTES_MAX,
+                });
+            }
+            next.insert(stream.clone(), version);
+            records.push((
+                StreamEntry {
+                    stream: stream.clone(),
+                    version,
+                    position,
+                },
+                record,
+            ));
+        }
+        self.versions.extend(next);
+        Ok(records)
+    }
+}
+
+fn reply(
+    answer: oneshot::Sender<Result<Appended, AppendError>>,
+    result: Result<Appended, AppendError>,
+) {
+    // A caller that stopped waiting will find the outcome in the log.
+    let _caller_gone = answer.send(result);
+}
+
+fn unwritable(error: StoreError) -> AppendError {
+    AppendError::Unwritable(error.to_string())
+}
+
+fn check_size(append: &Append) -> Result<(), AppendError> {
+    let (name, bytes, max) = match (
+        append.events.len(),
+        append.key.as_ref().map_or(0, String::len),
+    ) {
+        (0, _) => return Err(AppendError::Empty),
+        (events, _) if events > APPEND_EVENTS_MAX => ("append", events, APPEND_EVENTS_MAX),
+        (_, key) if key > KEY_BYTES_MAX => ("idempotency key", key, KEY_BYTES_MAX),
+        _ => return Ok(()),
+    };
+    Err(AppendError::TooLarge { name, bytes, max })
+}
+
+fn holds(expected: Expected, actual: StreamVersion) -> bool {
+    match expected {
+        Expected::Any => true,
+        Expected::NoStream => actual == StreamVersion(0),
+        Expected::Version(version) => actual == version,
+    }
+}
+
+fn repeated(known: KeyEntry, digest: Sha256) -> Result<Appended, AppendError> {
+    if known.digest != digest {
+        return Err(AppendError::KeyReused { first: known.first });
+    }
+    let last = Position(known.first.0 + u64::from(known.count) - 1);
+    Ok(Appended {
+        first: known.first,
+        last,
+        repeated: true,
+    })
+}
+
+fn envelope(
+    append: &Append,
+    index: usize,
+    stream: &StreamId,
+    stream_version: StreamVersion,
+    position: Position,
+) -> Envelope {
+    let key = append.key.as_ref().filter(|_| index == 0);
+    Envelope {
+        position,
+        stream: stream.clone(),
+        stream_version,
+        at: append.context.at,
+        actor: append.context.actor.clone(),
+        causation: append.context.causation,
+        correlation: append.context.correlation.clone(),
+        rest: u16::try_from(append.events.len() - 1 - index)
+            .expect("an append has at most APPEND_EVENTS_MAX events"),
+        key: key.cloned().unwrap_or_default(),
+    }
+}
+
+/// Adds the records of one append to a group.
+fn add(
+    group: &mut Group,
+    records: Vec<(StreamEntry, codec::StoredRecord)>,
+    key: Option<(&String, Sha256)>,
+) -> Appended {
+    let first = Position(group.range.size() + 1);
+    let count = u32::try_from(records.len()).expect("an append has few events");
+    for (entry, record) in records {
+        group.range.push(leaf_hash(&record.bytes));
+        group.streams.push(entry);
+        group.records.push(record);
+    }
+    if let Some((key, digest)) = key {
+        group.keys.push((
+            key.clone(),
+            KeyEntry {
+                first,
+                count,
+                digest,
+            },
+        ));
+    }
+    Appended {
+        first,
+        last: Position(group.range.size()),
+        repeated: false,
+    }
+}
+
+/// Returns the digest that tells whether two appends say the same.
+fn digest(events: &[(StreamId, Event)], payloads: &[Payload]) -> Sha256 {
+    let parts = events
+        .iter()
+        .zip(payloads)
+        .map(|((stream, _), payload)| (stream, payload));
+    digest_of(parts)
+}
+
+/// Returns the digest of streams, kinds and payloads, as kept for an idempotency key.
+pub(super) fn digest_of<'a>(parts: impl Iterator<Item = (&'a StreamId, &'a Payload)>) -> Sha256 {
+    let mut bytes = Vec::new();
+    for (stream, payload) in parts {
+        let part = Sha256::of_parts(&[
+            stream.as_str().as_bytes(),
+            &payload.kind.to_le_bytes(),
+            &payload.version.to_le_bytes(),
+            &payload.bytes,
+        ]);
+        bytes.extend(part.0);
+    }
+    Sha256::of(&bytes)
+}
