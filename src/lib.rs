@@ -20,6 +20,8 @@ pub mod config;
 #[cfg(feature = "gateway")]
 pub mod events;
 #[cfg(feature = "gateway")]
+pub mod handlers;
+#[cfg(feature = "gateway")]
 pub mod projections;
 pub mod sandbox;
 pub mod tasks;

@@ -1,0 +1,165 @@
+//! The port between Airut and the ways people write to it. A channel takes messages in, judges them
+//! and sends answers; it decides nothing about conversations, tasks or retries.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::events::delivery::{DeliveryKind, DeliveryTarget};
+use crate::events::id::{ChannelKind, ConversationId, DeliveryId, RepoId, TaskId};
+use crate::events::message::{
+    AuthenticationMethod, HintSource, MessageSource, RejectionReason, ReplyAddress,
+};
+
+/// What a port's asynchronous call returns.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A message as a channel met it, before anybody judged it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incoming {
+    /// The repository whose channel it came through.
+    pub repo: RepoId,
+    /// The kind of channel.
+    pub channel: ChannelKind,
+    /// Where it lies, so that its source can be told.
+    pub source: MessageSource,
+    /// What makes it the same message when it is met again; stable over restarts.
+    pub dedupe_key: String,
+    /// Every byte of it.
+    pub raw: Vec<u8>,
+    /// Media type of `raw`.
+    pub media_type: String,
+    /// Who it claims to be from; not verified.
+    pub claimed_sender: String,
+    /// Its subject or first words; not verified.
+    pub title: String,
+}
+
+/// A file that came with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Safe and, within its message, distinct file name.
+    pub name: String,
+    /// Media type as declared.
+    pub media_type: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What a message says, once its sender is known and permitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Triaged {
+    /// How the identity was proven.
+    pub method: AuthenticationMethod,
+    /// The verified identity.
+    pub identity: String,
+    /// What proved it.
+    pub evidence: String,
+    /// The rule that permits it, as configured.
+    pub rule: String,
+    /// The text as Markdown, quotes removed.
+    pub body: String,
+    /// Decoded subject; empty when it has none.
+    pub subject: String,
+    /// The conversation it continues, if it names one, and where that stood.
+    pub conversation_hint: Option<(ConversationId, HintSource)>,
+    /// The model it asks for, if any.
+    pub model_hint: Option<String>,
+    /// Its attachments.
+    pub attachments: Vec<Attachment>,
+    /// How to answer it.
+    pub reply_to: ReplyAddress,
+}
+
+/// The judgement on a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Triage {
+    /// It is acted on.
+    Accepted(Box<Triaged>),
+    /// It is recorded, and nothing else happens.
+    Rejected {
+        /// Why, for statistics.
+        reason: RejectionReason,
+        /// Why, for the operator, in words.
+        detail: String,
+    },
+}
+
+/// A message to be sent: everything a channel needs to build the same bytes at every attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundMessage {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// What it is.
+    pub kind: DeliveryKind,
+    /// Whose channel it goes through.
+    pub repo: RepoId,
+    /// The conversation it belongs to.
+    pub conversation: ConversationId,
+    /// The task it answers or acknowledges.
+    pub task: TaskId,
+    /// Where it goes.
+    pub target: DeliveryTarget,
+    /// The text as Markdown.
+    pub body: String,
+    /// Attached files.
+    pub files: Vec<Attachment>,
+    /// Whether the text must say that it may be a duplicate.
+    pub labelled_duplicate: bool,
+}
+
+/// What is known after an attempt to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// The channel has taken the message over.
+    Accepted {
+        /// The channel's receipt, for example the SMTP response.
+        receipt: String,
+    },
+    /// The message was certainly not sent.
+    Refused {
+        /// Why.
+        error: String,
+        /// Whether trying again is pointless.
+        permanent: bool,
+    },
+    /// Nobody knows whether it was sent.
+    Unknown {
+        /// What is known, for example `connection lost after DATA`.
+        detail: String,
+    },
+}
+
+/// What a search for an earlier attempt found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trace {
+    /// The message is there.
+    Found {
+        /// Where, for the record.
+        receipt: String,
+    },
+    /// It is not there.
+    Absent {
+        /// What was searched.
+        searched: String,
+    },
+    /// The search itself failed: search again later.
+    Unsearchable {
+        /// Why.
+        error: String,
+    },
+}
+
+/// A way to write to Airut and to be answered.
+pub trait Channel: Send + Sync {
+    /// Returns the kind of channel.
+    fn kind(&self) -> ChannelKind;
+
+    /// Judges a received message. Pure: the same bytes and configuration give the same judgement.
+    fn triage(&self, raw: &[u8]) -> Triage;
+
+    /// Sends a message; bounded in time, and cancelled safely only by being awaited to its end.
+    fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome>;
+
+    /// Looks for traces of an earlier attempt to send `message`; bounded in time.
+    fn search(&self, message: OutboundMessage) -> BoxFuture<'_, Trace>;
+}
