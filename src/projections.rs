@@ -1,1 +1,17 @@
-//! WHAT IS TRUE NOW: pure folds over the log; nothing fails, nothing waits.
+//! WHAT IS TRUE NOW: pure folds over the log. Nothing here fails, waits, reads a clock or decides;
+//! it names only `events`.
+//!
+//! [`projection`] is the contract and the runner; each other file is one projection.
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod channel_health;
+pub mod conversations;
+pub mod inbox;
+pub mod live_resources;
+pub mod network_log;
+pub mod outbox;
+pub mod projection;
+pub mod task_board;
+pub mod work_queue;
+
+pub use projection::{Checkpoint, Feed, Projection};

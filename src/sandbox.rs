@@ -2,3 +2,6 @@
 //! nothing of channels or conversations, so that it is usable alone.
 //!
 //! The proxy's own files (`proxy`) are also built without the gateway, into `airut-proxy`.
+
+#[cfg(feature = "gateway")]
+pub mod recorder;

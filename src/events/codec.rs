@@ -14,7 +14,7 @@
 //! since a larger variant would make every older record unreadable.
 
 use crate::events::event::catalogue;
-use crate::events::id::{Actor, AtMs, ChannelKind, Position, RepoId, StreamId, StreamVersion};
+use crate::events::id::{Actor, AtMs, Position, StreamId, StreamVersion};
 use crate::events::log::ReadError;
 use crate::events::{
     Event, Recorded, channel, container, conversation, delivery, event, message, proxy, repository,
@@ -172,7 +172,8 @@ pub fn encode(envelope: &Envelope, payload: &Payload) -> StoredRecord {
             .to_le_bytes(),
     );
     bytes.extend(envelope.rest.to_le_bytes());
-    let actor = encode_actor(&envelope.actor);
+    // An actor's printed form reads back without loss.
+    let actor = envelope.actor.to_string();
     for text in [
         envelope.stream.as_str(),
         &actor,
@@ -290,7 +291,7 @@ fn parse(reader: &mut Reader<'_>) -> Option<(Envelope, Payload)> {
     let causation = Some(Position(reader.u64()?)).filter(|position| position.0 > 0);
     let rest = reader.u16()?;
     let stream = StreamId::from_stored(reader.text()?);
-    let actor = decode_actor(&reader.text()?)?;
+    let actor = reader.text()?.parse().ok()?;
     let correlation = reader.text()?;
     let key = reader.text()?;
     let (kind, version) = (reader.u16()?, reader.u16()?);
@@ -315,36 +316,6 @@ fn parse(reader: &mut Reader<'_>) -> Option<(Envelope, Payload)> {
             bytes,
         },
     ))
-}
-
-/// Writes an actor as its printed form, which reads back without loss.
-fn encode_actor(actor: &Actor) -> String {
-    actor.to_string()
-}
-
-fn decode_actor(text: &str) -> Option<Actor> {
-    match text {
-        "system" => return Some(Actor::System),
-        "scheduler" => return Some(Actor::Scheduler),
-        _ => {}
-    }
-    let (tag, rest) = text.split_once(':')?;
-    match tag {
-        "channel" => {
-            let (repo, kind) = rest.rsplit_once('/')?;
-            let kind = match kind {
-                "local" => ChannelKind::Local,
-                "email" => ChannelKind::Email,
-                "slack" => ChannelKind::Slack,
-                _ => return None,
-            };
-            Some(Actor::Channel(RepoId(repo.to_owned()), kind))
-        }
-        "sender" => Some(Actor::Sender(rest.to_owned())),
-        "operator" => Some(Actor::Operator(rest.to_owned())),
-        "proxy" => rest.parse().ok().map(Actor::Proxy),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -38,22 +38,22 @@ data! {
 
     /// A received message: the first 16 bytes of SHA-256 over its deduplication key.
     #[derive(Copy, PartialOrd, Ord, Hash)]
-    #[serde(into = "String")]
+    #[serde(into = "String", try_from = "String")]
     pub struct InboundId(pub [u8; 16]);
 
     /// A conversation, printed as 8 lowercase hexadecimal digits (spec row CNV-01).
     #[derive(Copy, PartialOrd, Ord, Hash)]
-    #[serde(into = "String")]
+    #[serde(into = "String", try_from = "String")]
     pub struct ConversationId(pub u32);
 
     /// A task, printed as 12 lowercase hexadecimal digits (spec row GW-02).
     #[derive(Copy, PartialOrd, Ord, Hash)]
-    #[serde(into = "String")]
+    #[serde(into = "String", try_from = "String")]
     pub struct TaskId(pub u64);
 
     /// One execution of containers for a task; `attempt` counts from 1.
     #[derive(Copy, PartialOrd, Ord, Hash)]
-    #[serde(into = "String")]
+    #[serde(into = "String", try_from = "String")]
     pub struct RunId {
         /// The task that is run.
         pub task: TaskId,
@@ -63,7 +63,7 @@ data! {
 
     /// One message that Airut sends, printed as 16 lowercase hexadecimal digits.
     #[derive(Copy, PartialOrd, Ord, Hash)]
-    #[serde(into = "String")]
+    #[serde(into = "String", try_from = "String")]
     pub struct DeliveryId(pub u64);
 
     /// One request that an agent made through the proxy, counted from 1 within its run.
@@ -83,7 +83,7 @@ data! {
 
     /// A SHA-256 digest, printed as 64 lowercase hexadecimal digits.
     #[derive(Copy, PartialOrd, Ord, Hash)]
-    #[serde(into = "String")]
+    #[serde(into = "String", try_from = "String")]
     pub struct Sha256(pub [u8; 32]);
 
     /// A body kept outside the log, addressed by its content.
@@ -118,7 +118,7 @@ data! {
 
     /// Who caused an event.
     #[derive(PartialOrd, Ord, Hash)]
-    #[serde(into = "String")]
+    #[serde(into = "String", try_from = "String")]
     pub enum Actor {
         /// The service itself.
         System,
@@ -313,6 +313,93 @@ impl FromStr for RunId {
         })
     }
 }
+
+impl FromStr for InboundId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let bytes = hex::decode(text)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok());
+        let expected = "a message id (32 hexadecimal digits)";
+        bytes.map(Self).ok_or_else(|| ParseIdError {
+            text: text.to_owned(),
+            expected,
+        })
+    }
+}
+
+impl FromStr for Sha256 {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let bytes = hex::decode(text)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok());
+        let expected = "a SHA-256 digest (64 hexadecimal digits)";
+        bytes.map(Self).ok_or_else(|| ParseIdError {
+            text: text.to_owned(),
+            expected,
+        })
+    }
+}
+
+impl FromStr for ChannelKind {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        match text {
+            "local" => Ok(Self::Local),
+            "email" => Ok(Self::Email),
+            "slack" => Ok(Self::Slack),
+            _ => Err(ParseIdError {
+                text: text.to_owned(),
+                expected: "a kind of channel",
+            }),
+        }
+    }
+}
+
+impl FromStr for Actor {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let error = || ParseIdError {
+            text: text.to_owned(),
+            expected: "an actor",
+        };
+        match text.split_once(':') {
+            None if text == "system" => Ok(Self::System),
+            None if text == "scheduler" => Ok(Self::Scheduler),
+            Some(("channel", channel)) => {
+                let (repo, kind) = channel.rsplit_once('/').ok_or_else(error)?;
+                Ok(Self::Channel(
+                    RepoId(repo.to_owned()),
+                    kind.parse().map_err(|_| error())?,
+                ))
+            }
+            Some(("sender", identity)) => Ok(Self::Sender(identity.to_owned())),
+            Some(("operator", name)) => Ok(Self::Operator(name.to_owned())),
+            Some(("proxy", run)) => run.parse().map(Self::Proxy).map_err(|_| error()),
+            _ => Err(error()),
+        }
+    }
+}
+
+/// Implements reading an id from the text that JSON holds.
+macro_rules! read_from_text {
+    ($($id:ident)*) => {$(
+        impl TryFrom<String> for $id {
+            type Error = ParseIdError;
+
+            fn try_from(text: String) -> Result<Self, ParseIdError> {
+                text.parse()
+            }
+        }
+    )*};
+}
+
+read_from_text! { InboundId ConversationId TaskId RunId DeliveryId Sha256 Actor }
 
 /// Implements `Display`, and the same text as `String`, which JSON uses.
 macro_rules! printed {

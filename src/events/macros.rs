@@ -8,7 +8,7 @@ macro_rules! data {
             #[derive(
                 Debug, Clone, PartialEq, Eq,
                 rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
-                serde::Serialize,
+                serde::Serialize, serde::Deserialize,
             )]
             #[rkyv(attr(allow(missing_docs, reason = "documented on the type it is the archive of")))]
             $item

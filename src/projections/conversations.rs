@@ -1,0 +1,143 @@
+//! Conversations: whose they are, what session they resume, which threads lead to them, what was
+//! said. It decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::events::conversation::{ReplyRecorded, WorkspaceCloned};
+use crate::events::event::ConversationEvent;
+use crate::events::id::{AtMs, ChannelKind, ConversationId, RepoId, SessionId};
+use crate::events::{Event, Recorded};
+use crate::projections::Projection;
+
+/// One conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Its id.
+    pub id: ConversationId,
+    /// Its repository.
+    pub repo: RepoId,
+    /// The channel it began on.
+    pub channel: ChannelKind,
+    /// Who began it.
+    pub owner: String,
+    /// Everybody who took part, its owner included.
+    pub participants: BTreeSet<String>,
+    /// Its model.
+    pub model: String,
+    /// Its effort.
+    pub effort: Option<String>,
+    /// When it began.
+    pub created_at: AtMs,
+    /// The workspace, once there is one.
+    pub workspace: Option<WorkspaceCloned>,
+    /// The session the next task resumes.
+    pub session: Option<SessionId>,
+    /// Its answers, oldest first, each with its time.
+    pub replies: Vec<(AtMs, ReplyRecorded)>,
+}
+
+impl Conversation {
+    /// Returns the newest answer that does not tell of a failure.
+    pub fn last_good_reply(&self) -> Option<&ReplyRecorded> {
+        self.replies.iter().rev().map(|(_, reply)| reply).find(|reply| !reply.is_error)
+    }
+
+    /// Returns what all its tasks cost, in millionths of a US dollar.
+    pub fn cost_microusd(&self) -> u64 {
+        self.replies.iter().map(|(_, reply)| reply.cost_microusd).sum()
+    }
+}
+
+/// All conversations.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conversations {
+    by_id: BTreeMap<ConversationId, Conversation>,
+    /// `<kind> <key>` to conversation.
+    threads: BTreeMap<String, ConversationId>,
+}
+
+impl Conversations {
+    /// Returns a conversation.
+    pub fn get(&self, id: ConversationId) -> Option<&Conversation> {
+        self.by_id.get(&id)
+    }
+
+    /// Returns all conversations by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Conversation> {
+        self.by_id.values()
+    }
+
+    /// Returns the conversation a channel's thread belongs to.
+    pub fn by_thread(&self, channel: ChannelKind, key: &str) -> Option<ConversationId> {
+        self.threads.get(&thread_key(channel, key)).copied()
+    }
+
+    fn apply_to(&mut self, id: ConversationId, change: impl FnOnce(&mut Conversation)) {
+        if let Some(conversation) = self.by_id.get_mut(&id) {
+            change(conversation);
+        }
+    }
+}
+
+fn thread_key(channel: ChannelKind, key: &str) -> String {
+    format!("{channel} {key}")
+}
+
+impl Projection for Conversations {
+    const NAME: &'static str = "conversations";
+    const CODE_VERSION: u32 = 1;
+
+    fn apply(&mut self, recorded: &Recorded) {
+        let Event::Conversation(event) = &recorded.event else {
+            return;
+        };
+        match event {
+            ConversationEvent::Created(created) => {
+                let conversation = Conversation {
+                    id: created.conversation,
+                    repo: created.repo.clone(),
+                    channel: created.channel,
+                    owner: created.owner.clone(),
+                    participants: BTreeSet::from([created.owner.clone()]),
+                    model: created.model.clone(),
+                    effort: created.effort.clone(),
+                    created_at: recorded.at,
+                    workspace: None,
+                    session: None,
+                    replies: Vec::new(),
+                };
+                self.by_id.insert(created.conversation, conversation);
+            }
+            ConversationEvent::ParticipantJoined(joined) => {
+                self.apply_to(joined.conversation, |conversation| {
+                    conversation.participants.insert(joined.identity.clone());
+                });
+            }
+            ConversationEvent::ThreadLinked(linked) => {
+                let key = thread_key(linked.channel, &linked.key);
+                self.threads.insert(key, linked.conversation);
+            }
+            ConversationEvent::WorkspaceCloned(cloned) => {
+                self.apply_to(cloned.conversation, |conversation| {
+                    conversation.workspace = Some(cloned.clone());
+                });
+            }
+            ConversationEvent::SessionAbandoned(abandoned) => {
+                self.apply_to(abandoned.conversation, |conversation| {
+                    conversation.session.take_if(|session| *session == abandoned.session);
+                });
+            }
+            ConversationEvent::ReplyRecorded(reply) => {
+                self.apply_to(reply.conversation, |conversation| {
+                    if reply.session.is_some() {
+                        conversation.session.clone_from(&reply.session);
+                    }
+                    conversation.replies.push((recorded.at, reply.clone()));
+                });
+            }
+            ConversationEvent::WorkspaceCloneFailed(_) | ConversationEvent::PromptComposed(_) => {}
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Messages that are durable but not yet judged, and how often each came. It decides nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::events::event::MessageEvent;
+use crate::events::id::{InboundId, Position};
+use crate::events::message::MessageReceived;
+use crate::events::{Event, Recorded};
+use crate::projections::Projection;
+
+/// A message that waits for its triage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingMessage {
+    /// Where its reception stands in the log.
+    pub position: Position,
+    /// When it was received, in milliseconds since the epoch.
+    pub received_at_ms: u64,
+    /// Its reception.
+    pub received: MessageReceived,
+}
+
+/// The inbox: what waits for triage, and counts of what came (inbound deduplication itself is the
+/// log's idempotency key).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inbox {
+    waiting: BTreeMap<InboundId, WaitingMessage>,
+    unacknowledged: BTreeMap<InboundId, Position>,
+    duplicates: u64,
+    received: u64,
+    rejected: u64,
+}
+
+impl Inbox {
+    /// Returns the messages that wait for triage, oldest first.
+    pub fn waiting(&self) -> Vec<&WaitingMessage> {
+        let mut waiting: Vec<_> = self.waiting.values().collect();
+        waiting.sort_by_key(|message| message.position);
+        waiting
+    }
+
+    /// Returns a message that waits for triage.
+    pub fn get(&self, inbound: InboundId) -> Option<&WaitingMessage> {
+        self.waiting.get(&inbound)
+    }
+
+    /// Returns the messages whose source was not told yet.
+    pub fn unacknowledged(&self) -> impl Iterator<Item = InboundId> {
+        self.unacknowledged.keys().copied()
+    }
+
+    /// Returns how many messages were received, rejected, and met a second time.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        (self.received, self.rejected, self.duplicates)
+    }
+}
+
+impl Projection for Inbox {
+    const NAME: &'static str = "inbox";
+    const CODE_VERSION: u32 = 1;
+
+    fn apply(&mut self, recorded: &Recorded) {
+        let Event::Message(event) = &recorded.event else {
+            return;
+        };
+        match event {
+            MessageEvent::Received(received) => {
+                let waiting = WaitingMessage {
+                    position: recorded.position,
+                    received_at_ms: recorded.at.0,
+                    received: received.clone(),
+                };
+                self.received += 1;
+                self.unacknowledged.insert(received.inbound, recorded.position);
+                self.waiting.insert(received.inbound, waiting);
+            }
+            MessageEvent::DuplicateIgnored(_) => self.duplicates += 1,
+            MessageEvent::SourceAcknowledged(acknowledged) => {
+                self.unacknowledged.remove(&acknowledged.inbound);
+            }
+            MessageEvent::Rejected(rejected) => {
+                self.rejected += 1;
+                self.waiting.remove(&rejected.inbound);
+            }
+            MessageEvent::Routed(routed) => {
+                self.waiting.remove(&routed.inbound);
+            }
+            MessageEvent::SenderAuthorized(_) | MessageEvent::Parsed(_) => {}
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What each conversation's runs did on the network, as text in the line format of the original
+//! (spec row NET-27). Names and paths come escaped from the proxy, so no line can be forged.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::events::event::{ConversationEvent, ProxyEvent};
+use crate::events::id::{ConversationId, RequestId, RunId};
+use crate::events::proxy::{BlockCause, RequestAllowed, RequestBlocked, RequestLine};
+use crate::events::{Event, Recorded};
+use crate::projections::Projection;
+
+/// Lines kept for each conversation; the oldest give way, the log keeps them all.
+pub const LINES_MAX: usize = 10_000;
+
+/// The lines of one conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lines {
+    /// Oldest first.
+    pub lines: Vec<String>,
+    /// How many older ones gave way.
+    pub dropped: u64,
+}
+
+/// Network lines by conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkLog {
+    by_conversation: BTreeMap<ConversationId, Lines>,
+    runs: BTreeMap<RunId, ConversationId>,
+    /// Allowed requests that have no end yet.
+    open: BTreeMap<RunId, BTreeMap<RequestId, RequestAllowed>>,
+}
+
+impl NetworkLog {
+    /// Returns the lines of a conversation.
+    pub fn lines(&self, conversation: ConversationId) -> Option<&Lines> {
+        self.by_conversation.get(&conversation)
+    }
+
+    fn push(&mut self, run: RunId, line: String) {
+        let Some(conversation) = self.runs.get(&run) else {
+            return;
+        };
+        let log = self.by_conversation.entry(*conversation).or_default();
+        log.lines.push(line);
+        if log.lines.len() > LINES_MAX {
+            log.lines.remove(0);
+            log.dropped += 1;
+        }
+    }
+
+    fn close(&mut self, run: RunId, request: RequestId) -> Option<RequestAllowed> {
+        self.open.get_mut(&run)?.remove(&request)
+    }
+
+    fn apply_proxy(&mut self, event: &ProxyEvent) {
+        match event {
+            ProxyEvent::DnsQueryAnswered(query) => {
+                let (query_type, name, answer) = (&query.query_type, &query.name, &query.answer);
+                self.push(query.run, format!("DNS {query_type} {name} -> {answer}"));
+            }
+            ProxyEvent::RequestAllowed(allowed) => {
+                for header in &allowed.stripped {
+                    let url = url(&allowed.line);
+                    self.push(allowed.run, format!("STRIPPED {header} {url}"));
+                }
+                let open = self.open.entry(allowed.run).or_default();
+                open.insert(allowed.request, allowed.clone());
+            }
+            ProxyEvent::RequestBlocked(blocked) => self.push(blocked.run, blocked_line(blocked)),
+            ProxyEvent::ConnectionRefused(refused) => {
+                let (name, port, reason) = (&refused.name, refused.port, &refused.reason);
+                self.push(refused.run, format!("BLOCKED CONNECT {name}:{port} -> 403 ({reason})"));
+            }
+            ProxyEvent::UpstreamFailed(failed) => {
+                if let Some(allowed) = self.close(failed.run, failed.request) {
+                    let (method, url) = (&allowed.line.method, url(&allowed.line));
+                    let line = format!("ERROR {method} {url} -> {}", failed.error);
+                    self.push(failed.run, line);
+                }
+            }
+            ProxyEvent::ResponseCompleted(completed) => {
+                if let Some(allowed) = self.close(completed.run, completed.request) {
+                    let line = allowed_line(&allowed, completed.status);
+                    self.push(completed.run, line);
+                }
+            }
+        }
+    }
+}
+
+fn url(line: &RequestLine) -> String {
+    let RequestLine { scheme, host, port, path, query_sha256, .. } = line;
+    let standard = matches!((scheme.as_str(), port), ("http", 80) | ("https", 443));
+    let port = if standard { String::new() } else { format!(":{port}") };
+    let query = if query_sha256.is_some() { "?…" } else { "" };
+    format!("{scheme}://{host}{port}{path}{query}")
+}
+
+fn allowed_line(allowed: &RequestAllowed, status: u16) -> String {
+    let masked: u32 = allowed.credentials.iter().map(|used| used.count).sum();
+    let mut line = format!("ALLOWED {} {} -> {status}", allowed.line.method, url(&allowed.line));
+    if masked > 0 {
+        line.push_str(&tag("masked", masked as usize));
+    }
+    if !allowed.stripped.is_empty() {
+        line.push_str(&tag("dropped", allowed.stripped.len()));
+    }
+    line
+}
+
+fn tag(name: &str, count: usize) -> String {
+    format!(" [{name}: {count}]")
+}
+
+fn blocked_line(blocked: &RequestBlocked) -> String {
+    let (method, status) = (&blocked.line.method, blocked.status);
+    match blocked.cause {
+        BlockCause::Connect => {
+            let (host, port, detail) = (&blocked.line.host, blocked.line.port, &blocked.detail);
+            format!("BLOCKED CONNECT {host}:{port} -> {status} ({detail})")
+        }
+        BlockCause::Host
+        | BlockCause::Path
+        | BlockCause::Method
+        | BlockCause::Traversal
+        | BlockCause::HostMismatch
+        | BlockCause::Malformed
+        | BlockCause::Filter
+        | BlockCause::Address
+        | BlockCause::Credential => {
+            format!("BLOCKED {method} {} -> {status}", url(&blocked.line))
+        }
+    }
+}
+
+impl Projection for NetworkLog {
+    const NAME: &'static str = "network_log";
+    const CODE_VERSION: u32 = 1;
+
+    fn apply(&mut self, recorded: &Recorded) {
+        match &recorded.event {
+            Event::Conversation(ConversationEvent::PromptComposed(prompt)) => {
+                self.runs.insert(prompt.run, prompt.conversation);
+                let start = format!("=== TASK START {} ms ===", recorded.at);
+                self.push(prompt.run, start);
+            }
+            Event::Proxy(event) => self.apply_proxy(event),
+            Event::Conversation(_)
+            | Event::Service(_)
+            | Event::Channel(_)
+            | Event::Repository(_)
+            | Event::Message(_)
+            | Event::Task(_)
+            | Event::Run(_)
+            | Event::Container(_)
+            | Event::Delivery(_) => {}
+        }
+    }
+}
