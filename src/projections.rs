@@ -15,3 +15,8 @@ pub mod task_board;
 pub mod work_queue;
 
 pub use projection::{Checkpoint, Feed, Projection};
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

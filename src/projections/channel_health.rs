@@ -48,7 +48,9 @@ impl ChannelHealth {
 
     /// Returns all channels, named `repo/kind`.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Health)> {
-        self.channels.iter().map(|(name, health)| (name.as_str(), health))
+        self.channels
+            .iter()
+            .map(|(name, health)| (name.as_str(), health))
     }
 }
 
@@ -67,7 +69,11 @@ impl Projection for ChannelHealth {
         let (name, health) = match event {
             ChannelEvent::Connected(connected) => {
                 let (endpoint, mode) = (connected.endpoint.clone(), connected.mode.clone());
-                let health = Health::Connected { endpoint, mode, since: recorded.at };
+                let health = Health::Connected {
+                    endpoint,
+                    mode,
+                    since: recorded.at,
+                };
                 (name(&connected.repo, connected.channel), health)
             }
             ChannelEvent::Degraded(degraded) => {

@@ -41,12 +41,19 @@ pub struct Conversation {
 impl Conversation {
     /// Returns the newest answer that does not tell of a failure.
     pub fn last_good_reply(&self) -> Option<&ReplyRecorded> {
-        self.replies.iter().rev().map(|(_, reply)| reply).find(|reply| !reply.is_error)
+        self.replies
+            .iter()
+            .rev()
+            .map(|(_, reply)| reply)
+            .find(|reply| !reply.is_error)
     }
 
     /// Returns what all its tasks cost, in millionths of a US dollar.
     pub fn cost_microusd(&self) -> u64 {
-        self.replies.iter().map(|(_, reply)| reply.cost_microusd).sum()
+        self.replies
+            .iter()
+            .map(|(_, reply)| reply.cost_microusd)
+            .sum()
     }
 }
 
@@ -126,7 +133,9 @@ impl Projection for Conversations {
             }
             ConversationEvent::SessionAbandoned(abandoned) => {
                 self.apply_to(abandoned.conversation, |conversation| {
-                    conversation.session.take_if(|session| *session == abandoned.session);
+                    conversation
+                        .session
+                        .take_if(|session| *session == abandoned.session);
                 });
             }
             ConversationEvent::ReplyRecorded(reply) => {

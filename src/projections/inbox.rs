@@ -72,7 +72,8 @@ impl Projection for Inbox {
                     received: received.clone(),
                 };
                 self.received += 1;
-                self.unacknowledged.insert(received.inbound, recorded.position);
+                self.unacknowledged
+                    .insert(received.inbound, recorded.position);
                 self.waiting.insert(received.inbound, waiting);
             }
             MessageEvent::DuplicateIgnored(_) => self.duplicates += 1,

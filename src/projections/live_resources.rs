@@ -58,7 +58,9 @@ impl LiveResources {
     fn apply_container(&mut self, event: &ContainerEvent) {
         match event {
             ContainerEvent::NetworkCreated(created) => {
-                self.change(created.run, |live| live.network = Some(created.name.clone()));
+                self.change(created.run, |live| {
+                    live.network = Some(created.name.clone())
+                });
             }
             ContainerEvent::NetworkRemoved(removed) => {
                 self.change(removed.run, |live| live.network = None);

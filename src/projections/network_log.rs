@@ -71,7 +71,10 @@ impl NetworkLog {
             ProxyEvent::RequestBlocked(blocked) => self.push(blocked.run, blocked_line(blocked)),
             ProxyEvent::ConnectionRefused(refused) => {
                 let (name, port, reason) = (&refused.name, refused.port, &refused.reason);
-                self.push(refused.run, format!("BLOCKED CONNECT {name}:{port} -> 403 ({reason})"));
+                self.push(
+                    refused.run,
+                    format!("BLOCKED CONNECT {name}:{port} -> 403 ({reason})"),
+                );
             }
             ProxyEvent::UpstreamFailed(failed) => {
                 if let Some(allowed) = self.close(failed.run, failed.request) {
@@ -91,16 +94,31 @@ impl NetworkLog {
 }
 
 fn url(line: &RequestLine) -> String {
-    let RequestLine { scheme, host, port, path, query_sha256, .. } = line;
+    let RequestLine {
+        scheme,
+        host,
+        port,
+        path,
+        query_sha256,
+        ..
+    } = line;
     let standard = matches!((scheme.as_str(), port), ("http", 80) | ("https", 443));
-    let port = if standard { String::new() } else { format!(":{port}") };
+    let port = if standard {
+        String::new()
+    } else {
+        format!(":{port}")
+    };
     let query = if query_sha256.is_some() { "?…" } else { "" };
     format!("{scheme}://{host}{port}{path}{query}")
 }
 
 fn allowed_line(allowed: &RequestAllowed, status: u16) -> String {
     let masked: u32 = allowed.credentials.iter().map(|used| used.count).sum();
-    let mut line = format!("ALLOWED {} {} -> {status}", allowed.line.method, url(&allowed.line));
+    let mut line = format!(
+        "ALLOWED {} {} -> {status}",
+        allowed.line.method,
+        url(&allowed.line)
+    );
     if masked > 0 {
         line.push_str(&tag("masked", masked as usize));
     }

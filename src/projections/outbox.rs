@@ -92,7 +92,10 @@ impl Projection for Outbox {
                     position: recorded.position,
                     requested_at: recorded.at,
                     attempts: 0,
-                    state: DeliveryState::Due { not_before: AtMs(0), maybe_sent: false },
+                    state: DeliveryState::Due {
+                        not_before: AtMs(0),
+                        maybe_sent: false,
+                    },
                 };
                 self.open.insert(request.delivery, outgoing);
             }
@@ -104,13 +107,25 @@ impl Projection for Outbox {
             }
             DeliveryEvent::Failed(failed) => {
                 let not_before = failed.retry_at;
-                self.set(failed.delivery, DeliveryState::Due { not_before, maybe_sent: false });
+                self.set(
+                    failed.delivery,
+                    DeliveryState::Due {
+                        not_before,
+                        maybe_sent: false,
+                    },
+                );
             }
             DeliveryEvent::OutcomeUnknown(unknown) => {
-                self.set(unknown.delivery, DeliveryState::Unknown { since: recorded.at });
+                self.set(
+                    unknown.delivery,
+                    DeliveryState::Unknown { since: recorded.at },
+                );
             }
             DeliveryEvent::NotFound(missing) => {
-                let due = DeliveryState::Due { not_before: AtMs(0), maybe_sent: true };
+                let due = DeliveryState::Due {
+                    not_before: AtMs(0),
+                    maybe_sent: true,
+                };
                 self.set(missing.delivery, due);
             }
             DeliveryEvent::Succeeded(succeeded) => {

@@ -44,7 +44,10 @@ pub struct Feed<P> {
 impl<P: Projection> Feed<P> {
     /// Returns the value before the first event.
     pub fn new() -> Self {
-        Self { view: P::default(), position: Position(0) }
+        Self {
+            view: P::default(),
+            position: Position(0),
+        }
     }
 
     /// Returns the value a checkpoint holds; nothing when it is of another projection or code
@@ -54,7 +57,10 @@ impl<P: Projection> Feed<P> {
             return None;
         }
         let view = serde_json::from_str(&checkpoint.value).ok()?;
-        Some(Self { view, position: checkpoint.position })
+        Some(Self {
+            view,
+            position: checkpoint.position,
+        })
     }
 
     /// Returns the value as a checkpoint.
@@ -77,7 +83,12 @@ impl<P: Projection> Feed<P> {
             return;
         }
         let expected = Position(self.position.0 + 1);
-        assert_eq!(recorded.position, expected, "{} was fed with a gap", P::NAME);
+        assert_eq!(
+            recorded.position,
+            expected,
+            "{} was fed with a gap",
+            P::NAME
+        );
         self.view.apply(recorded);
         self.position = recorded.position;
     }

@@ -146,7 +146,9 @@ impl TaskBoard {
             }
             TaskEvent::Coalesced(coalesced) => {
                 let into = coalesced.into;
-                self.change(coalesced.task, |card| card.status = Status::Coalesced { into });
+                self.change(coalesced.task, |card| {
+                    card.status = Status::Coalesced { into }
+                });
                 self.finish(coalesced.task);
             }
             TaskEvent::Started(started) => self.change(started.task, |card| {
@@ -155,7 +157,9 @@ impl TaskBoard {
                 card.attempts = started.attempt;
             }),
             TaskEvent::PhaseEntered(entered) => self.change(entered.task, |card| {
-                card.status = Status::Executing { phase: Some(entered.phase.clone()) };
+                card.status = Status::Executing {
+                    phase: Some(entered.phase.clone()),
+                };
             }),
             TaskEvent::TodoListUpdated(updated) => {
                 self.change(updated.task, |card| card.todos.clone_from(&updated.items));
@@ -180,7 +184,8 @@ impl TaskBoard {
         match event {
             DeliveryEvent::Requested(request) => {
                 if matches!(request.kind, DeliveryKind::Reply) {
-                    self.replies.insert(request.delivery.to_string(), request.task);
+                    self.replies
+                        .insert(request.delivery.to_string(), request.task);
                     self.change(request.task, |card| card.answer = Answer::Sending);
                 }
             }

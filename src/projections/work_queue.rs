@@ -75,7 +75,9 @@ impl WorkQueue {
 
     /// Returns the tasks that execute.
     pub fn executing(&self) -> impl Iterator<Item = &ActiveTask> {
-        self.tasks.values().filter(|task| task.state == TaskState::Executing)
+        self.tasks
+            .values()
+            .filter(|task| task.state == TaskState::Executing)
     }
 
     /// Returns the tasks that wait, oldest first.
@@ -88,12 +90,16 @@ impl WorkQueue {
 
     /// Returns the task that executes for a conversation.
     pub fn executing_for(&self, conversation: ConversationId) -> Option<&ActiveTask> {
-        self.executing().find(|task| task.queued.conversation == conversation)
+        self.executing()
+            .find(|task| task.queued.conversation == conversation)
     }
 
     /// Returns where a conversation's last start stands in the log; 0 when it had none.
     pub fn last_started(&self, conversation: ConversationId) -> Position {
-        self.last_started.get(&conversation).copied().unwrap_or_default()
+        self.last_started
+            .get(&conversation)
+            .copied()
+            .unwrap_or_default()
     }
 
     fn queue(&mut self, recorded: &Recorded, queued: &TaskQueued) {
@@ -105,7 +111,9 @@ impl WorkQueue {
             position: recorded.position,
             queued_at: recorded.at,
             message,
-            state: TaskState::Waiting { not_before: AtMs(0) },
+            state: TaskState::Waiting {
+                not_before: AtMs(0),
+            },
             attempts: 0,
             interruptions: 0,
             coalesced: Vec::new(),
@@ -119,13 +127,16 @@ impl WorkQueue {
             task.state = TaskState::Executing;
             task.attempts = started.attempt;
             task.coalesced.clone_from(&started.coalesced);
-            self.last_started.insert(task.queued.conversation, recorded.position);
+            self.last_started
+                .insert(task.queued.conversation, recorded.position);
         }
     }
 
     fn coalesce(&mut self, coalesced: &TaskCoalesced) {
         if let Some(task) = self.tasks.get_mut(&coalesced.task) {
-            task.state = TaskState::Coalesced { into: coalesced.into };
+            task.state = TaskState::Coalesced {
+                into: coalesced.into,
+            };
         }
     }
 
@@ -138,7 +149,11 @@ impl WorkQueue {
             self.tasks.remove(&coalesced);
         }
         let conversation = task.queued.conversation;
-        if !self.tasks.values().any(|task| task.queued.conversation == conversation) {
+        if !self
+            .tasks
+            .values()
+            .any(|task| task.queued.conversation == conversation)
+        {
             self.last_started.remove(&conversation);
         }
     }
@@ -160,7 +175,9 @@ impl WorkQueue {
             }
             TaskEvent::RetryScheduled(retry) => {
                 if let Some(task) = self.tasks.get_mut(&retry.task) {
-                    task.state = TaskState::Waiting { not_before: retry.not_before };
+                    task.state = TaskState::Waiting {
+                        not_before: retry.not_before,
+                    };
                 }
             }
             TaskEvent::Completed(completed) => self.complete(completed.task),
