@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::conversation::{ReplyRecorded, WorkspaceCloned};
 use crate::events::event::ConversationEvent;
-use crate::events::id::{AtMs, ChannelKind, ConversationId, RepoId, SessionId};
+use crate::events::id::{AtMs, ChannelKind, ConversationId, RepoId, RunId, SessionId};
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
 
@@ -34,6 +34,8 @@ pub struct Conversation {
     pub workspace: Option<WorkspaceCloned>,
     /// The session the next task resumes.
     pub session: Option<SessionId>,
+    /// Its runs, oldest first.
+    pub runs: Vec<RunId>,
     /// Its answers, oldest first, each with its time.
     pub replies: Vec<(AtMs, ReplyRecorded)>,
 }
@@ -113,6 +115,7 @@ impl Projection for Conversations {
                     created_at: recorded.at,
                     workspace: None,
                     session: None,
+                    runs: Vec::new(),
                     replies: Vec::new(),
                 };
                 self.by_id.insert(created.conversation, conversation);
@@ -146,7 +149,12 @@ impl Projection for Conversations {
                     conversation.replies.push((recorded.at, reply.clone()));
                 });
             }
-            ConversationEvent::WorkspaceCloneFailed(_) | ConversationEvent::PromptComposed(_) => {}
+            ConversationEvent::PromptComposed(composed) => {
+                self.apply_to(composed.conversation, |conversation| {
+                    conversation.runs.push(composed.run);
+                });
+            }
+            ConversationEvent::WorkspaceCloneFailed(_) => {}
         }
     }
 }

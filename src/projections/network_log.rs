@@ -10,6 +10,7 @@ use crate::events::id::{ConversationId, RequestId, RunId};
 use crate::events::proxy::{BlockCause, RequestAllowed, RequestBlocked, RequestLine};
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
+use crate::projections::civil::iso_seconds;
 
 /// Lines kept for each conversation; the oldest give way, the log keeps them all.
 pub const LINES_MAX: usize = 10_000;
@@ -161,7 +162,7 @@ impl Projection for NetworkLog {
         match &recorded.event {
             Event::Conversation(ConversationEvent::PromptComposed(prompt)) => {
                 self.runs.insert(prompt.run, prompt.conversation);
-                let start = format!("=== TASK START {} ms ===", recorded.at);
+                let start = format!("=== TASK START {}Z ===", iso_seconds(recorded.at));
                 self.push(prompt.run, start);
             }
             Event::Proxy(event) => self.apply_proxy(event),

@@ -18,8 +18,6 @@ pub enum DeliveryState {
     Due {
         /// Not before this time.
         not_before: AtMs,
-        /// Whether an earlier attempt may have succeeded without our knowing.
-        maybe_sent: bool,
     },
     /// An attempt has begun; after a restart this means that its outcome is unknown.
     Attempted,
@@ -41,6 +39,10 @@ pub struct Outgoing {
     pub requested_at: AtMs,
     /// Attempts so far.
     pub attempts: u32,
+    /// Attempts that failed.
+    pub failures: u32,
+    /// Whether an earlier attempt may have succeeded without our knowing.
+    pub maybe_sent: bool,
     /// How far it is.
     pub state: DeliveryState,
 }
@@ -92,9 +94,10 @@ impl Projection for Outbox {
                     position: recorded.position,
                     requested_at: recorded.at,
                     attempts: 0,
+                    failures: 0,
+                    maybe_sent: false,
                     state: DeliveryState::Due {
                         not_before: AtMs(0),
-                        maybe_sent: false,
                     },
                 };
                 self.open.insert(request.delivery, outgoing);
@@ -106,14 +109,12 @@ impl Projection for Outbox {
                 }
             }
             DeliveryEvent::Failed(failed) => {
-                let not_before = failed.retry_at;
-                self.set(
-                    failed.delivery,
-                    DeliveryState::Due {
-                        not_before,
-                        maybe_sent: false,
-                    },
-                );
+                if let Some(outgoing) = self.open.get_mut(&failed.delivery) {
+                    outgoing.failures += 1;
+                    outgoing.state = DeliveryState::Due {
+                        not_before: failed.retry_at,
+                    };
+                }
             }
             DeliveryEvent::OutcomeUnknown(unknown) => {
                 self.set(
@@ -122,11 +123,12 @@ impl Projection for Outbox {
                 );
             }
             DeliveryEvent::NotFound(missing) => {
-                let due = DeliveryState::Due {
-                    not_before: AtMs(0),
-                    maybe_sent: true,
-                };
-                self.set(missing.delivery, due);
+                if let Some(outgoing) = self.open.get_mut(&missing.delivery) {
+                    outgoing.maybe_sent = true;
+                    outgoing.state = DeliveryState::Due {
+                        not_before: AtMs(0),
+                    };
+                }
             }
             DeliveryEvent::Succeeded(succeeded) => {
                 self.open.remove(&succeeded.delivery);

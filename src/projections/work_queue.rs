@@ -1,188 +1,323 @@
-//! Tasks that are not over: who waits, who executes, and for which conversation. It decides
-//! nothing; the order in which tasks start is decided in `handlers/tasks`.
+//! Tasks that have no answer yet: what they answer, whether they wait or run, and what their runs have
+//! left so far. An answered task leaves it. It does not choose what runs next: `handlers/react` does.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::event::{MessageEvent, TaskEvent};
-use crate::events::id::{AtMs, ConversationId, InboundId, Position, RepoId, TaskId};
-use crate::events::message::MessageParsed;
-use crate::events::task::{TaskCoalesced, TaskQueued, TaskStarted};
+use crate::events::container::ContainerRole;
+use crate::events::event::{ContainerEvent, ConversationEvent, MessageEvent, RunEvent, TaskEvent};
+use crate::events::id::{
+    AtMs, BlobRef, ConversationId, InboundId, Position, RepoId, RunId, SessionId, StoredFile,
+    StreamVersion, TaskId,
+};
+use crate::events::message::{MessageParsed, ReplyAddress};
+use crate::events::task::{InterruptionDecision, TaskQueued, TaskStarted};
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
+use crate::projections::usage::Spent;
 
-/// How far a task is.
+/// A message that a task answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedMessage {
+    /// The message.
+    pub inbound: InboundId,
+    /// The task it became.
+    pub task: TaskId,
+    /// Its verified sender.
+    pub sender: String,
+    /// When its sender was recognised.
+    pub received_at: AtMs,
+    /// What it says.
+    pub parsed: MessageParsed,
+}
+
+/// What a task in the queue is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskState {
-    /// It waits for its conversation and for a place.
+    /// It waits for its turn, and at least until then.
     Waiting {
-        /// It must not start before this time.
+        /// Not before this time.
         not_before: AtMs,
     },
-    /// A worker has begun it.
-    Executing,
-    /// It is answered together with another.
-    Coalesced {
-        /// The other.
-        into: TaskId,
-    },
+    /// It executes.
+    Running,
+    /// Its agent ended before a restart; its recorded output is to be used.
+    Concluding,
+    /// It was cut off too often; its sender is to be told.
+    Abandoning,
 }
 
-/// A task that is not over.
+/// A task that has no answer yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActiveTask {
-    /// Its queueing.
-    pub queued: TaskQueued,
-    /// Where that stands in the log; the order of arrival.
-    pub position: Position,
+pub struct QueuedTask {
+    /// The task.
+    pub task: TaskId,
+    /// The repository it works on.
+    pub repo: RepoId,
+    /// The conversation it belongs to.
+    pub conversation: ConversationId,
     /// When it was queued.
     pub queued_at: AtMs,
-    /// What its message says.
-    pub message: MessageParsed,
-    /// How far it is.
+    /// Subject or first words.
+    pub title: String,
+    /// The event that queued it: the order of waiting.
+    pub position: Position,
+    /// Number of events in its stream.
+    pub version: StreamVersion,
+    /// What it is doing.
     pub state: TaskState,
-    /// How often it was begun.
-    pub attempts: u16,
+    /// The messages it answers, oldest first.
+    pub messages: Vec<QueuedMessage>,
+    /// Number of the newest execution; 0 before the first.
+    pub attempt: u16,
+    /// The newest run that was planned.
+    pub run: Option<RunId>,
+    /// Whether that run's stream holds a result line.
+    pub result_seen: bool,
+    /// The newest session an agent of this task named.
+    pub session: Option<SessionId>,
     /// How often a restart found it executing.
-    pub interruptions: u16,
-    /// Tasks that are answered with it, oldest first.
-    pub coalesced: Vec<TaskId>,
+    pub interruptions: u32,
     /// Who asked for it to be stopped.
     pub stop_requested_by: Option<String>,
+    /// What its finished runs took.
+    pub spent: Spent,
 }
 
-/// The tasks that are not over.
+/// The backlog.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkQueue {
-    tasks: BTreeMap<TaskId, ActiveTask>,
-    /// Messages that were read and become a task with the next event.
+    /// Tasks without an answer.
+    pub tasks: BTreeMap<TaskId, QueuedTask>,
+    /// Messages that were read and become a task with one of the next events.
     parsed: BTreeMap<InboundId, MessageParsed>,
-    /// When each conversation last began a task; for fairness.
-    last_started: BTreeMap<ConversationId, Position>,
+}
+
+impl QueuedTask {
+    /// Returns whether it waits for its turn.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, TaskState::Waiting { .. })
+    }
+
+    /// Returns the newest message, whose sender gets the answer.
+    pub fn newest_message(&self) -> Option<&QueuedMessage> {
+        self.messages.last()
+    }
+
+    /// Returns where the answer goes.
+    pub fn reply_to(&self) -> Option<&ReplyAddress> {
+        self.newest_message()
+            .map(|message| &message.parsed.reply_to)
+    }
+
+    /// Returns every attachment of its messages, oldest first.
+    pub fn attachments(&self) -> impl Iterator<Item = &StoredFile> {
+        self.messages
+            .iter()
+            .flat_map(|message| &message.parsed.attachments)
+    }
+
+    /// Returns the texts of its messages, oldest first.
+    pub fn bodies(&self) -> impl Iterator<Item = &BlobRef> {
+        self.messages.iter().map(|message| &message.parsed.body)
+    }
 }
 
 impl WorkQueue {
-    /// Returns a task that is not over.
-    pub fn get(&self, task: TaskId) -> Option<&ActiveTask> {
-        self.tasks.get(&task)
+    /// Returns the task that a conversation is busy with.
+    pub fn active(&self, conversation: ConversationId) -> Option<&QueuedTask> {
+        let mut tasks = self.tasks.values();
+        tasks.find(|task| task.conversation == conversation && !task.is_waiting())
     }
 
-    /// Returns all tasks that are not over.
-    pub fn tasks(&self) -> impl Iterator<Item = &ActiveTask> {
-        self.tasks.values()
-    }
-
-    /// Returns the tasks that execute.
-    pub fn executing(&self) -> impl Iterator<Item = &ActiveTask> {
+    /// Returns how many tasks are executing.
+    pub fn executing(&self) -> usize {
         self.tasks
             .values()
-            .filter(|task| task.state == TaskState::Executing)
+            .filter(|task| !task.is_waiting())
+            .count()
     }
 
-    /// Returns the tasks that wait, oldest first.
-    pub fn waiting(&self) -> Vec<&ActiveTask> {
-        let is_waiting = |task: &&ActiveTask| matches!(task.state, TaskState::Waiting { .. });
-        let mut waiting: Vec<_> = self.tasks.values().filter(is_waiting).collect();
-        waiting.sort_by_key(|task| task.position);
-        waiting
+    /// Returns how many tasks wait.
+    pub fn waiting(&self) -> usize {
+        self.tasks.len() - self.executing()
     }
 
-    /// Returns the task that executes for a conversation.
-    pub fn executing_for(&self, conversation: ConversationId) -> Option<&ActiveTask> {
-        self.executing()
-            .find(|task| task.queued.conversation == conversation)
-    }
-
-    /// Returns where a conversation's last start stands in the log; 0 when it had none.
-    pub fn last_started(&self, conversation: ConversationId) -> Position {
-        self.last_started
-            .get(&conversation)
-            .copied()
-            .unwrap_or_default()
-    }
-
-    fn queue(&mut self, recorded: &Recorded, queued: &TaskQueued) {
-        let Some(message) = self.parsed.remove(&queued.inbound) else {
+    fn queue(&mut self, queued: &TaskQueued, recorded: &Recorded) {
+        let Some(parsed) = self.parsed.remove(&queued.inbound) else {
             return;
         };
-        let task = ActiveTask {
-            queued: queued.clone(),
-            position: recorded.position,
+        let message = QueuedMessage {
+            inbound: queued.inbound,
+            task: queued.task,
+            sender: queued.sender.clone(),
+            received_at: recorded.at,
+            parsed,
+        };
+        let task = QueuedTask {
+            task: queued.task,
+            repo: queued.repo.clone(),
+            conversation: queued.conversation,
             queued_at: recorded.at,
-            message,
+            title: queued.title.clone(),
+            position: recorded.position,
+            version: recorded.stream_version,
             state: TaskState::Waiting {
                 not_before: AtMs(0),
             },
-            attempts: 0,
+            messages: vec![message],
+            attempt: 0,
+            run: None,
+            result_seen: false,
+            session: None,
             interruptions: 0,
-            coalesced: Vec::new(),
             stop_requested_by: None,
+            spent: Spent::default(),
         };
         self.tasks.insert(queued.task, task);
     }
 
-    fn start(&mut self, recorded: &Recorded, started: &TaskStarted) {
-        if let Some(task) = self.tasks.get_mut(&started.task) {
-            task.state = TaskState::Executing;
-            task.attempts = started.attempt;
-            task.coalesced.clone_from(&started.coalesced);
-            self.last_started
-                .insert(task.queued.conversation, recorded.position);
+    fn start(&mut self, started: &TaskStarted) {
+        let mut joined: Vec<QueuedMessage> = vec![];
+        for task in &started.coalesced {
+            let other = self.tasks.get_mut(task);
+            joined.extend(
+                other
+                    .into_iter()
+                    .flat_map(|t| std::mem::take(&mut t.messages)),
+            );
+        }
+        self.change(started.task, |task| {
+            task.state = TaskState::Running;
+            task.attempt = task.attempt.max(started.attempt);
+            task.messages.extend(joined);
+        });
+    }
+
+    fn change(&mut self, task: TaskId, change: impl FnOnce(&mut QueuedTask)) {
+        if let Some(task) = self.tasks.get_mut(&task) {
+            change(task);
         }
     }
 
-    fn coalesce(&mut self, coalesced: &TaskCoalesced) {
-        if let Some(task) = self.tasks.get_mut(&coalesced.task) {
-            task.state = TaskState::Coalesced {
-                into: coalesced.into,
-            };
-        }
-    }
-
-    /// Forgets a task and those that were answered with it.
-    fn complete(&mut self, completed: TaskId) {
-        let Some(task) = self.tasks.remove(&completed) else {
-            return;
-        };
-        for coalesced in task.coalesced {
-            self.tasks.remove(&coalesced);
-        }
-        let conversation = task.queued.conversation;
-        if !self
-            .tasks
-            .values()
-            .any(|task| task.queued.conversation == conversation)
-        {
-            self.last_started.remove(&conversation);
-        }
-    }
-
-    fn apply_task(&mut self, recorded: &Recorded, event: &TaskEvent) {
+    fn apply_task(&mut self, event: &TaskEvent, recorded: &Recorded) {
         match event {
-            TaskEvent::Queued(queued) => self.queue(recorded, queued),
-            TaskEvent::Coalesced(coalesced) => self.coalesce(coalesced),
-            TaskEvent::Started(started) => self.start(recorded, started),
-            TaskEvent::StopRequested(stop) => {
-                if let Some(task) = self.tasks.get_mut(&stop.task) {
-                    task.stop_requested_by = Some(stop.by.clone());
-                }
+            TaskEvent::Queued(queued) => self.queue(queued, recorded),
+            TaskEvent::Coalesced(coalesced) => {
+                self.tasks.remove(&coalesced.task);
             }
-            TaskEvent::Interrupted(interrupted) => {
-                if let Some(task) = self.tasks.get_mut(&interrupted.task) {
-                    task.interruptions += 1;
-                }
+            TaskEvent::Started(started) => self.start(started),
+            TaskEvent::StopRequested(stop) => self.change(stop.task, |task| {
+                task.stop_requested_by = Some(stop.by.clone());
+            }),
+            TaskEvent::Interrupted(interrupted) => self.change(interrupted.task, |task| {
+                task.interruptions += 1;
+                task.attempt = task.attempt.max(interrupted.run.attempt);
+                task.state = state_after(&interrupted.decision);
+            }),
+            TaskEvent::RetryScheduled(retry) => self.change(retry.task, |task| {
+                task.state = TaskState::Waiting {
+                    not_before: retry.not_before,
+                };
+            }),
+            TaskEvent::Completed(completed) => {
+                self.tasks.remove(&completed.task);
             }
-            TaskEvent::RetryScheduled(retry) => {
-                if let Some(task) = self.tasks.get_mut(&retry.task) {
-                    task.state = TaskState::Waiting {
-                        not_before: retry.not_before,
-                    };
-                }
-            }
-            TaskEvent::Completed(completed) => self.complete(completed.task),
             TaskEvent::PhaseEntered(_) | TaskEvent::TodoListUpdated(_) => {}
         }
+        self.note_version(event, recorded);
+    }
+
+    fn note_version(&mut self, event: &TaskEvent, recorded: &Recorded) {
+        let task = match event {
+            TaskEvent::Queued(e) => e.task,
+            TaskEvent::Coalesced(e) => e.task,
+            TaskEvent::Started(e) => e.task,
+            TaskEvent::PhaseEntered(e) => e.task,
+            TaskEvent::TodoListUpdated(e) => e.task,
+            TaskEvent::StopRequested(e) => e.task,
+            TaskEvent::Interrupted(e) => e.task,
+            TaskEvent::RetryScheduled(e) => e.task,
+            TaskEvent::Completed(e) => e.task,
+        };
+        self.change(task, |task| task.version = recorded.stream_version);
+    }
+
+    fn apply_conversation(&mut self, event: &ConversationEvent) {
+        match event {
+            ConversationEvent::PromptComposed(composed) => {
+                self.change(composed.run.task, |task| {
+                    task.attempt = task.attempt.max(composed.run.attempt);
+                    task.run = Some(composed.run);
+                    task.result_seen = false;
+                });
+            }
+            ConversationEvent::SessionAbandoned(abandoned) => {
+                let tasks = self.tasks.values_mut();
+                for task in tasks.filter(|task| task.session.as_ref() == Some(&abandoned.session)) {
+                    task.session = None;
+                }
+            }
+            ConversationEvent::Created(_)
+            | ConversationEvent::ParticipantJoined(_)
+            | ConversationEvent::ThreadLinked(_)
+            | ConversationEvent::WorkspaceCloned(_)
+            | ConversationEvent::WorkspaceCloneFailed(_)
+            | ConversationEvent::ReplyRecorded(_) => {}
+        }
+    }
+
+    fn apply_run(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::AgentEventObserved(line) => self.change(line.run.task, |task| {
+                task.result_seen |= line.event_type == "result";
+                if line.session.is_some() {
+                    task.session.clone_from(&line.session);
+                }
+            }),
+            RunEvent::OutcomeClassified(outcome) => self.change(outcome.run.task, |task| {
+                task.result_seen = false;
+                task.spent.add_run(outcome);
+            }),
+            RunEvent::Planned(_)
+            | RunEvent::ImageBuildStarted(_)
+            | RunEvent::ImageBuilt(_)
+            | RunEvent::ImageBuildFailed(_)
+            | RunEvent::AgentErrorOutput(_) => {}
+        }
+    }
+
+    fn apply_container(&mut self, event: &ContainerEvent) {
+        match event {
+            ContainerEvent::Exited(exited) => {
+                let by_agent = exited.role == ContainerRole::Agent;
+                self.change(exited.run.task, |task| {
+                    task.spent.duration_ms += if by_agent { exited.duration_ms } else { 0 };
+                });
+            }
+            ContainerEvent::NetworkCreated(_)
+            | ContainerEvent::NetworkRemoved(_)
+            | ContainerEvent::Created(_)
+            | ContainerEvent::Started(_)
+            | ContainerEvent::ProxyReady(_)
+            | ContainerEvent::ProxyFailed(_)
+            | ContainerEvent::PromptWritten(_)
+            | ContainerEvent::StopSignalSent(_)
+            | ContainerEvent::Removed(_)
+            | ContainerEvent::OrphanRemoved(_)
+            | ContainerEvent::OrphanRemovalFailed(_) => {}
+        }
+    }
+}
+
+fn state_after(decision: &InterruptionDecision) -> TaskState {
+    match decision {
+        InterruptionDecision::Requeue => TaskState::Waiting {
+            not_before: AtMs(0),
+        },
+        InterruptionDecision::Conclude => TaskState::Concluding,
+        InterruptionDecision::Abandon => TaskState::Abandoning,
     }
 }
 
@@ -195,14 +330,14 @@ impl Projection for WorkQueue {
             Event::Message(MessageEvent::Parsed(parsed)) => {
                 self.parsed.insert(parsed.inbound, parsed.clone());
             }
-            Event::Task(event) => self.apply_task(recorded, event),
+            Event::Task(event) => self.apply_task(event, recorded),
+            Event::Conversation(event) => self.apply_conversation(event),
+            Event::Run(event) => self.apply_run(event),
+            Event::Container(event) => self.apply_container(event),
             Event::Message(_)
             | Event::Service(_)
             | Event::Channel(_)
             | Event::Repository(_)
-            | Event::Conversation(_)
-            | Event::Run(_)
-            | Event::Container(_)
             | Event::Proxy(_)
             | Event::Delivery(_) => {}
         }
