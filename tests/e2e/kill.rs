@@ -1,0 +1,128 @@
+//! The daemon dies at each boundary of the way of a mail and is started again: the sender gets
+//! exactly one answer, or one more that is labelled, and nothing is left behind.
+
+use crate::common::log::assert_gapless;
+use crate::common::mail::{ALICE, BOT, message};
+use crate::common::mailbox::Mail;
+use crate::common::{Daemon, Event, PATIENCE, Plan, World};
+
+/// Where the process dies: a variable of the daemon's test facility and its value.
+type Place = (&'static str, &'static str);
+
+const AFTER: &str = "AIRUT_CRASH_AFTER";
+const AT: &str = "AIRUT_CRASH_AT";
+
+/// The places, in the order a mail passes them. A number is the occurrence: containers come twice
+/// (proxy, agent), deliveries too (acknowledgement, reply).
+const PLACES: [Place; 25] = [
+    (AFTER, "MessageReceived"),
+    (AT, "mail-deleted"),
+    (AFTER, "MessageSourceAcknowledged"),
+    (AFTER, "MessageRouted"),
+    (AFTER, "TaskStarted"),
+    (AFTER, "MirrorFetched"),
+    (AFTER, "WorkspaceCloned"),
+    (AFTER, "PromptComposed"),
+    (AFTER, "RunPlanned"),
+    (AFTER, "NetworkCreated"),
+    (AFTER, "ContainerCreated:1"),
+    (AFTER, "ContainerCreated:2"),
+    (AFTER, "ProxyReady"),
+    (AFTER, "ContainerStarted:2"),
+    (AFTER, "PromptWritten"),
+    (AFTER, "RequestAllowed"),
+    (AFTER, "AgentEventObserved"),
+    (AT, "agent-exited"),
+    (AFTER, "ContainerExited"),
+    (AFTER, "NetworkRemoved"),
+    (AFTER, "RunOutcomeClassified"),
+    (AFTER, "DeliveryAttempted:2"),
+    (AT, "smtp-accepted:2"),
+    (AFTER, "DeliverySucceeded:1"),
+    (AFTER, "DeliverySucceeded:2"),
+];
+
+#[test]
+fn a_killed_daemon_answers_exactly_once_wherever_it_died() {
+    let Some(world) = World::start(&Plan::default()) else {
+        return;
+    };
+    let mut table = Vec::new();
+    for (number, place) in PLACES.iter().enumerate() {
+        let verdict = die_and_recover(&world, number, *place);
+        println!("{verdict}");
+        table.push(verdict);
+    }
+    println!("\nkilled at                              answers labelled left  log\n");
+    println!("{}", table.join("\n"));
+}
+
+/// Lets the daemon die once on the way of a fresh mail, starts it again and checks everything.
+fn die_and_recover(world: &World, number: usize, (variable, value): Place) -> String {
+    let id = format!("kill{number}@example.test");
+    let words = format!("Survived number {number}.");
+    let first = world.launch.last_position();
+    let mail = message(
+        ALICE,
+        &id,
+        "Survive",
+        &format!("[[bash:echo alive]] [[say:{words}]]"),
+    );
+
+    let mut daemon = Daemon::spawn(&world.launch, &[(variable, value)]);
+    world.mail().send(ALICE, &mail);
+    let end = daemon.await_end(PATIENCE);
+    assert!(!end.success(), "{value}: the daemon did not die");
+    drop(daemon);
+
+    let mut daemon = Daemon::spawn(&world.launch, &[]);
+    daemon.await_log("a settled delivery", first, settled);
+    assert!(
+        daemon.stop().success(),
+        "{value}: the second daemon stops cleanly"
+    );
+
+    let events = world.events();
+    assert_gapless(&events);
+    let left = world.sandboxes(&events);
+    assert_eq!(left, Vec::<String>::new(), "{value}");
+    assert!(
+        world.mail().inbox(BOT).is_empty(),
+        "{value}: the mail is still in the mailbox"
+    );
+
+    let answers = answers(world, &id, &words);
+    let labelled = answers.iter().filter(|mail| is_labelled(mail)).count();
+    assert_eq!(
+        answers.len() - labelled,
+        1,
+        "{value}: {labelled} labelled answers beside"
+    );
+    let log = events.len();
+    format!(
+        "{value:<38} {:>7} {labelled:>8} {:>4} {log:>4}",
+        answers.len(),
+        left.len()
+    )
+}
+
+/// Says whether everything that was asked for after a position has come to its end.
+fn settled(events: &[Event]) -> Option<()> {
+    let of = |kind: &'static str| events.iter().filter(move |event| event.kind() == kind);
+    let succeeded =
+        |delivery: &str| of("DeliverySucceeded").any(|event| event.text("delivery") == delivery);
+    let mut requested = of("DeliveryRequested");
+    let all = requested.all(|event| succeeded(event.text("delivery")));
+    (of("TaskCompleted").count() == 1 && all).then_some(())
+}
+
+fn answers(world: &World, id: &str, words: &str) -> Vec<Mail> {
+    let inbox = world.mail().inbox(ALICE).into_iter();
+    inbox
+        .filter(|mail| mail.answers(id) && mail.text().contains(words))
+        .collect()
+}
+
+fn is_labelled(mail: &Mail) -> bool {
+    mail.header("X-Airut-Duplicate").is_some() || mail.text().to_lowercase().contains("duplicate")
+}

@@ -1,0 +1,75 @@
+//! `airut send`: a message without any account.
+
+use std::fs;
+use std::process::{Output, Stdio};
+
+use crate::common::log::count;
+use crate::common::{Plan, World};
+
+#[test]
+fn a_local_message_is_answered_on_the_command_line() {
+    let Some(world) = World::start(&Plan {
+        mail: false,
+        ..Plan::default()
+    }) else {
+        return;
+    };
+    let mut daemon = world.daemon();
+    let attached = world.dir.join("list.txt");
+    fs::write(&attached, "bread\n").unwrap();
+    let attached = attached.to_string_lossy();
+    let prompt = "[[bash:cat /inbox/list.txt && echo made > /outbox/made.txt]] [[say:Sent back.]]";
+    let saved = world.dir.join("saved");
+    let saved_dir = saved.to_string_lossy();
+    let first = world.launch.output(&[
+        "send",
+        "--repo",
+        "work",
+        "--attach",
+        &attached,
+        "--save-dir",
+        &saved_dir,
+        "--wait",
+        prompt,
+    ]);
+    assert!(said(&first).contains("Sent back."), "{first:?}");
+    assert_eq!(
+        fs::read_to_string(saved.join("made.txt")).unwrap(),
+        "made\n"
+    );
+
+    let replied = daemon.await_replies(1);
+    let conversation = replied.correlation().to_owned();
+    let second =
+        world
+            .launch
+            .output(&["send", "--conversation", &conversation, "--wait", "Go on."]);
+    assert!(said(&second).contains("Answer after"), "{second:?}");
+    daemon.await_replies(2);
+    assert_eq!(count(daemon.seen(), "ConversationCreated"), 1);
+    assert!(daemon.stop().success());
+
+    let board = world
+        .launch
+        .output(&["replay", "--to", &replied.position().to_string()]);
+    assert!(said(&board).contains(&conversation), "{board:?}");
+}
+
+#[test]
+fn without_a_daemon_a_message_is_refused_with_words() {
+    let Some(world) = World::start(&Plan {
+        mail: false,
+        ..Plan::default()
+    }) else {
+        return;
+    };
+    let mut command = world.launch.command(&["send", "Hello?"]);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(!output.status.success());
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("run-gateway"), "it says what to do: {words}");
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
