@@ -3,5 +3,6 @@
 //!
 //! The proxy's own files (`proxy`) are also built without the gateway, into `airut-proxy`.
 
+pub mod proxy;
 #[cfg(feature = "gateway")]
 pub mod recorder;

@@ -52,9 +52,15 @@ impl Blobs {
     /// # Errors
     /// [`BlobError::Disk`] when it cannot be made.
     pub fn open(directory: &Path) -> Result<Self, BlobError> {
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory);
         made.map_err(disk(directory))?;
-        Ok(Self { directory: directory.to_owned(), written: AtomicU64::new(0) })
+        Ok(Self {
+            directory: directory.to_owned(),
+            written: AtomicU64::new(0),
+        })
     }
 
     /// Keeps a body and returns its name; a body that is there already is not written again.
@@ -71,7 +77,11 @@ impl Blobs {
         if !path.exists() {
             self.write(&path, bytes)?;
         }
-        Ok(BlobRef { sha256, bytes: length, media_type: media_type.to_owned() })
+        Ok(BlobRef {
+            sha256,
+            bytes: length,
+            media_type: media_type.to_owned(),
+        })
     }
 
     /// Returns a body, its digest verified.
@@ -82,7 +92,10 @@ impl Blobs {
         let path = self.path(blob.sha256);
         let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => BlobError::Missing(blob.sha256),
-            _ => BlobError::Disk { path: path.clone(), error },
+            _ => BlobError::Disk {
+                path: path.clone(),
+                error,
+            },
         })?;
         if Sha256::of(&bytes) != blob.sha256 {
             return Err(BlobError::Damaged(blob.sha256));
@@ -98,7 +111,10 @@ impl Blobs {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), BlobError> {
         let parent = path.parent().unwrap_or(&self.directory);
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent);
         made.map_err(disk(parent))?;
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let new = path.with_extension(format!("new-{}-{number}", std::process::id()));
@@ -106,16 +122,27 @@ impl Blobs {
         if let Err(error) = written {
             // What is left of it has a name that no blob has; the error matters more.
             let _leftover = std::fs::remove_file(&new);
-            return Err(BlobError::Disk { path: path.to_owned(), error });
+            return Err(BlobError::Disk {
+                path: path.to_owned(),
+                error,
+            });
         }
-        File::open(parent).and_then(|directory| directory.sync_all()).map_err(disk(parent))?;
-        File::open(&self.directory).and_then(|all| all.sync_all()).map_err(disk(&self.directory))
+        File::open(parent)
+            .and_then(|directory| directory.sync_all())
+            .map_err(disk(parent))?;
+        File::open(&self.directory)
+            .and_then(|all| all.sync_all())
+            .map_err(disk(&self.directory))
     }
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
-    let mut file = options.create_new(true).write(true).mode(0o600).open(path)?;
+    let mut file = options
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -1,0 +1,124 @@
+//! Certificates of one run: an authority of its own, and a leaf for each host it is asked for.
+//! The authority is made by the daemon; its key goes over the link and is on no disk.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::sandbox::proxy::limits::LEAVES_MAX;
+use crate::sandbox::proxy::wire::Secret;
+
+/// A certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CaError {
+    /// rcgen refused.
+    #[error("certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// rustls refused.
+    #[error("certificate: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// An authority, as text.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    /// Its certificate, PEM: what the sandbox trusts.
+    pub certificate: String,
+    /// Its key, PEM.
+    pub key: Secret,
+}
+
+/// Makes an authority for one run; `name` is told to whoever looks at a certificate.
+///
+/// # Errors
+/// [`CaError`] when no key can be made.
+pub fn make_authority(name: &str) -> Result<Authority, CaError> {
+    let key = KeyPair::generate()?;
+    let certificate = authority_params(name).self_signed(&key)?.pem();
+    Ok(Authority {
+        certificate,
+        key: Secret::new(key.serialize_pem()),
+    })
+}
+
+fn authority_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("Airut sandbox {name}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+/// Mints leaf certificates.
+pub struct Minter {
+    issuer: Issuer<'static, KeyPair>,
+    /// All leaves share a key: it never leaves this process, and making keys costs time.
+    leaf_key: KeyPair,
+    configs: Mutex<HashMap<String, Arc<ServerConfig>>>,
+}
+
+impl Minter {
+    /// Takes over the authority of that name.
+    ///
+    /// # Errors
+    /// [`CaError`] when its key is unreadable.
+    pub fn new(name: &str, key: &Secret) -> Result<Self, CaError> {
+        let key = KeyPair::from_pem(key.expose())?;
+        let issuer = Issuer::new(authority_params(name), key);
+        Ok(Self {
+            issuer,
+            leaf_key: KeyPair::generate()?,
+            configs: Mutex::default(),
+        })
+    }
+
+    /// Returns the TLS configuration that speaks for `host`.
+    ///
+    /// # Errors
+    /// [`CaError`] when `host` cannot stand in a certificate.
+    pub fn config(&self, host: &str) -> Result<Arc<ServerConfig>, CaError> {
+        let known = self
+            .configs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(host)
+            .cloned();
+        if let Some(config) = known {
+            return Ok(config);
+        }
+        let config = Arc::new(self.mint(host)?);
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if configs.len() >= LEAVES_MAX {
+            configs.clear();
+        }
+        configs.insert(host.to_owned(), Arc::clone(&config));
+        Ok(config)
+    }
+
+    fn mint(&self, host: &str) -> Result<ServerConfig, CaError> {
+        let mut params = CertificateParams::new(vec![host.to_owned()])?;
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, host);
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let leaf = params.signed_by(&self.leaf_key, &self.issuer)?;
+        let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone()];
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.leaf_key.serialize_der()));
+        let mut config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}

@@ -1,0 +1,323 @@
+//! One request's way: judge, record, and only when the record is durable, forward.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use crate::clock::Stopwatch;
+use crate::sandbox::proxy::allowlist::Allowlist;
+use crate::sandbox::proxy::blocked;
+use crate::sandbox::proxy::body::{Counted, ProxyBody, full};
+use crate::sandbox::proxy::ca::Minter;
+use crate::sandbox::proxy::credentials;
+use crate::sandbox::proxy::link::Link;
+use crate::sandbox::proxy::policy::{self, Asked, Denial, Verdict};
+use crate::sandbox::proxy::target::{self, Entry, Target};
+use crate::sandbox::proxy::upstream::{Destination, Upstream, UpstreamError};
+use crate::sandbox::proxy::wire::{Cause, Fact, MaskedCredential, ReportedRequest};
+use crate::tasks::TaskSet;
+
+/// What all requests of a run share.
+pub(super) struct Proxy {
+    pub(super) allowlist: Allowlist,
+    pub(super) credentials: Vec<MaskedCredential>,
+    pub(super) minter: Minter,
+    pub(super) upstream: Upstream,
+    pub(super) link: Link,
+    pub(super) requests: AtomicU64,
+    pub(super) tasks: TaskSet,
+}
+
+/// A request that is allowed and recorded.
+struct Allowed {
+    number: u64,
+    since: Stopwatch,
+    target: Target,
+    https: bool,
+}
+
+impl Proxy {
+    /// Answers one request; never fails, whatever is wrong becomes a status.
+    pub(super) async fn handle(
+        self: Arc<Self>,
+        entry: Arc<Entry>,
+        mut request: Request<Incoming>,
+    ) -> Response<ProxyBody> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let reported = target::report(&request, &entry, number);
+        let target = match target::read(&request, &entry) {
+            Ok(target) => target,
+            Err(unclear) => return self.block(reported, unclear.cause, unclear.detail).await,
+        };
+        let asked = Asked {
+            host: &target.host,
+            path_and_query: &target.path_and_query,
+            method: request.method().as_str(),
+        };
+        let rule = match policy::judge(&self.allowlist, asked) {
+            Verdict::Allowed { rule } => rule,
+            Verdict::Denied(denial) => {
+                return self.block(reported, cause_of(denial), String::new()).await;
+            }
+        };
+        let injected = credentials::inject(request.headers_mut(), &target.host, &self.credentials);
+        let fact = Fact::Allowed {
+            request: reported.clone(),
+            rule,
+            credentials: injected.used,
+            stripped: injected.stripped,
+        };
+        if self.link.decide(fact).await.is_err() {
+            return unrecorded();
+        }
+        let https = entry.scheme == "https";
+        let allowed = Allowed {
+            number,
+            since: Stopwatch::start(),
+            target,
+            https,
+        };
+        self.forward(allowed, reported, request).await
+    }
+
+    /// Records a refusal and answers it.
+    async fn block(
+        &self,
+        request: ReportedRequest,
+        cause: Cause,
+        detail: String,
+    ) -> Response<ProxyBody> {
+        let status = match cause {
+            Cause::Malformed => StatusCode::BAD_REQUEST,
+            _ => StatusCode::FORBIDDEN,
+        };
+        let body = blocked::body(&request, cause, &detail);
+        let fact = Fact::Blocked {
+            request,
+            cause,
+            detail,
+            status: status.as_u16(),
+        };
+        match self.link.decide(fact).await {
+            Ok(()) => json(status, &body),
+            Err(_) => unrecorded(),
+        }
+    }
+
+    async fn forward(
+        self: Arc<Self>,
+        allowed: Allowed,
+        reported: ReportedRequest,
+        mut request: Request<Incoming>,
+    ) -> Response<ProxyBody> {
+        let destination = Destination {
+            https: allowed.https,
+            host: allowed.target.host.clone(),
+            http1_only: allowed.target.websocket,
+        };
+        let downstream = allowed
+            .target
+            .websocket
+            .then(|| hyper::upgrade::on(&mut request));
+        let bytes_up = Arc::new(AtomicU64::new(0));
+        let outgoing = outgoing(request, &allowed.target, Arc::clone(&bytes_up));
+        match self.upstream.send(&destination, outgoing).await {
+            Ok(response) => self.respond(&allowed, response, downstream, bytes_up),
+            Err(UpstreamError::Address(refused)) => {
+                self.block(
+                    reported,
+                    Cause::Address,
+                    format!("it resolves to {refused}"),
+                )
+                .await
+            }
+            Err(error) => {
+                let error = error.to_string();
+                let status = StatusCode::BAD_GATEWAY;
+                let body = serde_json::json!({ "error": "upstream_failed", "message": error });
+                let (request, status_code) = (allowed.number, status.as_u16());
+                let fact = Fact::UpstreamFailed {
+                    request,
+                    error,
+                    status: status_code,
+                };
+                self.link.note(fact).await;
+                json(status, &body)
+            }
+        }
+    }
+
+    fn respond(
+        self: Arc<Self>,
+        allowed: &Allowed,
+        mut response: Response<Incoming>,
+        downstream: Option<OnUpgrade>,
+        bytes_up: Arc<AtomicU64>,
+    ) -> Response<ProxyBody> {
+        let status = response.status();
+        let finish = self
+            .clone()
+            .completion(allowed, status, Arc::clone(&bytes_up));
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            let Some(downstream) = downstream else {
+                finish(0, false);
+                let body = serde_json::json!({ "error": "upstream_failed",
+                    "message": "upstream switched protocols without being asked" });
+                return json(StatusCode::BAD_GATEWAY, &body);
+            };
+            let upstream = hyper::upgrade::on(&mut response);
+            self.tunnel(downstream, upstream, bytes_up, finish);
+            let (mut parts, _) = response.into_parts();
+            strip_hop_by_hop(&mut parts.headers, true);
+            return Response::from_parts(parts, full(Bytes::new()));
+        }
+        let (mut parts, body) = response.into_parts();
+        strip_hop_by_hop(&mut parts.headers, false);
+        let bytes_down = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&bytes_down);
+        let at_end = move |complete| finish(bytes_down.load(Ordering::Relaxed), complete);
+        Response::from_parts(parts, Counted::new(body, counter, at_end).boxed_unsync())
+    }
+
+    /// Returns what reports the end of a response, given its bytes and whether it is complete.
+    fn completion(
+        self: Arc<Self>,
+        allowed: &Allowed,
+        status: StatusCode,
+        bytes_up: Arc<AtomicU64>,
+    ) -> impl FnOnce(u64, bool) + Send + 'static {
+        let (request, since, first_byte_ms) =
+            (allowed.number, allowed.since, allowed.since.elapsed_ms());
+        move |bytes_down, complete| {
+            let fact = Fact::Completed {
+                request,
+                status: status.as_u16(),
+                bytes_up: bytes_up.load(Ordering::Relaxed),
+                bytes_down,
+                first_byte_ms,
+                duration_ms: since.elapsed_ms(),
+                complete,
+            };
+            let link = self.link.clone();
+            if !link.try_note(fact.clone()) {
+                self.tasks.spawn(async move { link.note(fact).await });
+            }
+        }
+    }
+
+    /// Passes bytes between two upgraded connections until either ends.
+    fn tunnel(
+        self: Arc<Self>,
+        downstream: OnUpgrade,
+        upstream: OnUpgrade,
+        bytes_up: Arc<AtomicU64>,
+        finish: impl FnOnce(u64, bool) + Send + 'static,
+    ) {
+        let stop = self.tasks.stop_token();
+        let passing = async move {
+            let (downstream, upstream) = tokio::try_join!(downstream, upstream).ok()?;
+            let (mut down, mut up) = (TokioIo::new(downstream), TokioIo::new(upstream));
+            tokio::io::copy_bidirectional(&mut down, &mut up).await.ok()
+        };
+        self.tasks.spawn(async move {
+            let passed = tokio::select! {
+                passed = passing => passed,
+                () = stop.cancelled() => None,
+            };
+            let (up, down) = passed.unwrap_or_default();
+            bytes_up.fetch_add(up, Ordering::Relaxed);
+            finish(down, passed.is_some());
+        });
+    }
+}
+
+fn cause_of(denial: Denial) -> Cause {
+    match denial {
+        Denial::Traversal => Cause::Traversal,
+        Denial::Host => Cause::Host,
+        Denial::Path => Cause::Path,
+        Denial::Method => Cause::Method,
+    }
+}
+
+/// Returns the request as it goes upstream.
+fn outgoing(
+    request: Request<Incoming>,
+    target: &Target,
+    bytes_up: Arc<AtomicU64>,
+) -> Request<ProxyBody> {
+    let (mut parts, body) = request.into_parts();
+    strip_hop_by_hop(&mut parts.headers, target.websocket);
+    parts.extensions.clear();
+    if let Ok(host) = HeaderValue::from_str(&target.host) {
+        parts.headers.insert(HOST, host);
+    }
+    Request::from_parts(parts, Counted::new(body, bytes_up, |_| {}).boxed_unsync())
+}
+
+/// Removes the headers that concern one connection only (RFC 9110, 7.6.1).
+fn strip_hop_by_hop(headers: &mut HeaderMap, keep_upgrade: bool) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| !(keep_upgrade && *name == UPGRADE))
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    let trailers = headers
+        .get(TE)
+        .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let fixed = [
+        CONNECTION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRANSFER_ENCODING,
+    ];
+    for name in fixed {
+        headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection", "http2-settings"] {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if keep_upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    } else {
+        headers.remove(UPGRADE);
+    }
+}
+
+fn json(status: StatusCode, body: &serde_json::Value) -> Response<ProxyBody> {
+    let mut response = Response::new(full(body.to_string()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// What the agent gets while nothing can be recorded: nothing is decided then, and nothing leaves.
+fn unrecorded() -> Response<ProxyBody> {
+    let body = serde_json::json!({
+        "error": "decision_not_recorded",
+        "message": "Airut cannot record network decisions at the moment, so no request may leave.",
+    });
+    json(StatusCode::SERVICE_UNAVAILABLE, &body)
+}

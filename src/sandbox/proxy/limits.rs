@@ -1,0 +1,51 @@
+//! Every limit of the proxy, with what happens when it is reached.
+
+use std::time::Duration;
+
+/// Connections open at once; a further one waits to be accepted.
+pub const CONNECTIONS_MAX: usize = 1024;
+
+/// Bytes of a request's head over HTTP/1; a longer one is answered 431 and closed.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Header fields of a request; more are answered 431 and closed.
+pub const HEADERS_MAX: usize = 128;
+
+/// Bytes of a request's header list over HTTP/2; a longer one is refused by the protocol.
+pub const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
+
+/// Requests at once on one HTTP/2 connection; further ones wait.
+pub const STREAMS_MAX: u32 = 128;
+
+/// Time for a request's head to arrive; then the connection is closed.
+pub const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Time for a TLS handshake with the agent; then the connection is closed.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Time to resolve a name and connect to it; then the request is answered 502.
+pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// Time for the receipt of a decision; then the request is answered 503.
+pub const RECEIPT_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Leaf certificates kept; beyond that all are forgotten and minted again.
+pub const LEAVES_MAX: usize = 1024;
+
+/// Idle upstream connections kept for each host; further ones are closed.
+pub const IDLE_PER_HOST_MAX: usize = 32;
+
+/// Messages waiting to be written to the link; further ones wait.
+pub const LINK_WAITING_MAX: usize = 1024;
+
+/// Longest message on the link; a longer one ends the link.
+pub const LINK_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Longest DNS query; a longer one is not answered.
+pub const DNS_QUERY_BYTES_MAX: usize = 512;
+
+/// Time for a DNS query over TCP to arrive; then the connection is closed.
+pub const DNS_TCP_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Longest path that is reported, in bytes; the rest is cut.
+pub const REPORTED_PATH_BYTES_MAX: usize = 2048;

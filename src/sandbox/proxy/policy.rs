@@ -1,0 +1,209 @@
+//! The verdict on a request (spec rows NET-14 to NET-18). Pure; it knows no network.
+
+use percent_encoding::percent_decode_str;
+
+use crate::sandbox::proxy::allowlist::{Allowlist, UrlPrefix};
+use crate::sandbox::proxy::glob;
+
+/// What a request asks for, as the rules see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Host, lower case, without port.
+    pub host: &'a str,
+    /// Path and query as sent, percent-encoded.
+    pub path_and_query: &'a str,
+    /// Method as sent.
+    pub method: &'a str,
+}
+
+/// Why no rule allows a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// Its path tries to leave its place.
+    Traversal,
+    /// No rule names its host.
+    Host,
+    /// Rules name its host, but not its path.
+    Path,
+    /// Rules name its host and path, but not its method.
+    Method,
+}
+
+/// The judgement on a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may go, by this rule, for example `domains[0]`.
+    Allowed {
+        /// The first rule that allows it.
+        rule: String,
+    },
+    /// It may not.
+    Denied(Denial),
+}
+
+/// Judges a request by an allowlist: `domains` first, then `url_prefixes`, the first match wins.
+pub fn judge(allowlist: &Allowlist, asked: Asked<'_>) -> Verdict {
+    let decoded = percent_decode_str(asked.path_and_query).decode_utf8_lossy();
+    if leaves_its_place(&decoded) {
+        return Verdict::Denied(Denial::Traversal);
+    }
+    let domain = |pattern: &String| glob::matches_ignoring_case(pattern, asked.host);
+    if let Some(index) = allowlist.domains.iter().position(domain) {
+        return Verdict::Allowed {
+            rule: format!("domains[{index}]"),
+        };
+    }
+    let mut nearest = Denial::Host;
+    for (index, entry) in allowlist.url_prefixes.iter().enumerate() {
+        match judge_entry(entry, asked, &decoded) {
+            Ok(()) => {
+                return Verdict::Allowed {
+                    rule: format!("url_prefixes[{index}]"),
+                };
+            }
+            Err(denial) => nearest = nearer(nearest, denial),
+        }
+    }
+    Verdict::Denied(nearest)
+}
+
+/// Returns the denial that came closer to an allowance.
+fn nearer(one: Denial, other: Denial) -> Denial {
+    let closeness = |denial| match denial {
+        Denial::Traversal | Denial::Host => 0,
+        Denial::Path => 1,
+        Denial::Method => 2,
+    };
+    if closeness(other) > closeness(one) {
+        other
+    } else {
+        one
+    }
+}
+
+fn judge_entry(entry: &UrlPrefix, asked: Asked<'_>, decoded: &str) -> Result<(), Denial> {
+    if entry.host.is_empty() || !glob::matches_ignoring_case(&entry.host, asked.host) {
+        return Err(Denial::Host);
+    }
+    if !entry.path.is_empty() && !glob::matches(&entry.path, decoded) {
+        return Err(Denial::Path);
+    }
+    let named = entry
+        .methods
+        .iter()
+        .any(|method| method.eq_ignore_ascii_case(asked.method));
+    if entry.methods.is_empty() || named {
+        Ok(())
+    } else {
+        Err(Denial::Method)
+    }
+}
+
+/// Returns whether a once-decoded path could mean another place to the server than to us.
+fn leaves_its_place(decoded: &str) -> bool {
+    let path = decoded.split(['?', '#']).next().unwrap_or_default();
+    decoded.contains(['\0', '\\'])
+        || decoded.contains("/../")
+        || decoded.ends_with("/..")
+        || path.ends_with("/..")
+        || path.contains("/..;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowlist() -> Allowlist {
+        let entry = |host: &str, path: &str, methods: &[&str]| UrlPrefix {
+            host: host.to_owned(),
+            path: path.to_owned(),
+            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+        };
+        Allowlist {
+            domains: vec!["static.test".to_owned(), "*.cdn.test".to_owned()],
+            url_prefixes: vec![
+                entry("api.test", "/v1/messages*", &["POST"]),
+                entry("api.test", "/repos/a/b/*", &[]),
+                entry("", "", &[]),
+            ],
+        }
+    }
+
+    #[track_caller]
+    fn check(method: &str, host: &str, path_and_query: &str, expected: Result<&str, Denial>) {
+        let verdict = judge(
+            &allowlist(),
+            Asked {
+                host,
+                path_and_query,
+                method,
+            },
+        );
+        let expected = match expected {
+            Ok(rule) => Verdict::Allowed {
+                rule: rule.to_owned(),
+            },
+            Err(denial) => Verdict::Denied(denial),
+        };
+        assert_eq!(verdict, expected, "{method} {host}{path_and_query}");
+    }
+
+    #[test]
+    fn domains_allow_every_path_and_method() {
+        check("DELETE", "static.test", "/any?x=1", Ok("domains[0]"));
+        check("GET", "a.b.cdn.test", "/", Ok("domains[1]"));
+        check("GET", "cdn.test", "/", Err(Denial::Host));
+        check("GET", "STATIC.test", "/", Ok("domains[0]"));
+        check("GET", "evil-static.test", "/", Err(Denial::Host));
+        check("GET", "static.test.evil", "/", Err(Denial::Host));
+    }
+
+    #[test]
+    fn prefixes_name_paths_and_methods() {
+        check(
+            "POST",
+            "api.test",
+            "/v1/messages?beta=true",
+            Ok("url_prefixes[0]"),
+        );
+        check("post", "api.test", "/v1/messages", Ok("url_prefixes[0]"));
+        check("GET", "api.test", "/v1/messages", Err(Denial::Method));
+        check("GET", "api.test", "/V1/messages", Err(Denial::Path));
+        check("GET", "api.test", "/repos/a/b/pulls", Ok("url_prefixes[1]"));
+        check("GET", "api.test", "/repos/a/b", Err(Denial::Path));
+        check("POST", "api.test", "/v1%2fmessages", Ok("url_prefixes[0]"));
+        check("POST", "api.test", "/v1%252fmessages", Err(Denial::Path));
+    }
+
+    #[test]
+    fn paths_that_leave_their_place_are_denied_everywhere() {
+        for path in [
+            "/a/../b",
+            "/a/..",
+            "/a/%2e%2e/b",
+            "/a/%2e%2e",
+            "/a%00",
+            "/a\\b",
+            "/a%5cb",
+            "/a/..?x",
+            "/a/..;/b",
+            "/x?y=/../",
+        ] {
+            check("GET", "static.test", path, Err(Denial::Traversal));
+        }
+        check("GET", "static.test", "/a/..b", Ok("domains[0]"));
+    }
+
+    #[test]
+    fn an_empty_allowlist_allows_nothing() {
+        let asked = Asked {
+            host: "static.test",
+            path_and_query: "/",
+            method: "GET",
+        };
+        assert_eq!(
+            judge(&Allowlist::default(), asked),
+            Verdict::Denied(Denial::Host)
+        );
+    }
+}

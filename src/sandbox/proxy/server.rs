@@ -1,0 +1,345 @@
+//! The proxy's listeners: DNS, HTTP and HTTPS on one address. They open once the setup is there and
+//! close when the link ends.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::Semaphore;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::sandbox::proxy::ca::Minter;
+use crate::sandbox::proxy::dns;
+use crate::sandbox::proxy::escape::escape_cut;
+use crate::sandbox::proxy::forward::Proxy;
+use crate::sandbox::proxy::limits::{
+    CONNECTIONS_MAX, DNS_QUERY_BYTES_MAX, DNS_TCP_TIME_MAX, HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX,
+    HEAD_TIME_MAX, HEADER_LIST_BYTES_MAX, HEADERS_MAX, STREAMS_MAX,
+};
+use crate::sandbox::proxy::link::{Link, LinkError};
+use crate::sandbox::proxy::target::Entry;
+use crate::sandbox::proxy::upstream::Upstream;
+use crate::sandbox::proxy::wire::{Fact, Ports, Setup};
+use crate::tasks::TaskSet;
+
+/// How long connections may take to end once the link is gone; then the process ends anyway.
+const FAREWELL_TIME: Duration = Duration::from_millis(200);
+
+/// Why the proxy ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is no link.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The setup cannot be worked by.
+    #[error("setup: {0}")]
+    Setup(String),
+    /// An address could not be listened on.
+    #[error("cannot listen on port {port}: {error}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Connects to the daemon, serves by its setup, and returns when the link ends.
+///
+/// # Errors
+/// [`ServeError`] when it could not begin.
+pub async fn serve(link: &Path) -> Result<(), ServeError> {
+    let (tasks, lost) = (TaskSet::new(), CancellationToken::new());
+    let (link, setup) = Link::connect(link, &tasks, lost.clone()).await?;
+    let listeners = Listeners::bind(setup.ports).await?;
+    let address = setup.address;
+    let proxy = Arc::new(proxy(setup, link.clone(), tasks.clone())?);
+    listeners.serve(&proxy, address);
+    link.ready().await;
+    lost.cancelled().await;
+    tasks.stop(FAREWELL_TIME).await;
+    Ok(())
+}
+
+fn proxy(setup: Setup, link: Link, tasks: TaskSet) -> Result<Proxy, ServeError> {
+    let minter = Minter::new(&setup.ca_name, &setup.ca_key);
+    Ok(Proxy {
+        minter: minter.map_err(|error| ServeError::Setup(error.to_string()))?,
+        upstream: Upstream::new(&setup, tasks.clone()).map_err(ServeError::Setup)?,
+        allowlist: setup.allowlist,
+        credentials: setup.credentials,
+        link,
+        requests: AtomicU64::new(0),
+        tasks,
+    })
+}
+
+struct Listeners {
+    udp: UdpSocket,
+    dns: TcpListener,
+    http: TcpListener,
+    https: TcpListener,
+    ports: Ports,
+}
+
+impl Listeners {
+    async fn bind(ports: Ports) -> Result<Self, ServeError> {
+        let at = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+        let failed = |port| move |error| ServeError::Listen { port, error };
+        let tcp = async |port| TcpListener::bind(at(port)).await.map_err(failed(port));
+        Ok(Self {
+            udp: UdpSocket::bind(at(ports.dns))
+                .await
+                .map_err(failed(ports.dns))?,
+            dns: tcp(ports.dns).await?,
+            http: tcp(ports.http).await?,
+            https: tcp(ports.https).await?,
+            ports,
+        })
+    }
+
+    fn serve(self, proxy: &Arc<Proxy>, address: Ipv4Addr) {
+        let Self {
+            udp,
+            dns,
+            http,
+            https,
+            ports,
+        } = self;
+        let tasks = &proxy.tasks;
+        tasks.spawn(until_stopped(
+            tasks,
+            answer_udp(Arc::clone(proxy), udp, address),
+        ));
+        let answer = move |proxy: Arc<Proxy>, stream| answer_tcp(proxy, stream, address);
+        tasks.spawn(until_stopped(tasks, accept(Arc::clone(proxy), dns, answer)));
+        let plain = move |proxy: Arc<Proxy>, stream| async move {
+            let entry = Entry {
+                scheme: "http",
+                port: ports.http,
+                server_name: None,
+            };
+            serve_http(proxy, entry, TokioIo::new(stream)).await;
+        };
+        tasks.spawn(until_stopped(tasks, accept(Arc::clone(proxy), http, plain)));
+        let tls = move |proxy: Arc<Proxy>, stream| serve_tls(proxy, stream, ports.https);
+        tasks.spawn(until_stopped(tasks, accept(Arc::clone(proxy), https, tls)));
+    }
+}
+
+/// Returns `future`, ended when the tasks are asked to stop.
+fn until_stopped<F>(tasks: &TaskSet, future: F) -> impl Future<Output = ()> + Send + use<F>
+where
+    F: Future<Output = ()> + Send,
+{
+    let stop = tasks.stop_token();
+    async move {
+        tokio::select! {
+            () = future => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Serves each connection in a task of its own, at most `CONNECTIONS_MAX` at once.
+async fn accept<S, F>(proxy: Arc<Proxy>, listener: TcpListener, serve: S)
+where
+    S: Fn(Arc<Proxy>, TcpStream) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors or the peer left: the next one may be better.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        // Without it small answers wait; a socket that refuses the option still works.
+        let _slower = stream.set_nodelay(true);
+        let serving = serve(Arc::clone(&proxy), stream);
+        let serving = until_stopped(&proxy.tasks, async move {
+            serving.await;
+            drop(place);
+        });
+        proxy.tasks.spawn(serving);
+    }
+}
+
+async fn serve_tls(proxy: Arc<Proxy>, stream: TcpStream, port: u16) {
+    let refuse = async |name: &[u8], reason: &str| {
+        let (name, reason) = (escape_cut(name, 256), reason.to_owned());
+        // Recorded with a receipt like any decision; the connection is refused in any case.
+        let _either_way = proxy
+            .link
+            .decide(Fact::Refused { port, name, reason })
+            .await;
+    };
+    let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+    let start = match tokio::time::timeout(HANDSHAKE_TIME_MAX, acceptor).await {
+        Ok(Ok(start)) => start,
+        Ok(Err(error)) => return refuse(b"", &format!("no TLS: {error}")).await,
+        Err(_) => return refuse(b"", "no TLS handshake in time").await,
+    };
+    let name = start
+        .client_hello()
+        .server_name()
+        .map(str::to_ascii_lowercase);
+    let Some(name) = name else {
+        return refuse(b"", "no server name").await;
+    };
+    let config = match proxy.minter.config(&name) {
+        Ok(config) => config,
+        Err(error) => return refuse(name.as_bytes(), &error.to_string()).await,
+    };
+    match tokio::time::timeout(HANDSHAKE_TIME_MAX, start.into_stream(config)).await {
+        Ok(Ok(stream)) => {
+            let entry = Entry {
+                scheme: "https",
+                port,
+                server_name: Some(name),
+            };
+            serve_http(proxy, entry, TokioIo::new(stream)).await;
+        }
+        Ok(Err(error)) => refuse(name.as_bytes(), &format!("TLS failed: {error}")).await,
+        Err(_) => refuse(name.as_bytes(), "no TLS handshake in time").await,
+    }
+}
+
+async fn serve_http<S>(proxy: Arc<Proxy>, entry: Entry, stream: S)
+where
+    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let entry = Arc::new(entry);
+    let https = entry.scheme == "https";
+    let (link, port) = (proxy.link.clone(), entry.port);
+    let name = entry.server_name.clone().unwrap_or_default();
+    let service = service_fn(move |request| {
+        let answering = Arc::clone(&proxy).handle(Arc::clone(&entry), request);
+        async move { Ok::<_, std::convert::Infallible>(answering.await) }
+    });
+    // In the clear only HTTP/1.1 is spoken: HTTP/2 with prior knowledge is an error there.
+    let ended = if https {
+        let builder = http_builder();
+        builder
+            .serve_connection_with_upgrades(stream, service)
+            .await
+    } else {
+        let builder = http1_builder();
+        let connection = builder.serve_connection(stream, service).with_upgrades();
+        connection.await.map_err(Into::into)
+    };
+    if let Err(error) = ended
+        && let Some(error) = error.downcast_ref::<hyper::Error>()
+        && error.is_parse()
+    {
+        let reason = format!("no well-formed HTTP: {error}");
+        // The connection is closed in any case.
+        let _either_way = link.decide(Fact::Refused { port, name, reason }).await;
+    }
+}
+
+fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME_MAX);
+    builder
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .preserve_header_case(true);
+    builder
+}
+
+fn http_builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut http1 = builder.http1();
+    http1
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME_MAX);
+    http1
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .preserve_header_case(true);
+    let mut http2 = builder.http2();
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX);
+    http2
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .adaptive_window(true);
+    builder
+}
+
+/// Answers a DNS query and reports it; nothing for a malformed one.
+async fn answer_dns(proxy: &Proxy, query: &[u8], address: Ipv4Addr) -> Option<Vec<u8>> {
+    let Some(answered) = dns::answer(query, address) else {
+        let (name, query_type) = (escape_cut(query, 64), "malformed".to_owned());
+        proxy
+            .link
+            .note(Fact::Dns {
+                name,
+                query_type,
+                answer: "none".to_owned(),
+            })
+            .await;
+        return None;
+    };
+    let dns::Answered {
+        response,
+        name,
+        query_type,
+        answer,
+    } = answered;
+    proxy
+        .link
+        .note(Fact::Dns {
+            name,
+            query_type,
+            answer,
+        })
+        .await;
+    Some(response)
+}
+
+async fn answer_udp(proxy: Arc<Proxy>, socket: UdpSocket, address: Ipv4Addr) {
+    let mut query = [0; DNS_QUERY_BYTES_MAX + 1];
+    loop {
+        let Ok((length, peer)) = socket.recv_from(&mut query).await else {
+            continue;
+        };
+        if let Some(response) = answer_dns(&proxy, &query[..length], address).await {
+            // Whoever asked is gone, or asks again.
+            let _lost = socket.send_to(&response, peer).await;
+        }
+    }
+}
+
+async fn answer_tcp(proxy: Arc<Proxy>, mut stream: TcpStream, address: Ipv4Addr) {
+    let answering = async {
+        loop {
+            let length = usize::from(stream.read_u16().await.ok()?);
+            let mut query = vec![0; length];
+            stream.read_exact(&mut query).await.ok()?;
+            let response = answer_dns(&proxy, &query, address).await?;
+            stream
+                .write_u16(u16::try_from(response.len()).ok()?)
+                .await
+                .ok()?;
+            stream.write_all(&response).await.ok()?;
+        }
+    };
+    let _ended: Result<Option<()>, _> = tokio::time::timeout(DNS_TCP_TIME_MAX, answering).await;
+}

@@ -1,0 +1,305 @@
+//! Where a request goes: its scheme, host, port and path, all ways of saying it agreeing. Pure.
+
+use http::header::{HOST, UPGRADE};
+use http::{Method, Request, Version};
+
+use crate::sandbox::proxy::escape::{escape, escape_cut};
+use crate::sandbox::proxy::limits::REPORTED_PATH_BYTES_MAX;
+use crate::sandbox::proxy::wire::{Cause, ReportedRequest};
+
+/// How a request came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The port it came to.
+    pub port: u16,
+    /// The TLS server name, lower case; nothing for plain HTTP.
+    pub server_name: Option<String>,
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Host, lower case, without port.
+    pub host: String,
+    /// Path and query as sent.
+    pub path_and_query: String,
+    /// Whether it asks for a WebSocket.
+    pub websocket: bool,
+}
+
+/// Why it is not clear where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unclear {
+    /// For statistics.
+    pub cause: Cause,
+    /// In words.
+    pub detail: String,
+}
+
+fn unclear(cause: Cause, detail: impl Into<String>) -> Unclear {
+    Unclear {
+        cause,
+        detail: detail.into(),
+    }
+}
+
+/// Reads a request's target.
+///
+/// # Errors
+/// [`Unclear`] when it asks for a tunnel, is ambiguous or contradicts itself.
+pub fn read<B>(request: &Request<B>, entry: &Entry) -> Result<Target, Unclear> {
+    if request.method() == Method::CONNECT {
+        return Err(unclear(Cause::Connect, "tunnels are not allowed"));
+    }
+    let host = named_host(request, entry)?;
+    if let Some(server_name) = &entry.server_name
+        && *server_name != host
+    {
+        let detail = format!(
+            "the TLS connection is for {}",
+            escape(server_name.as_bytes())
+        );
+        return Err(unclear(Cause::HostMismatch, detail));
+    }
+    let path_and_query = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    if !path_and_query.starts_with('/') {
+        return Err(unclear(Cause::Malformed, "the target is no path"));
+    }
+    let websocket = read_upgrade(request)?;
+    Ok(Target {
+        host,
+        path_and_query: path_and_query.to_owned(),
+        websocket,
+    })
+}
+
+/// Returns the host that `Host`, `:authority` and an absolute target agree on.
+fn named_host<B>(request: &Request<B>, entry: &Entry) -> Result<String, Unclear> {
+    let mut named: Vec<String> = Vec::new();
+    if let Some(authority) = request.uri().authority() {
+        named.push(split_authority(authority.as_str(), entry.port)?);
+        let scheme = request.uri().scheme_str();
+        if scheme.is_some_and(|scheme| scheme != entry.scheme) {
+            return Err(unclear(
+                Cause::HostMismatch,
+                "the target names another scheme",
+            ));
+        }
+    }
+    let mut headers = request.headers().get_all(HOST).iter();
+    if let Some(header) = headers.next() {
+        let header = header
+            .to_str()
+            .map_err(|_| unclear(Cause::Malformed, "bad Host header"))?;
+        named.push(split_authority(header, entry.port)?);
+    }
+    if headers.next().is_some() {
+        return Err(unclear(Cause::Malformed, "more than one Host header"));
+    }
+    let Some(host) = named.pop() else {
+        return Err(unclear(Cause::Malformed, "no host is named"));
+    };
+    match named.pop() {
+        Some(other) if other != host => {
+            let detail = format!("the target names {other}, the Host header {host}");
+            Err(unclear(Cause::HostMismatch, detail))
+        }
+        _ => Ok(host),
+    }
+}
+
+/// Returns the host of `host[:port]`, lower case; the port must be the one the request came to.
+fn split_authority(authority: &str, expected_port: u16) -> Result<String, Unclear> {
+    let shown = || escape_cut(authority.as_bytes(), 256);
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let well_formed = !host.is_empty()
+        && host.len() <= 253
+        && host.bytes().all(allowed)
+        && !host.starts_with('.')
+        && !host.ends_with('.')
+        && !host.contains("..");
+    if !well_formed {
+        return Err(unclear(
+            Cause::Malformed,
+            format!("{} is no host name", shown()),
+        ));
+    }
+    let digits_only = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = port.is_none_or(|port| digits_only(port) && port.parse() == Ok(expected_port));
+    if !fits {
+        let detail = format!("{} names another port than {expected_port}", shown());
+        return Err(unclear(Cause::HostMismatch, detail));
+    }
+    Ok(host.to_ascii_lowercase())
+}
+
+/// Returns whether a WebSocket is asked for; every other upgrade is refused.
+fn read_upgrade<B>(request: &Request<B>) -> Result<bool, Unclear> {
+    let mut upgrades = request.headers().get_all(UPGRADE).iter();
+    let Some(upgrade) = upgrades.next() else {
+        return Ok(false);
+    };
+    let websocket = upgrade.as_bytes().eq_ignore_ascii_case(b"websocket");
+    if upgrades.next().is_some() || !websocket || request.version() == Version::HTTP_2 {
+        let detail = format!(
+            "an upgrade to {} is not allowed",
+            escape_cut(upgrade.as_bytes(), 64)
+        );
+        return Err(unclear(Cause::Malformed, detail));
+    }
+    Ok(true)
+}
+
+/// Returns a request as it is reported; the query only as a digest, since it may hold a secret.
+pub fn report<B>(request: &Request<B>, entry: &Entry, number: u64) -> ReportedRequest {
+    let uri = request.uri();
+    let header = || {
+        request
+            .headers()
+            .get(HOST)
+            .map(|host| host.as_bytes().to_vec())
+    };
+    let authority = uri
+        .authority()
+        .map(|authority| authority.as_str().as_bytes().to_vec());
+    let host = authority.or_else(header).unwrap_or_default();
+    let host = host.split(|byte| *byte == b':').next().unwrap_or_default();
+    ReportedRequest {
+        request: number,
+        method: escape_cut(request.method().as_str().as_bytes(), 64),
+        scheme: entry.scheme.to_owned(),
+        host: escape_cut(&host.to_ascii_lowercase(), 256),
+        port: entry.port,
+        path: escape_cut(uri.path().as_bytes(), REPORTED_PATH_BYTES_MAX),
+        query_sha256: uri.query().map(sha256_hex),
+        http_version: format!("{:?}", request.version()).replace("2.0", "2"),
+    }
+}
+
+fn sha256_hex(text: &str) -> String {
+    use sha2::Digest as _;
+    hex::encode(sha2::Sha256::digest(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry {
+        Entry {
+            scheme: "https",
+            port: 443,
+            server_name: Some("a.test".to_owned()),
+        }
+    }
+
+    fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
+        let mut builder = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        builder.body(()).unwrap()
+    }
+
+    #[track_caller]
+    fn check(method: &str, uri: &str, headers: &[(&str, &str)], expected: Result<&str, Cause>) {
+        let read = read(&request(method, uri, headers), &entry());
+        let read = read
+            .map(|target| target.host)
+            .map_err(|unclear| unclear.cause);
+        assert_eq!(
+            read,
+            expected.map(str::to_owned),
+            "{method} {uri} {headers:?}"
+        );
+    }
+
+    #[test]
+    fn all_ways_to_name_the_host_must_agree() {
+        check("GET", "/", &[("host", "a.test")], Ok("a.test"));
+        check("GET", "/", &[("host", "A.Test:443")], Ok("a.test"));
+        check("GET", "https://a.test/", &[], Ok("a.test"));
+        check(
+            "GET",
+            "https://a.test/",
+            &[("host", "a.test")],
+            Ok("a.test"),
+        );
+        check(
+            "GET",
+            "https://a.test/",
+            &[("host", "b.test")],
+            Err(Cause::HostMismatch),
+        );
+        check(
+            "GET",
+            "https://b.test/",
+            &[("host", "a.test")],
+            Err(Cause::HostMismatch),
+        );
+        check(
+            "GET",
+            "http://a.test/",
+            &[("host", "a.test")],
+            Err(Cause::HostMismatch),
+        );
+        check("GET", "/", &[("host", "b.test")], Err(Cause::HostMismatch));
+        check(
+            "GET",
+            "/",
+            &[("host", "a.test:8443")],
+            Err(Cause::HostMismatch),
+        );
+        check(
+            "GET",
+            "/",
+            &[("host", "a.test"), ("host", "a.test")],
+            Err(Cause::Malformed),
+        );
+        check("GET", "/", &[], Err(Cause::Malformed));
+    }
+
+    #[test]
+    fn odd_host_names_are_refused() {
+        for host in [
+            "",
+            "a.test.",
+            ".a.test",
+            "a..test",
+            "a@b",
+            "user@a.test",
+            "[::1]",
+            "a test",
+            "a.test:+443",
+        ] {
+            let read = read(&request("GET", "/", &[("host", host)]), &entry());
+            assert!(read.is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn tunnels_and_upgrades_are_refused_but_for_websockets() {
+        check("CONNECT", "a.test:443", &[], Err(Cause::Connect));
+        check(
+            "GET",
+            "/",
+            &[("host", "a.test"), ("upgrade", "h2c")],
+            Err(Cause::Malformed),
+        );
+        check(
+            "GET",
+            "/",
+            &[("host", "a.test"), ("upgrade", "WebSocket")],
+            Ok("a.test"),
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! The messages of the link between the daemon and the proxy: length-prefixed JSON. Plain data; it
+//! knows neither end.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::sandbox::proxy::allowlist::Allowlist;
+
+/// A secret on the link: printed as `[secret]`, its memory cleared when it is dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(value: String) -> Self {
+        Self(Zeroizing::new(value))
+    }
+
+    /// Returns the secret, for the moment it is needed.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// A credential of which the agent only has a surrogate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskedCredential {
+    /// Its configured name.
+    pub name: String,
+    /// What the agent has.
+    pub surrogate: Secret,
+    /// What upstream gets.
+    pub value: Secret,
+    /// Host patterns it may be sent to.
+    pub scopes: Vec<String>,
+    /// Header name patterns it may stand in.
+    pub headers: Vec<String>,
+    /// Whether other credentials in those headers pass.
+    pub allow_foreign: bool,
+}
+
+/// Ports the proxy listens on and dials; tests use others than the standard ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ports {
+    /// DNS, UDP and TCP.
+    pub dns: u16,
+    /// HTTP.
+    pub http: u16,
+    /// HTTPS.
+    pub https: u16,
+    /// Where upstream speaks HTTP.
+    pub upstream_http: u16,
+    /// Where upstream speaks HTTPS.
+    pub upstream_https: u16,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self {
+            dns: 53,
+            http: 80,
+            https: 443,
+            upstream_http: 80,
+            upstream_https: 443,
+        }
+    }
+}
+
+/// Everything the proxy works by; it has nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setup {
+    /// What may be reached.
+    pub allowlist: Allowlist,
+    /// Credentials of the run.
+    pub credentials: Vec<MaskedCredential>,
+    /// Name of the run's authority.
+    pub ca_name: String,
+    /// Its key, PEM.
+    pub ca_key: Secret,
+    /// The proxy's own address in the sandbox: what every name resolves to there.
+    pub address: Ipv4Addr,
+    /// The resolver to ask.
+    pub upstream_dns: SocketAddr,
+    /// Internal ranges that allowed hosts may resolve to.
+    pub internal_ranges: Vec<IpNet>,
+    /// Further authorities for upstream hosts, PEM.
+    pub upstream_ca: Option<String>,
+    /// Ports.
+    pub ports: Ports,
+}
+
+/// What a request asked for, as it is reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedRequest {
+    /// Number of the request, from 1.
+    pub request: u64,
+    /// Method as sent.
+    pub method: String,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Host, escaped.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Path without query, escaped and cut.
+    pub path: String,
+    /// SHA-256 of the query, hexadecimal.
+    pub query_sha256: Option<String>,
+    /// `HTTP/1.1` or `HTTP/2`.
+    pub http_version: String,
+}
+
+/// A surrogate that was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedCredential {
+    /// The credential's name.
+    pub name: String,
+    /// The header it stood in.
+    pub header: String,
+    /// How often.
+    pub count: u32,
+}
+
+/// Why a request is blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// No rule names its host.
+    Host,
+    /// Rules name its host, but not its path.
+    Path,
+    /// Rules name its host and path, but not its method.
+    Method,
+    /// Its path tries to leave its place.
+    Traversal,
+    /// Its `Host`, server name and target do not agree.
+    HostMismatch,
+    /// It asks for a tunnel.
+    Connect,
+    /// It is not well-formed or beyond a limit.
+    Malformed,
+    /// Its host resolves to an address that must not be reached.
+    Address,
+}
+
+/// Something the proxy decided or saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact {
+    /// A name was asked for.
+    Dns {
+        /// The name, escaped.
+        name: String,
+        /// Record type.
+        query_type: String,
+        /// Address or response code.
+        answer: String,
+    },
+    /// A request may go.
+    Allowed {
+        /// The request.
+        request: ReportedRequest,
+        /// The rule that allows it.
+        rule: String,
+        /// Credentials put in.
+        credentials: Vec<ReportedCredential>,
+        /// Headers removed.
+        stripped: Vec<String>,
+    },
+    /// A request may not go.
+    Blocked {
+        /// The request.
+        request: ReportedRequest,
+        /// Why.
+        cause: Cause,
+        /// Why, in words.
+        detail: String,
+        /// Status the agent gets.
+        status: u16,
+    },
+    /// A connection was refused before a request was read.
+    Refused {
+        /// The port it came to.
+        port: u16,
+        /// The name it asked for, escaped.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// An allowed request could not be forwarded.
+    UpstreamFailed {
+        /// Number of the request.
+        request: u64,
+        /// Why.
+        error: String,
+        /// Status the agent gets.
+        status: u16,
+    },
+    /// A response ended.
+    Completed {
+        /// Number of the request.
+        request: u64,
+        /// Upstream's status.
+        status: u16,
+        /// Body bytes sent upstream.
+        bytes_up: u64,
+        /// Body bytes sent to the agent.
+        bytes_down: u64,
+        /// From the decision to the response's head.
+        first_byte_ms: u64,
+        /// From the decision to the end.
+        duration_ms: u64,
+        /// Whether the body came to its end.
+        complete: bool,
+    },
+}
+
+/// From the daemon to the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToProxy {
+    /// The first message.
+    Setup(Box<Setup>),
+    /// The fact with this number is durable, or could not be made so.
+    Receipt {
+        /// Its number.
+        number: u64,
+        /// Whether it is durable.
+        durable: bool,
+    },
+}
+
+/// From the proxy to the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromProxy {
+    /// The proxy listens.
+    Ready,
+    /// A fact that waits for its receipt.
+    Decision {
+        /// Its number.
+        number: u64,
+        /// The fact.
+        fact: Fact,
+    },
+    /// A fact that does not wait.
+    Note {
+        /// The fact.
+        fact: Fact,
+    },
+}
