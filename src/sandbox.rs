@@ -3,6 +3,12 @@
 //!
 //! The proxy's own files (`proxy`) are also built without the gateway, into `airut-proxy`.
 
+#[cfg(feature = "gateway")]
+pub mod allowlist_file;
+#[cfg(feature = "gateway")]
+pub mod credentials;
+#[cfg(feature = "gateway")]
+pub mod link_server;
 pub mod proxy;
 #[cfg(feature = "gateway")]
 pub mod recorder;
