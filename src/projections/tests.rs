@@ -69,7 +69,7 @@ fn a_task_is_in_the_queue_from_its_queueing_to_its_end() {
     let queue = feed.view();
     assert!(!queue.tasks.contains_key(&a), "its message is now {b}'s");
     assert_eq!(queue.active(ConversationId(1)).unwrap().messages.len(), 2);
-    assert_eq!(queue.tasks[&b].state, TaskState::Running);
+    assert_eq!(queue.tasks[&b].state, TaskState::Running { cut_off: false });
     assert!(queue.tasks[&c].is_waiting());
     let (reason, detail) = (CompletionReason::Success, String::new());
     events.push(

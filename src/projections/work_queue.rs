@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::events::container::ContainerRole;
-use crate::events::event::{ContainerEvent, ConversationEvent, MessageEvent, RunEvent, TaskEvent};
+use crate::events::event::{
+    ContainerEvent, ConversationEvent, MessageEvent, RunEvent, ServiceEvent, TaskEvent,
+};
 use crate::events::id::{
     AtMs, BlobRef, ConversationId, InboundId, Position, RepoId, RunId, SessionId, StoredFile,
     StreamVersion, TaskId,
@@ -40,8 +42,11 @@ pub enum TaskState {
         /// Not before this time.
         not_before: AtMs,
     },
-    /// It executes.
-    Running,
+    /// It executes, or did when the process ended.
+    Running {
+        /// Whether the service was started since: whatever executed it is gone.
+        cut_off: bool,
+    },
     /// Its agent ended before a restart; its recorded output is to be used.
     Concluding,
     /// It was cut off too often; its sender is to be told.
@@ -69,8 +74,10 @@ pub struct QueuedTask {
     pub state: TaskState,
     /// The messages it answers, oldest first.
     pub messages: Vec<QueuedMessage>,
-    /// Number of the newest execution; 0 before the first.
+    /// Number of the newest run that was begun or planned; 0 before the first.
     pub attempt: u16,
+    /// The number its newest execution began with; 0 before the first.
+    pub started: u16,
     /// The newest run that was planned.
     pub run: Option<RunId>,
     /// Whether that run's stream holds a result line.
@@ -168,6 +175,7 @@ impl WorkQueue {
             },
             messages: vec![message],
             attempt: 0,
+            started: 0,
             run: None,
             result_seen: false,
             session: None,
@@ -189,10 +197,19 @@ impl WorkQueue {
             );
         }
         self.change(started.task, |task| {
-            task.state = TaskState::Running;
+            task.state = TaskState::Running { cut_off: false };
             task.attempt = task.attempt.max(started.attempt);
+            task.started = started.attempt;
             task.messages.extend(joined);
         });
+    }
+
+    fn cut_off(&mut self) {
+        for task in self.tasks.values_mut() {
+            if matches!(task.state, TaskState::Running { .. }) {
+                task.state = TaskState::Running { cut_off: true };
+            }
+        }
     }
 
     fn change(&mut self, task: TaskId, change: impl FnOnce(&mut QueuedTask)) {
@@ -251,6 +268,11 @@ impl WorkQueue {
                     task.attempt = task.attempt.max(composed.run.attempt);
                     task.run = Some(composed.run);
                     task.result_seen = false;
+                    // A conclusion that found its session unusable runs the agent after all.
+                    if task.state == TaskState::Concluding {
+                        task.state = TaskState::Running { cut_off: false };
+                        task.started = composed.run.attempt;
+                    }
                 });
             }
             ConversationEvent::SessionAbandoned(abandoned) => {
@@ -334,6 +356,7 @@ impl Projection for WorkQueue {
             Event::Conversation(event) => self.apply_conversation(event),
             Event::Run(event) => self.apply_run(event),
             Event::Container(event) => self.apply_container(event),
+            Event::Service(ServiceEvent::Started(_)) => self.cut_off(),
             Event::Message(_)
             | Event::Service(_)
             | Event::Channel(_)

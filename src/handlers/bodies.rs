@@ -1,0 +1,92 @@
+//! Bodies for the asynchronous shell: the blob store's files are read and written on threads that
+//! may wait for the disk. It knows no event.
+
+use std::sync::Arc;
+
+use crate::events::blobs::{BlobError, Blobs};
+use crate::events::id::{BlobRef, StoredFile};
+use crate::handlers::channels::Attachment;
+
+/// Why a body could not be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The blob store said so.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The thread that worked on it panicked, or the service ends.
+    #[error("a body's thread ended early")]
+    Thread,
+}
+
+/// The blob store, for the asynchronous shell.
+#[derive(Debug, Clone)]
+pub struct Bodies {
+    blobs: Arc<Blobs>,
+}
+
+impl Bodies {
+    /// Returns the asynchronous side of a blob store.
+    pub fn new(blobs: Arc<Blobs>) -> Self {
+        Self { blobs }
+    }
+
+    /// Keeps a body; durable on return.
+    ///
+    /// # Errors
+    /// [`BodyError`] when it is not.
+    pub async fn put(&self, bytes: Vec<u8>, media_type: &str) -> Result<BlobRef, BodyError> {
+        let (blobs, media_type) = (Arc::clone(&self.blobs), media_type.to_owned());
+        let kept = tokio::task::spawn_blocking(move || blobs.put(&bytes, &media_type));
+        Ok(kept.await.map_err(|_| BodyError::Thread)??)
+    }
+
+    /// Keeps a text as Markdown; durable on return.
+    ///
+    /// # Errors
+    /// [`BodyError`] when it is not.
+    pub async fn put_markdown(&self, text: &str) -> Result<BlobRef, BodyError> {
+        self.put(text.as_bytes().to_vec(), "text/markdown").await
+    }
+
+    /// Keeps a file; durable on return.
+    ///
+    /// # Errors
+    /// [`BodyError`] when it is not.
+    pub async fn put_file(&self, file: Attachment) -> Result<StoredFile, BodyError> {
+        let blob = self.put(file.bytes, &file.media_type).await?;
+        Ok(StoredFile {
+            name: file.name,
+            blob,
+        })
+    }
+
+    /// Returns a body.
+    ///
+    /// # Errors
+    /// [`BodyError`] when it is missing or damaged.
+    pub async fn get(&self, blob: &BlobRef) -> Result<Vec<u8>, BodyError> {
+        let (blobs, blob) = (Arc::clone(&self.blobs), blob.clone());
+        let read = tokio::task::spawn_blocking(move || blobs.get(&blob));
+        Ok(read.await.map_err(|_| BodyError::Thread)??)
+    }
+
+    /// Returns a body as text, what is not UTF-8 replaced.
+    ///
+    /// # Errors
+    /// [`BodyError`] when it is missing or damaged.
+    pub async fn get_text(&self, blob: &BlobRef) -> Result<String, BodyError> {
+        Ok(String::from_utf8_lossy(&self.get(blob).await?).into_owned())
+    }
+
+    /// Returns a stored file with its bytes.
+    ///
+    /// # Errors
+    /// [`BodyError`] when it is missing or damaged.
+    pub async fn get_file(&self, file: &StoredFile) -> Result<Attachment, BodyError> {
+        Ok(Attachment {
+            name: file.name.clone(),
+            media_type: file.blob.media_type.clone(),
+            bytes: self.get(&file.blob).await?,
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! What there is to do, as data. An effect says everything its performer must know, so that
+//! performing it reads no projection.
+
+use crate::events::id::{DeliveryId, InboundId, TaskId};
+use crate::projections::conversations::Conversation;
+use crate::projections::inbox::WaitingMessage;
+use crate::projections::outbox::Outgoing;
+use crate::projections::work_queue::QueuedTask;
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Judge a message.
+    Triage(Box<WaitingMessage>),
+    /// Begin a task, together with the later ones of its conversation that wait too.
+    Begin(Box<Beginning>),
+    /// Execute a task that was begun.
+    Execute(Box<Assignment>),
+    /// Say what becomes of a task that a restart found executing.
+    Interrupt(Box<QueuedTask>),
+    /// Attempt a delivery.
+    Deliver(Box<Outgoing>),
+    /// Record that nobody knows how the newest attempt of a delivery ended.
+    ForgetAttempt(Box<Outgoing>),
+    /// Find out how the newest attempt of a delivery ended.
+    Reconcile(Box<Outgoing>),
+}
+
+/// A task and its conversation at the moment of its beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beginning {
+    /// The task.
+    pub task: QueuedTask,
+    /// The waiting tasks that are answered with it, oldest first.
+    pub coalesced: Vec<QueuedTask>,
+    /// The conversation.
+    pub conversation: Conversation,
+}
+
+/// What an execution begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// It runs the agent.
+    Run,
+    /// The agent of the newest run ended; its recorded output is used.
+    Conclude,
+    /// It was cut off too often: the sender is told.
+    GiveUp,
+    /// It was stopped before it could run again: the sender is told.
+    Stopped,
+}
+
+/// A task to execute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The task.
+    pub task: QueuedTask,
+    /// The conversation.
+    pub conversation: Conversation,
+    /// Where to begin.
+    pub start: Start,
+}
+
+/// What an effect is about; there is at most one effect at a time for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A message.
+    Message(InboundId),
+    /// A task.
+    Task(TaskId),
+    /// A delivery.
+    Delivery(DeliveryId),
+}
+
+impl Effect {
+    /// Returns what it is about.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Triage(message) => Subject::Message(message.received.inbound),
+            Self::Begin(beginning) => Subject::Task(beginning.task.task),
+            Self::Execute(assignment) => Subject::Task(assignment.task.task),
+            Self::Interrupt(task) => Subject::Task(task.task),
+            Self::Deliver(outgoing) | Self::ForgetAttempt(outgoing) | Self::Reconcile(outgoing) => {
+                Subject::Delivery(outgoing.request.delivery)
+            }
+        }
+    }
+}

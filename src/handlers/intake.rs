@@ -1,0 +1,156 @@
+//! How messages come in: durable first, judged afterwards. It does not know how a source is told;
+//! it only says when that may happen.
+
+use crate::clock;
+use crate::events::channel::{ChannelConnected, ChannelDegraded, ChannelStopped};
+use crate::events::event::ChannelEvent;
+use crate::events::id::{Actor, ChannelKind, InboundId, RepoId, StreamId, TaskId};
+use crate::events::log::{Append, AppendError, Context, Log};
+use crate::events::message::{MessageDuplicateIgnored, MessageReceived, MessageSourceAcknowledged};
+use crate::handlers::barrier;
+use crate::handlers::bodies::{Bodies, BodyError};
+use crate::handlers::channels::Incoming;
+
+pub mod decide;
+pub mod triage;
+
+/// Longest text kept of a claimed sender or a title, in characters; the rest is cut.
+pub const CLAIM_CHARS_MAX: usize = 256;
+
+/// Why a message was not taken in: leave it where it lies, and come again later.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// Its bytes could not be kept.
+    #[error("the message cannot be kept: {0}")]
+    Body(#[from] BodyError),
+    /// Its reception could not be recorded.
+    #[error("the message cannot be recorded: {0}")]
+    Log(#[from] AppendError),
+}
+
+/// The message is durable; its source may be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The message.
+    pub inbound: InboundId,
+    /// The task it becomes if its sender may use the repository.
+    pub task: TaskId,
+    /// Whether it had been taken in before.
+    pub duplicate: bool,
+}
+
+/// The door through which channels hand messages in; clones share it.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    log: Log,
+    bodies: Bodies,
+}
+
+impl Intake {
+    /// Returns the door to a log.
+    pub fn new(log: Log, bodies: Bodies) -> Self {
+        Self { log, bodies }
+    }
+
+    /// Takes a message in; it is durable when this returns a receipt, also for a message that was
+    /// taken in before.
+    ///
+    /// # Errors
+    /// [`IntakeError`]: nothing was promised, and the source must not be told.
+    pub async fn receive(&self, incoming: Incoming) -> Result<Receipt, IntakeError> {
+        let inbound = InboundId::from_dedupe_key(&incoming.dedupe_key);
+        let source = incoming.source.clone();
+        let context = channel_context(&incoming.repo, incoming.channel);
+        let received = self.keep(inbound, incoming).await?;
+        let stream = StreamId::inbound(inbound);
+        let append = Append::to(&stream, vec![received.into()], context.clone());
+        let duplicate = match self
+            .log
+            .append(append.once(format!("received:{inbound}")))
+            .await
+        {
+            Ok(appended) => appended.repeated,
+            Err(AppendError::KeyReused { first }) => {
+                let duplicate = MessageDuplicateIgnored {
+                    inbound,
+                    first,
+                    source,
+                };
+                let append = Append::to(&stream, vec![duplicate.into()], context);
+                self.log.append(append).await?;
+                true
+            }
+            Err(error) => return Err(error.into()),
+        };
+        barrier::appended("MessageReceived");
+        Ok(Receipt {
+            inbound,
+            task: inbound.task(),
+            duplicate,
+        })
+    }
+
+    async fn keep(
+        &self,
+        inbound: InboundId,
+        incoming: Incoming,
+    ) -> Result<MessageReceived, BodyError> {
+        let raw = self.bodies.put(incoming.raw, &incoming.media_type).await?;
+        Ok(MessageReceived {
+            inbound,
+            repo: incoming.repo,
+            channel: incoming.channel,
+            source: incoming.source,
+            dedupe_key: incoming.dedupe_key,
+            raw,
+            claimed_sender: shortened(&incoming.claimed_sender),
+            title: shortened(&incoming.title),
+        })
+    }
+
+    /// Records that a message's source was told; recording it twice changes nothing.
+    ///
+    /// # Errors
+    /// [`AppendError`]; the source stays told, and nothing has to be undone.
+    pub async fn source_acknowledged(&self, inbound: InboundId) -> Result<(), AppendError> {
+        let acknowledged = MessageSourceAcknowledged { inbound };
+        let stream = StreamId::inbound(inbound);
+        let context = Context::system(clock::now());
+        let append = Append::to(&stream, vec![acknowledged.into()], context);
+        let key = format!("acknowledged:{inbound}");
+        self.log.append(append.once(key)).await?;
+        barrier::appended("MessageSourceAcknowledged");
+        Ok(())
+    }
+
+    /// Records how a channel's connection is.
+    ///
+    /// # Errors
+    /// [`AppendError`]; the channel goes on all the same.
+    pub async fn channel_event(&self, event: ChannelEvent) -> Result<(), AppendError> {
+        let (repo, kind) = channel_of(&event);
+        let stream = StreamId::channel(&repo, kind);
+        let context = channel_context(&repo, kind);
+        let append = Append::to(&stream, vec![event.into()], context);
+        self.log.append(append).await.map(|_appended| ())
+    }
+}
+
+fn channel_of(event: &ChannelEvent) -> (RepoId, ChannelKind) {
+    match event {
+        ChannelEvent::Connected(ChannelConnected { repo, channel, .. })
+        | ChannelEvent::Degraded(ChannelDegraded { repo, channel, .. })
+        | ChannelEvent::Stopped(ChannelStopped { repo, channel }) => (repo.clone(), *channel),
+    }
+}
+
+fn channel_context(repo: &RepoId, kind: ChannelKind) -> Context {
+    Context {
+        actor: Actor::Channel(repo.clone(), kind),
+        ..Context::system(clock::now())
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(CLAIM_CHARS_MAX).collect()
+}

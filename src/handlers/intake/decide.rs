@@ -1,0 +1,267 @@
+//! What becomes of a judged message: a task of a conversation, or nothing but a record. Pure.
+
+use crate::events::Event;
+use crate::events::conversation::{
+    ConversationCreated, ConversationParticipantJoined, ThreadLinked,
+};
+use crate::events::id::{
+    BlobRef, ChannelKind, ConversationId, InboundId, Sha256, StoredFile, StreamId,
+};
+use crate::events::log::Expected;
+use crate::events::message::{
+    HintSource, MessageParsed, MessageReceived, MessageRejected, MessageRouted, RejectionReason,
+    ReplyAddress, SenderAuthorized,
+};
+use crate::events::task::TaskQueued;
+use crate::handlers::channels::Triaged;
+use crate::projections::conversations::Conversations;
+
+/// What a repository gives its new conversations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defaults {
+    /// The model, unless the message asks for another.
+    pub model: String,
+    /// The effort.
+    pub effort: Option<String>,
+}
+
+/// Events and what must be true of their streams.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// The events, each with its stream.
+    pub events: Vec<(StreamId, Event)>,
+    /// Conditions of the append.
+    pub expected: Vec<(StreamId, Expected)>,
+    /// The conversation they belong to.
+    pub conversation: Option<ConversationId>,
+}
+
+/// An accepted message with its bodies kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// What it says.
+    pub triaged: Triaged,
+    /// Its text, kept.
+    pub body: BlobRef,
+    /// Its attachments, kept.
+    pub attachments: Vec<StoredFile>,
+}
+
+/// Records that a message is not acted on.
+pub fn decide_rejection(
+    received: &MessageReceived,
+    reason: RejectionReason,
+    detail: String,
+) -> Decision {
+    let rejected = MessageRejected {
+        inbound: received.inbound,
+        reason,
+        detail,
+        claimed_sender: received.claimed_sender.clone(),
+    };
+    let stream = StreamId::inbound(received.inbound);
+    Decision {
+        events: vec![(stream, rejected.into())],
+        ..Decision::default()
+    }
+}
+
+/// Makes an accepted message a task of the conversation it continues, or of a new one.
+pub fn decide_acceptance(
+    conversations: &Conversations,
+    received: &MessageReceived,
+    accepted: Accepted,
+    defaults: &Defaults,
+) -> Decision {
+    let continued = find_conversation(conversations, received, &accepted.triaged);
+    let new = continued.is_none();
+    let conversation = continued.as_ref().map_or_else(
+        || unused_id(conversations, received.inbound),
+        |(conversation, _)| *conversation,
+    );
+    let mut decision = Decision {
+        conversation: Some(conversation),
+        ..Decision::default()
+    };
+    decide_reading(&mut decision, received, &accepted, continued);
+    if new {
+        decide_creation(&mut decision, received, conversation, &accepted, defaults);
+    } else {
+        decide_joining(&mut decision, conversations, conversation, &accepted);
+    }
+    decide_linking(&mut decision, conversations, received.channel, &accepted);
+    decide_queueing(&mut decision, received, conversation, accepted);
+    decision
+}
+
+/// Returns the conversation the message continues: the one it names, if that is of the same
+/// repository, else the one its thread is linked to (spec rows EML-18, EML-19).
+fn find_conversation(
+    conversations: &Conversations,
+    received: &MessageReceived,
+    triaged: &Triaged,
+) -> Option<(ConversationId, HintSource)> {
+    let is_ours = |id: &ConversationId| {
+        let known = conversations.get(*id);
+        known.is_some_and(|conversation| conversation.repo == received.repo)
+    };
+    let named = triaged.conversation_hint.clone();
+    named.filter(|(id, _)| is_ours(id)).or_else(|| {
+        let linked = |key: &String| conversations.by_thread(received.channel, key);
+        let linked = thread_keys(&triaged.reply_to).iter().rev().find_map(linked);
+        linked.filter(is_ours).map(|id| (id, HintSource::Thread))
+    })
+}
+
+/// Returns the names under which a channel knows the threads this message stands in.
+fn thread_keys(reply_to: &ReplyAddress) -> Vec<String> {
+    match reply_to {
+        ReplyAddress::Email { references, .. } => references.clone(),
+        ReplyAddress::Local => vec![],
+        ReplyAddress::Slack { channel, thread } => vec![format!("{channel}:{thread}")],
+    }
+}
+
+/// Returns the name under which a later message may refer to this one.
+fn own_thread_key(reply_to: &ReplyAddress) -> Option<String> {
+    match reply_to {
+        ReplyAddress::Email { message_id, .. } => {
+            (!message_id.is_empty()).then(|| message_id.clone())
+        }
+        ReplyAddress::Local => None,
+        ReplyAddress::Slack { channel, thread } => Some(format!("{channel}:{thread}")),
+    }
+}
+
+/// Derives a conversation's id from its first message; a number is added until none has it.
+fn unused_id(conversations: &Conversations, inbound: InboundId) -> ConversationId {
+    let id = |counter: u32| {
+        let digest = Sha256::of_parts(&[&inbound.0, &counter.to_be_bytes()]).0;
+        ConversationId(u32::from_be_bytes([
+            digest[0], digest[1], digest[2], digest[3],
+        ]))
+    };
+    (0..)
+        .map(id)
+        .find(|id| conversations.get(*id).is_none())
+        .expect("fewer conversations than ids, or memory would have run out")
+}
+
+fn decide_reading(
+    decision: &mut Decision,
+    received: &MessageReceived,
+    accepted: &Accepted,
+    continued: Option<(ConversationId, HintSource)>,
+) {
+    let triaged = &accepted.triaged;
+    let inbound = received.inbound;
+    let authorized = SenderAuthorized {
+        inbound,
+        method: triaged.method.clone(),
+        identity: triaged.identity.clone(),
+        evidence: triaged.evidence.clone(),
+        rule: triaged.rule.clone(),
+    };
+    let hint = continued.or_else(|| triaged.conversation_hint.clone());
+    let parsed = MessageParsed {
+        inbound,
+        body: accepted.body.clone(),
+        subject: triaged.subject.clone(),
+        conversation_hint: hint.as_ref().map(|(conversation, _)| *conversation),
+        hint_source: hint.map(|(_, source)| source),
+        model_hint: triaged.model_hint.clone(),
+        attachments: accepted.attachments.clone(),
+        reply_to: triaged.reply_to.clone(),
+    };
+    let stream = StreamId::inbound(inbound);
+    decision.events.push((stream.clone(), authorized.into()));
+    decision.events.push((stream, parsed.into()));
+}
+
+fn decide_creation(
+    decision: &mut Decision,
+    received: &MessageReceived,
+    conversation: ConversationId,
+    accepted: &Accepted,
+    defaults: &Defaults,
+) {
+    let triaged = &accepted.triaged;
+    let model = triaged.model_hint.as_ref().unwrap_or(&defaults.model);
+    let created = ConversationCreated {
+        conversation,
+        repo: received.repo.clone(),
+        channel: received.channel,
+        owner: triaged.identity.clone(),
+        model: model.clone(),
+        effort: defaults.effort.clone(),
+    };
+    let stream = StreamId::conversation(conversation);
+    decision.expected.push((stream.clone(), Expected::NoStream));
+    decision.events.push((stream, created.into()));
+}
+
+fn decide_joining(
+    decision: &mut Decision,
+    conversations: &Conversations,
+    conversation: ConversationId,
+    accepted: &Accepted,
+) {
+    let identity = &accepted.triaged.identity;
+    let known = conversations.get(conversation);
+    if known.is_some_and(|known| !known.participants.contains(identity)) {
+        let joined = ConversationParticipantJoined {
+            conversation,
+            identity: identity.clone(),
+        };
+        let stream = StreamId::conversation(conversation);
+        decision.events.push((stream, joined.into()));
+    }
+}
+
+fn decide_linking(
+    decision: &mut Decision,
+    conversations: &Conversations,
+    channel: ChannelKind,
+    accepted: &Accepted,
+) {
+    let key = own_thread_key(&accepted.triaged.reply_to);
+    let new = key.filter(|key| conversations.by_thread(channel, key).is_none());
+    if let (Some(key), Some(conversation)) = (new, decision.conversation) {
+        let linked = ThreadLinked {
+            conversation,
+            channel,
+            key,
+        };
+        let stream = StreamId::conversation(conversation);
+        decision.events.push((stream, linked.into()));
+    }
+}
+
+fn decide_queueing(
+    decision: &mut Decision,
+    received: &MessageReceived,
+    conversation: ConversationId,
+    accepted: Accepted,
+) {
+    let task = received.inbound.task();
+    let routed = MessageRouted {
+        inbound: received.inbound,
+        conversation,
+        new: !decision.expected.is_empty(),
+        task,
+    };
+    let title = Some(accepted.triaged.subject).filter(|subject| !subject.is_empty());
+    let queued = TaskQueued {
+        task,
+        inbound: received.inbound,
+        repo: received.repo.clone(),
+        conversation,
+        sender: accepted.triaged.identity,
+        title: title.unwrap_or_else(|| received.title.clone()),
+    };
+    let message = StreamId::inbound(received.inbound);
+    decision.events.push((message, routed.into()));
+    let stream = StreamId::task(task);
+    decision.expected.push((stream.clone(), Expected::NoStream));
+    decision.events.push((stream, queued.into()));
+}

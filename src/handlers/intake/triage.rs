@@ -1,0 +1,71 @@
+//! Reading a received message: the channel judges it, and what it says is kept. What becomes of it
+//! is [`decide`](super::decide)d by the worker, which alone knows the newest conversations. It takes
+//! no execution slot, so that nobody waits for a verdict.
+
+use std::sync::Arc;
+
+use crate::events::message::{MessageReceived, RejectionReason};
+use crate::handlers::channels::{Channel, Triage, Triaged};
+use crate::handlers::intake::decide::{Accepted, Defaults};
+use crate::handlers::ports::{EffectError, Ports};
+
+/// A verdict with everything of it kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The message is acted on.
+    Accepted(Box<Accepted>, Defaults),
+    /// It is recorded, and nothing else happens.
+    Rejected(RejectionReason, String),
+}
+
+/// Reads a message.
+///
+/// # Errors
+/// [`EffectError`] when its bodies cannot be read or kept; it is read again then.
+pub async fn triage(ports: &Ports, received: &MessageReceived) -> Result<Verdict, EffectError> {
+    let repo = ports.config.repos.get(&received.repo);
+    let channel = ports.channels.get(&received.repo, received.channel);
+    let (Some(repo), Some(channel)) = (repo, channel) else {
+        let (repo, kind) = (&received.repo, received.channel);
+        let detail = format!("repository {repo} with a channel of kind {kind} is not configured");
+        return Ok(Verdict::Rejected(
+            RejectionReason::UnknownRepository,
+            detail,
+        ));
+    };
+    let raw = ports.bodies.get(&received.raw).await?;
+    match read(channel, raw).await {
+        Triage::Rejected { reason, detail } => Ok(Verdict::Rejected(reason, detail)),
+        Triage::Accepted(triaged) => {
+            let defaults = Defaults {
+                model: repo.model.clone(),
+                effort: repo.effort.clone(),
+            };
+            let accepted = keep(ports, *triaged).await?;
+            Ok(Verdict::Accepted(Box::new(accepted), defaults))
+        }
+    }
+}
+
+/// Reads the message on a thread of its own: a mail that makes the reader panic is that mail's end,
+/// and not the service's.
+async fn read(channel: Arc<dyn Channel>, raw: Vec<u8>) -> Triage {
+    let triage = tokio::task::spawn_blocking(move || channel.triage(&raw)).await;
+    triage.unwrap_or_else(|_| Triage::Rejected {
+        reason: RejectionReason::Unreadable,
+        detail: "reading the message failed; this is a defect of Airut".to_owned(),
+    })
+}
+
+async fn keep(ports: &Ports, mut triaged: Triaged) -> Result<Accepted, EffectError> {
+    let body = ports.bodies.put_markdown(&triaged.body).await?;
+    let mut attachments = Vec::with_capacity(triaged.attachments.len());
+    for attachment in std::mem::take(&mut triaged.attachments) {
+        attachments.push(ports.bodies.put_file(attachment).await?);
+    }
+    Ok(Accepted {
+        triaged,
+        body,
+        attachments,
+    })
+}

@@ -1,0 +1,90 @@
+//! How a task ends: judgement, answer, delivery and end in one append, so that exactly one answer is
+//! ever recorded. Pure.
+
+use crate::events::Event;
+use crate::events::conversation::ReplyRecorded;
+use crate::events::delivery::DeliveryKind;
+use crate::events::id::{AtMs, BlobRef, DeliveryId, SessionId, StoredFile, StreamId};
+use crate::events::log::Append;
+use crate::events::run::RunOutcomeClassified;
+use crate::events::task::TaskCompleted;
+use crate::handlers::effect::Assignment;
+use crate::handlers::tasks::answer::Answer;
+use crate::handlers::tasks::begin::{Outgoing, context_of, request_delivery};
+use crate::projections::usage::Spent;
+
+/// What a task's end consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conclusion {
+    /// The answer.
+    pub answer: Answer,
+    /// Its text with everything under it, kept.
+    pub body: BlobRef,
+    /// Files to attach, kept.
+    pub files: Vec<StoredFile>,
+    /// The judgement on the last run, if there was one.
+    pub judgement: Option<RunOutcomeClassified>,
+    /// The session the answer came from, if the agent named one.
+    pub session: Option<SessionId>,
+    /// What all runs of the task took.
+    pub spent: Spent,
+}
+
+/// Returns the append that ends a task; `from` is the configured `From` of mails.
+pub fn decide_conclusion(
+    assignment: &Assignment,
+    conclusion: Conclusion,
+    from: &str,
+    now: AtMs,
+) -> Append {
+    let task = &assignment.task;
+    let mut events: Vec<(StreamId, Event)> = vec![];
+    if let Some(judgement) = conclusion.judgement.clone() {
+        events.push((StreamId::run(judgement.run), judgement.into()));
+    }
+    let stream = StreamId::conversation(task.conversation);
+    events.push((stream, decide_reply(assignment, &conclusion).into()));
+    if let Some(message) = task.newest_message() {
+        events.extend(request_delivery(Outgoing {
+            task,
+            message,
+            delivery: DeliveryId::derive(task.task, "reply", 1),
+            kind: DeliveryKind::Reply,
+            body: &conclusion.body,
+            files: conclusion.files,
+            from,
+            now,
+        }));
+    }
+    let completed = TaskCompleted {
+        task: task.task,
+        reason: conclusion.answer.reason,
+        detail: conclusion.answer.detail,
+        duration_ms: now.0.saturating_sub(task.queued_at.0),
+    };
+    events.push((StreamId::task(task.task), completed.into()));
+    Append {
+        expected: vec![],
+        events,
+        // A task ends once: a second end under this key is refused, whatever it says.
+        key: Some(format!("completed:{}", task.task)),
+        context: context_of(task, now),
+    }
+}
+
+fn decide_reply(assignment: &Assignment, conclusion: &Conclusion) -> ReplyRecorded {
+    let replies = assignment.conversation.replies.len();
+    ReplyRecorded {
+        conversation: assignment.task.conversation,
+        task: assignment.task.task,
+        index: u32::try_from(replies + 1).unwrap_or(u32::MAX),
+        session: conclusion.session.clone(),
+        body: conclusion.body.clone(),
+        files: conclusion.files.clone(),
+        usage: conclusion.spent.usage,
+        cost_microusd: conclusion.spent.cost_microusd,
+        turns: conclusion.spent.turns,
+        duration_ms: conclusion.spent.duration_ms,
+        is_error: conclusion.answer.is_error(),
+    }
+}
