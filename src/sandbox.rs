@@ -9,6 +9,8 @@ pub mod allowlist_file;
 pub mod credentials;
 #[cfg(feature = "gateway")]
 pub mod link_server;
+#[cfg(feature = "gateway")]
+pub mod port;
 pub mod proxy;
 #[cfg(feature = "gateway")]
 pub mod recorder;

@@ -3,12 +3,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::events::delivery::{DeliveryKind, DeliveryTarget};
 use crate::events::id::{ChannelKind, ConversationId, DeliveryId, RepoId, TaskId};
 use crate::events::message::{
     AuthenticationMethod, HintSource, MessageSource, RejectionReason, ReplyAddress,
 };
+use crate::handlers::intake::Intake;
 
 /// What a port's asynchronous call returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -153,6 +157,10 @@ pub enum Trace {
 pub trait Channel: Send + Sync {
     /// Returns the kind of channel.
     fn kind(&self) -> ChannelKind;
+
+    /// Takes messages in until `stop` is cancelled, then ends within a second. A connection that
+    /// fails is made again for ever, and every change is recorded through the intake.
+    fn listen(self: Arc<Self>, intake: Intake, stop: CancellationToken) -> BoxFuture<'static, ()>;
 
     /// Judges a received message. Pure: the same bytes and configuration give the same judgement.
     fn triage(&self, raw: &[u8]) -> Triage;

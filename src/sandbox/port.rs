@@ -1,0 +1,164 @@
+//! The port through which runs are executed. It says nothing of Podman, so that a test may put a
+//! fake behind it, and nothing of conversations, so that `airut sandbox run` can use it too.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::events::id::RunId;
+use crate::events::run::{Mount, RunLimits};
+use crate::sandbox::proxy::allowlist::Allowlist;
+use crate::sandbox::proxy::wire::MaskedCredential;
+use crate::sandbox::recorder::{PortFuture, RecordError, Recorder};
+
+/// What the image's entry point does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrypoint {
+    /// It prepares the container for Claude Code and starts it.
+    Agent,
+    /// It starts the given command as it is.
+    Passthrough,
+}
+
+/// An image that a run needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageRequest {
+    /// The run, for the record.
+    pub run: RunId,
+    /// The Dockerfile's bytes.
+    pub dockerfile: Vec<u8>,
+    /// Files beside it, by name.
+    pub context: Vec<(String, Vec<u8>)>,
+    /// What the overlay's entry point does.
+    pub entrypoint: Entrypoint,
+}
+
+/// How a run reaches the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkRequest {
+    /// As the engine's default network does; without a proxy.
+    Open,
+    /// Only through a proxy that judges every request.
+    Sandboxed(Box<ProxyPolicy>),
+}
+
+/// What a run's proxy works by; addresses and the certificate authority are the sandbox's to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyPolicy {
+    /// What may be reached.
+    pub allowlist: Allowlist,
+    /// The real values behind the surrogates.
+    pub credentials: Vec<MaskedCredential>,
+}
+
+/// How the output of a run is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputKind {
+    /// As Claude Code's stream-json: every line of standard output is an `AgentEventObserved`.
+    AgentStream,
+    /// As plain text.
+    Plain,
+}
+
+/// A run: one agent container, and around it what its network request asks for.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The run.
+    pub run: RunId,
+    /// The image's tag, from [`Sandbox::ensure_image`].
+    pub image: String,
+    /// The command.
+    pub argv: Vec<String>,
+    /// Environment, surrogates in place of masked secrets.
+    pub env: Vec<(String, SecretString)>,
+    /// What of the host the container sees.
+    pub mounts: Vec<Mount>,
+    /// Resource limits.
+    pub limits: RunLimits,
+    /// What is written to its standard input, which is then closed.
+    pub stdin: Vec<u8>,
+    /// How its output is read.
+    pub output: OutputKind,
+    /// How it reaches the network.
+    pub network: NetworkRequest,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunEnd {
+    /// Exit code of the agent container; 137 after `SIGKILL`.
+    pub exit_code: i32,
+    /// Whether it ran into its time limit.
+    pub timed_out: bool,
+    /// Whether it was stopped through the token.
+    pub stopped: bool,
+    /// Whether it was killed for want of memory.
+    pub out_of_memory: bool,
+    /// Whether the proxy was lost, which ends the run.
+    pub proxy_lost: bool,
+    /// How long the agent container ran.
+    pub duration_ms: u64,
+    /// The last lines it wrote to standard error.
+    pub stderr_tail: String,
+}
+
+/// Why an image is not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// The engine cannot be reached: try again later.
+    #[error("the container engine (podman) is not available: {0}")]
+    Engine(String),
+    /// The build failed: the repository's Dockerfile must be corrected. Recorded with its output.
+    #[error("{0}")]
+    Build(String),
+    /// What was to be done could not be recorded, so it was not done.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Why a run did not come to an end of its own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RunFailure {
+    /// The engine cannot be reached: try again later.
+    #[error("the container engine (podman) is not available: {0}")]
+    Engine(String),
+    /// Network, proxy or container could not be made.
+    #[error("{0}")]
+    Setup(String),
+    /// What was to be done could not be recorded, so it was not done.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Executes runs. Everything a run makes is removed again when it ends, whatever way it ends.
+pub trait Sandbox: Send + Sync {
+    /// Makes the image if it is not there and returns its tag.
+    fn ensure_image(
+        &self,
+        request: ImageRequest,
+        recorder: Arc<dyn Recorder>,
+    ) -> PortFuture<'_, Result<String, ImageError>>;
+
+    /// Executes a run to its end. `RunPlanned` is recorded by the caller before.
+    fn run(
+        &self,
+        request: RunRequest,
+        recorder: Arc<dyn Recorder>,
+        stop: CancellationToken,
+    ) -> PortFuture<'_, Result<RunEnd, RunFailure>>;
+
+    /// Removes whatever of a run exists; nothing to remove is a success.
+    fn remove_run(
+        &self,
+        run: RunId,
+        recorder: Arc<dyn Recorder>,
+    ) -> PortFuture<'_, Result<(), RunFailure>>;
+
+    /// Removes whatever of this installation exists and no run of this process owns.
+    fn sweep(&self, recorder: Arc<dyn Recorder>) -> PortFuture<'_, Result<(), RunFailure>>;
+
+    /// Returns the agent's program of a version (`latest`, `stable` or a number), to be mounted.
+    fn agent_binary(&self, version: String) -> PortFuture<'_, Result<PathBuf, RunFailure>>;
+}
