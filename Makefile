@@ -1,0 +1,68 @@
+# Airut's everyday commands; `make` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+HOST := $(shell uname -m)-unknown-linux-gnu
+PROXY := $(TARGET_DIR)/$(HOST)/proxy/airut-proxy
+# The parts that scripts/setup.sh provides, for a recipe's shell.
+ENV := root=$(CURDIR); . scripts/env.sh;
+
+.PHONY: help setup build proxy demo test bench attack lint docs bless install check
+
+help: ## List these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+setup: ## Install what tests and demo need (Podman, mail servers, Claude Code, tools)
+	scripts/setup.sh all
+
+build: ## Build the gateway
+	cargo build --bin airut
+
+proxy: ## Build the small static binary that goes into each sandbox
+	RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile proxy --no-default-features \
+		--bin airut-proxy --target $(HOST)
+
+demo: ## Watch one mail go in, Claude work in a sandbox, and the answer come back
+	scripts/setup.sh podman mail claude
+	$(MAKE) --no-print-directory proxy
+	$(ENV) scripts/demo.sh
+
+test: ## Run every test against the real parts
+	scripts/setup.sh all
+	$(MAKE) --no-print-directory proxy
+	cargo build --example test-hosts
+	$(ENV) AIRUT_REQUIRE_REAL=1 cargo nextest run --lib --bins --tests --examples \
+		$(if $(CI),--profile ci)
+	cargo test --doc
+
+bench: ## Measure, beside raw sled and bare Podman in the same run
+	scripts/setup.sh podman
+	$(MAKE) --no-print-directory proxy
+	$(ENV) cargo bench --bench bench
+
+attack: ## Run the attempts to escape from a sandbox
+	scripts/setup.sh podman
+	$(MAKE) --no-print-directory proxy
+	cargo build --example test-hosts
+	$(ENV) AIRUT_REQUIRE_REAL=1 cargo nextest run --tests -E 'test(attack)'
+
+lint: ## Check format, lints, dependencies and the compatibility list
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --no-default-features --bin airut-proxy -- -D warnings
+	scripts/check-dependencies.sh
+	scripts/check-compatibility.sh
+
+docs: ## Build the documentation of the code
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
+
+bless: ## Rewrite golden files, then show what changed
+	AIRUT_BLESS=1 cargo test --test golden
+	git diff --stat -- tests/golden doc
+
+install: proxy ## Install airut and its proxy into ~/.cargo/bin
+	cargo install --locked --path . --bin airut
+	install -m 755 $(PROXY) $${CARGO_HOME:-$$HOME/.cargo}/bin/airut-proxy
+
+check: lint docs test ## Everything that CI runs
