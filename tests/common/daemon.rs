@@ -156,15 +156,7 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn await_replies(&mut self, number: usize) -> Event {
         self.await_seen("a delivered reply", |seen| {
-            let replies: Vec<_> = seen.iter().filter(|event| is_reply(event)).collect();
-            let mut delivered = seen.iter().filter(|event| {
-                let delivery = event.text("delivery");
-                let asked = replies
-                    .iter()
-                    .any(|reply| reply.text("delivery") == delivery);
-                event.kind() == "DeliverySucceeded" && asked
-            });
-            delivered.nth(number - 1).cloned()
+            delivered_replies(seen).nth(number - 1).cloned()
         })
     }
 
@@ -240,16 +232,6 @@ impl Daemon {
         self.await_end(PATIENCE)
     }
 
-    /// Resident memory in KiB.
-    pub(crate) fn resident_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
     fn summary(&self) -> String {
         let last = self.seen.iter().rev().take(25).rev();
         let lines: Vec<_> = last.map(|event| format!("\n  {}", event.0)).collect();
@@ -272,6 +254,15 @@ impl Drop for Daemon {
         }
         drop(fs::remove_file(self.launch.dir.join("daemon.pid")));
     }
+}
+
+/// The deliveries of answers among what has been seen; acknowledgements do not count.
+pub(crate) fn delivered_replies(seen: &[Event]) -> impl Iterator<Item = &Event> {
+    let replies: Vec<_> = seen.iter().filter(|event| is_reply(event)).collect();
+    seen.iter().filter(move |event| {
+        let of = |reply: &&&Event| reply.text("delivery") == event.text("delivery");
+        event.kind() == "DeliverySucceeded" && replies.iter().any(|reply| of(&reply))
+    })
 }
 
 fn is_reply(event: &Event) -> bool {

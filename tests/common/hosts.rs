@@ -124,11 +124,6 @@ impl Hosts {
         fs::write(self.work.join("release").join(name), b"").unwrap();
     }
 
-    /// Gives prompts that contain a phrase a script.
-    pub(crate) fn script(&self, phrases: &Value) {
-        fs::write(self.work.join("scenarios.json"), phrases.to_string()).unwrap();
-    }
-
     fn lines(&self, file: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.work.join(file)).unwrap();
         text.lines()
