@@ -4,13 +4,21 @@
 //! The proxy's own files (`proxy`) are also built without the gateway, into `airut-proxy`.
 
 #[cfg(feature = "gateway")]
+pub mod agent;
+#[cfg(feature = "gateway")]
 pub mod allowlist_file;
 #[cfg(feature = "gateway")]
 pub mod credentials;
 #[cfg(feature = "gateway")]
+pub mod git;
+#[cfg(feature = "gateway")]
 pub mod link_server;
 #[cfg(feature = "gateway")]
+pub mod mirrors;
+#[cfg(feature = "gateway")]
 pub mod port;
+#[cfg(feature = "gateway")]
+pub mod process;
 pub mod proxy;
 #[cfg(feature = "gateway")]
 pub mod recorder;

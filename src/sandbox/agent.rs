@@ -1,0 +1,231 @@
+//! Claude Code as a command: its arguments, and what its event stream says. Pure; it knows no
+//! container. Formats: Claude Code's `--output-format stream-json`, versions 2.0 to 2.1.
+//!
+//! Unknown lines are kept and never fatal; fields that are missing stay at their zero.
+
+mod classify;
+mod reply;
+mod todos;
+mod usage;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::events::conversation::TokenUsage;
+use crate::events::id::SessionId;
+use crate::events::task::TodoItem;
+
+pub use classify::{ExitFacts, classify};
+pub use reply::{NO_OUTPUT, reply_text};
+use todos::Todos;
+
+/// Returns Claude Code's arguments (spec row SBX-11); the prompt comes on standard input.
+pub fn arguments(model: &str, effort: Option<&str>, resume: Option<&SessionId>) -> Vec<String> {
+    let mut arguments = Vec::new();
+    let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
+    if let Some(session) = resume {
+        add(&["--resume", &session.0]);
+    }
+    add(&["--model", model]);
+    if let Some(effort) = effort {
+        add(&["--effort", effort]);
+    }
+    add(&[
+        "-p",
+        "-",
+        "--dangerously-skip-permissions",
+        "--output-format",
+        "stream-json",
+    ]);
+    add(&["--verbose"]);
+    arguments
+}
+
+/// What a line says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineFacts {
+    /// Its `type`; `_unknown` for one that we do not know, `_text` for what is no JSON object.
+    pub event_type: String,
+    /// Its `subtype`, or empty.
+    pub subtype: String,
+    /// The session it names.
+    pub session: Option<SessionId>,
+    /// Whether the agent's plan changed with it.
+    pub plan_changed: bool,
+}
+
+/// The end of a run as the agent reports it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResultLine {
+    /// The answer.
+    pub text: Option<String>,
+    /// Whether it is an error.
+    pub is_error: bool,
+    /// The API's status, when it answered with an error.
+    pub api_error_status: Option<u64>,
+    /// Why the agent stopped, for example `prompt_too_long`; older versions lack it.
+    pub terminal_reason: Option<String>,
+    /// `success`, `error_max_turns`, `error_during_execution`, …
+    pub subtype: String,
+    /// Errors in words.
+    pub errors: Vec<String>,
+    /// Turns.
+    pub turns: u32,
+    /// The agent's own time.
+    pub duration_ms: u64,
+    /// Cost so far, in millionths of a US dollar.
+    pub cost_microusd: u64,
+    /// Tokens so far.
+    pub usage: TokenUsage,
+}
+
+/// Everything a run's stream said that matters later; a fold over its lines.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Transcript {
+    session: Option<SessionId>,
+    texts: Vec<String>,
+    results: Vec<ResultLine>,
+    todos: Todos,
+    lines: u32,
+    api_retries: u32,
+    last_text_lines: Vec<String>,
+}
+
+/// Lines that were no events and are kept to be shown after a failure.
+const TEXT_LINES_MAX: usize = 10;
+
+/// Texts of the agent that are kept; the reply is chosen among the last of them.
+const TEXTS_MAX: usize = 64;
+
+impl Transcript {
+    /// Takes the next line in.
+    pub fn observe(&mut self, line: &str) -> LineFacts {
+        self.lines += 1;
+        let Ok(Value::Object(event)) = serde_json::from_str::<Value>(line) else {
+            self.keep_text_line(line);
+            return facts("_text", "", None, false);
+        };
+        let event = Value::Object(event);
+        let text = |key: &str| event[key].as_str().unwrap_or_default();
+        let (event_type, subtype) = (text("type"), text("subtype"));
+        let session = Some(text("session_id")).filter(|id| !id.is_empty());
+        let session = session.map(|id| SessionId(id.to_owned()));
+        let mut plan_changed = false;
+        match event_type {
+            "system" => self.api_retries += u32::from(subtype == "api_retry"),
+            "assistant" => {
+                self.keep_texts(&event);
+                plan_changed = self.todos.observe_assistant(&event);
+            }
+            "user" => plan_changed = self.todos.observe_user(&event),
+            "result" => self.results.push(usage::result_line(&event)),
+            _ => {}
+        }
+        // A resumed session that is unknown is named by the failing result only.
+        if event_type != "result" || self.session.is_none() {
+            self.session = session.clone().or_else(|| self.session.take());
+        }
+        let known = matches!(event_type, "system" | "assistant" | "user" | "result")
+            || matches!(
+                event_type,
+                "stream_event" | "rate_limit_event" | "control_request"
+            );
+        facts(
+            if known { event_type } else { "_unknown" },
+            subtype,
+            session,
+            plan_changed,
+        )
+    }
+
+    /// Returns the session to resume later; nothing when the agent never came to have one.
+    pub fn session(&self) -> Option<&SessionId> {
+        self.session.as_ref()
+    }
+
+    /// Returns the results, one for each time the agent came to an end.
+    pub fn results(&self) -> &[ResultLine] {
+        &self.results
+    }
+
+    /// Returns the agent's plan.
+    pub fn todos(&self) -> Vec<TodoItem> {
+        self.todos.items()
+    }
+
+    /// Returns how often the agent waited for the API and asked again.
+    pub fn api_retries(&self) -> u32 {
+        self.api_retries
+    }
+
+    /// Returns how many lines there were.
+    pub fn lines(&self) -> u32 {
+        self.lines
+    }
+
+    /// Returns the last lines that were no events.
+    pub fn text_lines(&self) -> &[String] {
+        &self.last_text_lines
+    }
+
+    /// Returns tokens and cost, as the last result says them (spec row SBX-14).
+    pub fn usage(&self) -> (TokenUsage, u64) {
+        self.results
+            .last()
+            .map(|last| (last.usage, last.cost_microusd))
+            .unwrap_or_default()
+    }
+
+    /// Returns turns and the agent's own time, over all results.
+    pub fn turns_and_duration_ms(&self) -> (u32, u64) {
+        let turns = self.results.iter().map(|result| result.turns).sum();
+        (
+            turns,
+            self.results.iter().map(|result| result.duration_ms).sum(),
+        )
+    }
+
+    fn keep_text_line(&mut self, line: &str) {
+        if line.trim().is_empty() {
+            return;
+        }
+        if self.last_text_lines.len() == TEXT_LINES_MAX {
+            self.last_text_lines.remove(0);
+        }
+        self.last_text_lines.push(line.to_owned());
+    }
+
+    /// Keeps what the agent itself says; its sub-agents speak to it, not to the user.
+    fn keep_texts(&mut self, event: &Value) {
+        if event["parent_tool_use_id"].is_string() {
+            return;
+        }
+        for block in event["message"]["content"].as_array().into_iter().flatten() {
+            let text = block["text"].as_str().filter(|_| block["type"] == "text");
+            if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
+                if self.texts.len() == TEXTS_MAX {
+                    self.texts.remove(0);
+                }
+                self.texts.push(text.to_owned());
+            }
+        }
+    }
+}
+
+fn facts(
+    event_type: &str,
+    subtype: &str,
+    session: Option<SessionId>,
+    plan_changed: bool,
+) -> LineFacts {
+    let (event_type, subtype) = (event_type.to_owned(), subtype.to_owned());
+    LineFacts {
+        event_type,
+        subtype,
+        session,
+        plan_changed,
+    }
+}
+
+#[cfg(test)]
+mod tests;

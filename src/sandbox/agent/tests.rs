@@ -1,0 +1,208 @@
+use super::*;
+use crate::events::run::RunOutcome;
+use crate::events::task::TodoStatus;
+
+const INIT: &str = r#"{"type":"system","subtype":"init","session_id":"s-1","model":"m"}"#;
+
+fn result(fields: &str) -> String {
+    format!(
+        r#"{{"type":"result","subtype":"success","session_id":"s-1","num_turns":2,"duration_ms":70,"total_cost_usd":0.0123456,"usage":{{"input_tokens":10,"output_tokens":20,"cache_creation_input_tokens":5,"cache_read_input_tokens":7,"server_tool_use":{{"web_search_requests":1,"web_fetch_requests":2}}}},{fields}}}"#
+    )
+}
+
+fn text(words: &str) -> String {
+    format!(
+        r#"{{"type":"assistant","message":{{"content":[{{"type":"text","text":"{words}"}}]}},"parent_tool_use_id":null,"session_id":"s-1"}}"#
+    )
+}
+
+fn transcript(lines: &[&str]) -> Transcript {
+    let mut transcript = Transcript::default();
+    for line in lines {
+        transcript.observe(line);
+    }
+    transcript
+}
+
+#[track_caller]
+fn check(fields: &str, exit_code: i32, expected: RunOutcome) {
+    let transcript = transcript(&[INIT, &result(fields)]);
+    let exit = ExitFacts {
+        exit_code,
+        ..ExitFacts::default()
+    };
+    assert_eq!(classify(&transcript, exit).0, expected, "{fields}");
+}
+
+#[test]
+fn a_run_is_judged_by_the_fields_of_its_result() {
+    check(r#""is_error":false,"result":"ok""#, 0, RunOutcome::Success);
+    check(
+        r#""is_error":false,"result":"API Error: 429""#,
+        0,
+        RunOutcome::Success,
+    );
+    check(
+        r#""is_error":true,"api_error_status":401,"result":"Invalid API key""#,
+        1,
+        RunOutcome::ApiRefused,
+    );
+    check(
+        r#""is_error":true,"api_error_status":403,"result":"Request not allowed""#,
+        1,
+        RunOutcome::ApiRefused,
+    );
+    check(
+        r#""is_error":true,"api_error_status":429,"result":"x""#,
+        1,
+        RunOutcome::ApiBusy,
+    );
+    check(
+        r#""is_error":true,"api_error_status":529,"result":"x""#,
+        1,
+        RunOutcome::ApiBusy,
+    );
+    check(
+        r#""is_error":true,"api_error_status":500,"result":"x""#,
+        1,
+        RunOutcome::ApiFailed,
+    );
+    check(
+        r#""is_error":true,"api_error_status":400,"result":"Credit balance is too low""#,
+        1,
+        RunOutcome::ApiRefused,
+    );
+    check(
+        r#""is_error":true,"api_error_status":400,"result":"API Error: 400 messages.3: `tool_use` ids were found without `tool_result` blocks""#,
+        1,
+        RunOutcome::SessionUnusable,
+    );
+    check(
+        r#""is_error":true,"api_error_status":400,"terminal_reason":"prompt_too_long","result":"Prompt is too long""#,
+        1,
+        RunOutcome::PromptTooLong,
+    );
+    check(
+        r#""is_error":true,"api_error_status":400,"result":"Prompt is too long""#,
+        1,
+        RunOutcome::PromptTooLong,
+    );
+    check(
+        r#""is_error":true,"errors":["No conversation found with session ID: s-9"]"#,
+        1,
+        RunOutcome::SessionUnusable,
+    );
+    check(
+        r#""is_error":true,"subtype":"error_max_turns""#,
+        1,
+        RunOutcome::AgentFailed,
+    );
+}
+
+#[test]
+fn the_way_a_container_ended_counts_when_there_is_no_good_result() {
+    let silent = transcript(&[INIT]);
+    let judge = |exit: ExitFacts| classify(&silent, exit).0;
+    let killed = ExitFacts {
+        exit_code: 137,
+        ..ExitFacts::default()
+    };
+    assert_eq!(judge(killed), RunOutcome::ContainerFailed);
+    assert_eq!(
+        judge(ExitFacts {
+            timed_out: true,
+            ..killed
+        }),
+        RunOutcome::Timeout
+    );
+    assert_eq!(
+        judge(ExitFacts {
+            stopped: true,
+            ..killed
+        }),
+        RunOutcome::Stopped
+    );
+    assert_eq!(
+        judge(ExitFacts {
+            out_of_memory: true,
+            ..killed
+        }),
+        RunOutcome::OutOfMemory
+    );
+}
+
+#[test]
+fn usage_and_session_come_from_the_result() {
+    let transcript = transcript(&[INIT, &result(r#""is_error":false"#)]);
+    let (usage, cost) = transcript.usage();
+    assert_eq!((usage.input, usage.output, usage.cache_read), (10, 20, 7));
+    assert_eq!((usage.web_searches, usage.web_fetches, cost), (1, 2, 12346));
+    assert_eq!(transcript.turns_and_duration_ms(), (2, 70));
+    assert_eq!(transcript.session(), Some(&SessionId("s-1".to_owned())));
+}
+
+#[test]
+fn unknown_and_broken_lines_are_kept_and_never_fatal() {
+    let mut transcript = Transcript::default();
+    assert_eq!(
+        transcript
+            .observe(r#"{"type":"brand_new","x":1}"#)
+            .event_type,
+        "_unknown"
+    );
+    assert_eq!(transcript.observe("not json").event_type, "_text");
+    assert_eq!(transcript.observe("[1,2]").event_type, "_text");
+    assert_eq!(transcript.observe(r#"{"type":7}"#).event_type, "_unknown");
+    assert_eq!(transcript.text_lines(), ["not json", "[1,2]"]);
+    assert_eq!(transcript.lines(), 4);
+}
+
+#[test]
+fn the_reply_is_the_last_text_with_a_much_longer_one_before_it() {
+    let long = "l".repeat(100);
+    let reply = |lines: &[&str]| reply_text(&transcript(lines));
+    assert_eq!(reply(&[&text("first"), &text("second")]), "second");
+    assert_eq!(
+        reply(&[&text(&long), &text("done")]),
+        format!("{long}\n\ndone")
+    );
+    assert_eq!(
+        reply(&[&text(&long), &text("a"), &text("b")]),
+        format!("{long}\n\na\n\nb")
+    );
+    assert_eq!(
+        reply(&[&result(r#""is_error":false,"result":"only here""#)]),
+        "only here"
+    );
+    assert_eq!(reply(&[]), NO_OUTPUT);
+    let two = [result(r#""result":"one""#), result(r#""result":"two""#)];
+    assert_eq!(reply(&[&two[0], &two[1]]), "one\n\ntwo");
+    let aside = text("to its parent").replace("null", "\"tool-1\"");
+    assert_eq!(reply(&[&text("mine"), &aside]), "mine");
+}
+
+#[test]
+fn the_plan_is_read_from_either_tool() {
+    let mut transcript = Transcript::default();
+    let wrote = transcript.observe(r#"{"type":"assistant","message":{"content":[{"type":"tool_use","id":"t","name":"TodoWrite","input":{"todos":[{"content":"A","status":"completed","activeForm":"Doing A"},{"content":"B","status":"in_progress"}]}}]}}"#);
+    assert!(wrote.plan_changed);
+    assert_eq!(transcript.todos()[1].status, TodoStatus::InProgress);
+    let mut transcript = Transcript::default();
+    transcript.observe(r#"{"type":"assistant","message":{"content":[{"type":"tool_use","id":"t1","name":"TaskCreate","input":{"subject":"A","activeForm":"Doing A"}}]}}"#);
+    let created = transcript.observe(r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t1","content":"ok"}]},"tool_use_result":{"task":{"id":"1","subject":"A"}}}"#);
+    assert!(created.plan_changed);
+    transcript.observe(r#"{"type":"assistant","message":{"content":[{"type":"tool_use","id":"t2","name":"TaskUpdate","input":{"taskId":"1","status":"completed"}}]}}"#);
+    assert_eq!(transcript.todos()[0].status, TodoStatus::Completed);
+    assert_eq!(transcript.todos()[0].active_form, "Doing A");
+}
+
+#[test]
+fn the_arguments_are_those_of_the_original() {
+    let session = SessionId("s-1".to_owned());
+    assert_eq!(
+        arguments("opus", Some("high"), Some(&session)).join(" "),
+        "--resume s-1 --model opus --effort high -p - --dangerously-skip-permissions \
+         --output-format stream-json --verbose"
+    );
+    assert!(!arguments("opus", None, None).contains(&"--resume".to_owned()));
+}

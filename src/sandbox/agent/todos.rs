@@ -1,0 +1,112 @@
+//! The agent's plan, from either tool that writes one: `TodoWrite` gives it whole, `TaskCreate` and
+//! `TaskUpdate` give it piece by piece.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::events::task::{TodoItem, TodoStatus};
+
+/// Items that are kept; further ones are left out of the display.
+const ITEMS_MAX: usize = 200;
+
+/// The plan so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Todos {
+    items: Vec<(String, TodoItem)>,
+    /// `TaskCreate` calls that have no id yet, by tool use.
+    created: BTreeMap<String, TodoItem>,
+}
+
+impl Todos {
+    pub(super) fn items(&self) -> Vec<TodoItem> {
+        self.items.iter().map(|(_, item)| item.clone()).collect()
+    }
+
+    /// Takes an `assistant` line in; returns whether the plan changed.
+    pub(super) fn observe_assistant(&mut self, event: &Value) -> bool {
+        let blocks = event["message"]["content"].as_array().into_iter().flatten();
+        let mut changed = false;
+        for block in blocks.filter(|block| block["type"] == "tool_use") {
+            let input = &block["input"];
+            match block["name"].as_str() {
+                Some("TodoWrite") => changed |= self.write(input),
+                Some("TaskCreate") => self.create(block["id"].as_str(), input),
+                Some("TaskUpdate") => changed |= self.update(input),
+                _ => {}
+            }
+        }
+        changed
+    }
+
+    /// Takes a `user` line in, which holds the results of tools; returns whether the plan changed.
+    pub(super) fn observe_user(&mut self, event: &Value) -> bool {
+        let blocks = event["message"]["content"].as_array().into_iter().flatten();
+        let mut changed = false;
+        for block in blocks.filter(|block| block["type"] == "tool_result") {
+            let created = block["tool_use_id"]
+                .as_str()
+                .and_then(|id| self.created.remove(id));
+            let id = event["tool_use_result"]["task"]["id"].as_str();
+            if let (Some(item), Some(id)) = (created, id)
+                && block["is_error"] != true
+                && self.items.len() < ITEMS_MAX
+            {
+                self.items.push((id.to_owned(), item));
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    fn write(&mut self, input: &Value) -> bool {
+        let Some(todos) = input["todos"].as_array() else {
+            return false;
+        };
+        let item = |(index, todo): (usize, &Value)| (index.to_string(), read_item(todo, "content"));
+        self.items = todos.iter().take(ITEMS_MAX).enumerate().map(item).collect();
+        true
+    }
+
+    fn create(&mut self, tool_use: Option<&str>, input: &Value) {
+        if let Some(tool_use) = tool_use.filter(|_| self.created.len() < ITEMS_MAX) {
+            self.created
+                .insert(tool_use.to_owned(), read_item(input, "subject"));
+        }
+    }
+
+    fn update(&mut self, input: &Value) -> bool {
+        let id = input["taskId"].as_str().unwrap_or_default();
+        let Some(at) = self.items.iter().position(|(known, _)| known == id) else {
+            return false;
+        };
+        if input["status"] == "deleted" {
+            self.items.remove(at);
+            return true;
+        }
+        let item = &mut self.items[at].1;
+        if let Some(status) = input["status"].as_str() {
+            item.status = read_status(status);
+        }
+        if let Some(subject) = input["subject"].as_str() {
+            subject.clone_into(&mut item.content);
+        }
+        true
+    }
+}
+
+fn read_item(item: &Value, content: &str) -> TodoItem {
+    TodoItem {
+        content: item[content].as_str().unwrap_or_default().to_owned(),
+        active_form: item["activeForm"].as_str().unwrap_or_default().to_owned(),
+        status: read_status(item["status"].as_str().unwrap_or_default()),
+    }
+}
+
+fn read_status(status: &str) -> TodoStatus {
+    match status {
+        "in_progress" => TodoStatus::InProgress,
+        "completed" => TodoStatus::Completed,
+        _ => TodoStatus::Pending,
+    }
+}

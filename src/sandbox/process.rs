@@ -1,0 +1,262 @@
+//! The only file that starts processes: with a time limit, with bounded output, killed when nobody
+//! waits for them any more.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that may start processes"
+)]
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+/// Output kept of a process, for each of its two streams; the rest is read and dropped.
+pub const OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Why a process did not do its work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProcessError {
+    /// It could not be started.
+    #[error("{program} could not be started: {error}")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why.
+        error: String,
+    },
+    /// It took too long and was killed.
+    #[error("{program} took longer than {seconds} s and was ended")]
+    Timeout {
+        /// The program.
+        program: String,
+        /// Its limit.
+        seconds: u64,
+    },
+    /// It ended with an error.
+    #[error("{program} failed: {stderr}")]
+    Failed {
+        /// The program.
+        program: String,
+        /// Its exit code, if it ended by itself.
+        code: Option<i32>,
+        /// The end of its standard error.
+        stderr: String,
+    },
+}
+
+/// A command to be run to its end.
+#[derive(Debug)]
+pub struct Call<'a> {
+    program: &'a str,
+    command: Command,
+    stdin: Vec<u8>,
+    timeout: Duration,
+}
+
+impl<'a> Call<'a> {
+    /// Returns a call of a program, without arguments and with an empty standard input.
+    pub fn new(program: &'a str, timeout: Duration) -> Self {
+        let mut command = Command::new(program);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        Self {
+            program,
+            command,
+            stdin: Vec::new(),
+            timeout,
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Removes an environment variable that this process has.
+    #[must_use]
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Sets the working directory.
+    #[must_use]
+    pub fn directory(mut self, directory: &Path) -> Self {
+        self.command.current_dir(directory);
+        self
+    }
+
+    /// Sets what it reads on standard input.
+    #[must_use]
+    pub fn stdin(mut self, bytes: Vec<u8>) -> Self {
+        self.stdin = bytes;
+        self
+    }
+
+    /// Runs it and returns its standard output.
+    ///
+    /// # Errors
+    /// [`ProcessError`].
+    pub async fn output(mut self) -> Result<Vec<u8>, ProcessError> {
+        let program = self.program.to_owned();
+        let start = |error: std::io::Error| ProcessError::Start {
+            program: program.clone(),
+            error: error.to_string(),
+        };
+        let mut child = self.command.spawn().map_err(start)?;
+        let running = run(&mut child, &self.stdin);
+        let Ok(ended) = tokio::time::timeout(self.timeout, running).await else {
+            // `kill_on_drop` reaps it; an error means that it is gone already.
+            let _gone = child.start_kill();
+            return Err(ProcessError::Timeout {
+                program,
+                seconds: self.timeout.as_secs(),
+            });
+        };
+        let (status, stdout, stderr) = ended.map_err(start)?;
+        if status.success() {
+            return Ok(stdout);
+        }
+        let stderr = tail(&stderr);
+        Err(ProcessError::Failed {
+            program,
+            code: status.code(),
+            stderr,
+        })
+    }
+}
+
+async fn run(
+    child: &mut Child,
+    input: &[u8],
+) -> std::io::Result<(std::process::ExitStatus, Vec<u8>, Vec<u8>)> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let write = async {
+        if let Some(mut stdin) = stdin {
+            // A process that does not read its input to the end may still succeed.
+            let _unread = stdin.write_all(input).await;
+        }
+    };
+    let ((), stdout, stderr) = tokio::join!(write, read(stdout), read(stderr));
+    Ok((child.wait().await?, stdout?, stderr?))
+}
+
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    let Some(mut stream) = stream else {
+        return Ok(kept);
+    };
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        let length = stream.read(&mut chunk).await?;
+        if length == 0 {
+            return Ok(kept);
+        }
+        let room = OUTPUT_BYTES_MAX - kept.len();
+        kept.extend(&chunk[..length.min(room)]);
+    }
+}
+
+/// Returns the end of a text, for people: at most 20 lines.
+fn tail(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<&str> = text.trim().lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// A process of ours that runs beside us and is killed when this is dropped.
+#[derive(Debug)]
+pub struct Companion {
+    child: Child,
+}
+
+impl Companion {
+    /// Starts a process; its output goes nowhere.
+    ///
+    /// # Errors
+    /// [`ProcessError::Start`].
+    pub fn start(program: &str, arguments: &[&str]) -> Result<Self, ProcessError> {
+        let mut command = Command::new(program);
+        command.args(arguments).kill_on_drop(true);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let start = |error: std::io::Error| ProcessError::Start {
+            program: program.to_owned(),
+            error: error.to_string(),
+        };
+        Ok(Self {
+            child: command.spawn().map_err(start)?,
+        })
+    }
+
+    /// Returns whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Ends it and waits until it is gone.
+    pub async fn stop(mut self) {
+        // An error means that it is gone already.
+        let _gone = self.child.kill().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Call<'static> {
+        Call::new("sh", Duration::from_secs(10)).args(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn output_and_failure_are_told_apart() {
+        let output = shell("cat; echo there")
+            .stdin(b"hello ".to_vec())
+            .output()
+            .await;
+        assert_eq!(output.unwrap(), b"hello there\n");
+        let failed = shell("echo why >&2; exit 3").output().await.unwrap_err();
+        assert!(
+            matches!(failed, ProcessError::Failed { code: Some(3), ref stderr, .. } if stderr == "why")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_process_that_takes_too_long_is_ended() {
+        let call = Call::new("sleep", Duration::from_millis(50)).args(["60"]);
+        assert!(matches!(
+            call.output().await,
+            Err(ProcessError::Timeout { .. })
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_named() {
+        let call = Call::new("no-such-program-here", Duration::from_secs(1));
+        assert!(
+            call.output()
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("no-such-program-here")
+        );
+    }
+}
