@@ -14,6 +14,8 @@ use crate::events::message::{
 };
 use crate::handlers::intake::Intake;
 
+pub mod local;
+
 /// What a port's asynchronous call returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

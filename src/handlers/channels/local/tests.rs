@@ -1,0 +1,156 @@
+use super::client::{Client, ClientError};
+use super::protocol::Send;
+use super::*;
+use crate::clock;
+use crate::events::blobs::Blobs;
+use crate::events::delivery::{DeliveryKind, DeliveryRequested, DeliverySucceeded, DeliveryTarget};
+use crate::events::id::{ConversationId, DeliveryId, Position, RepoId, StreamId};
+use crate::events::log::memory::MemoryStore;
+use crate::events::log::{Append, Context, Log};
+use crate::handlers::bodies::Bodies;
+
+struct Scene {
+    log: Log,
+    bodies: Bodies,
+    socket: PathBuf,
+    stop: CancellationToken,
+    served: tokio::task::JoinHandle<()>,
+    _dir: tempfile::TempDir,
+}
+
+async fn scene() -> Scene {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(Arc::new(MemoryStore::default())).unwrap();
+    let bodies = Bodies::new(Arc::new(Blobs::open(&dir.path().join("blobs")).unwrap()));
+    let socket = dir.path().join("run/airut.sock");
+    let desk = Desk::new(log.clone(), bodies.clone(), vec![RepoId("work".to_owned())]);
+    let channel = Arc::new(LocalChannel::new(socket.clone(), desk));
+    let stop = CancellationToken::new();
+    let intake = Intake::new(log.clone(), bodies.clone());
+    let listening = channel.listen(intake, stop.clone());
+    let served = crate::tasks::TaskSet::new().spawn(listening);
+    while !socket.exists() {
+        tokio::task::yield_now().await;
+    }
+    Scene {
+        log,
+        bodies,
+        socket,
+        stop,
+        served,
+        _dir: dir,
+    }
+}
+
+fn hello() -> Send {
+    Send {
+        text: "hello".to_owned(),
+        ..Send::default()
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_durable_when_it_is_accepted_and_taken_in_once() {
+    let scene = scene().await;
+    let mut client = Client::connect(&scene.socket).await.unwrap();
+    let send = Send {
+        nonce: "n1".to_owned(),
+        ..hello()
+    };
+    let first = client.send(send.clone()).await.unwrap();
+    let again = client.send(send).await.unwrap();
+    assert_eq!(first.inbound, again.inbound);
+    let events = scene.log.read(Position(0), 10).unwrap();
+    let names: Vec<_> = events
+        .iter()
+        .map(|recorded| recorded.event.name())
+        .collect();
+    assert_eq!(
+        names
+            .iter()
+            .filter(|name| **name == "MessageReceived")
+            .count(),
+        1,
+        "{names:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_waiting_client_gets_the_reply_once_it_is_delivered() {
+    let scene = scene().await;
+    let mut client = Client::connect(&scene.socket).await.unwrap();
+    let accepted = client.send(hello()).await.unwrap();
+    let delivery = DeliveryId(7);
+    let body = scene.bodies.put_markdown("**done**").await.unwrap();
+    let requested = DeliveryRequested {
+        delivery,
+        kind: DeliveryKind::Reply,
+        repo: RepoId("work".to_owned()),
+        channel: ChannelKind::Local,
+        conversation: ConversationId(1),
+        task: accepted.task,
+        target: DeliveryTarget::Local,
+        body,
+        files: vec![],
+    };
+    let succeeded = DeliverySucceeded {
+        delivery,
+        attempt: 1,
+        receipt: "kept".to_owned(),
+        reconciled: false,
+    };
+    let events = vec![requested.into(), succeeded.into()];
+    let append = Append::to(
+        &StreamId::delivery(delivery),
+        events,
+        Context::system(clock::now()),
+    );
+    let (reply, appended) = tokio::join!(client.await_reply(&accepted), scene.log.append(append));
+    appended.unwrap();
+    assert_eq!(reply.unwrap().text, "**done**");
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_refused_with_words() {
+    let scene = scene().await;
+    let mut client = Client::connect(&scene.socket).await.unwrap();
+    let elsewhere = Send {
+        repo: Some(RepoId("other".to_owned())),
+        ..hello()
+    };
+    let refused = client.send(elsewhere).await.unwrap_err().to_string();
+    assert!(refused.contains("work"), "{refused}");
+    let refused = client.stop(None, Some(ConversationId(9))).await;
+    assert!(
+        matches!(refused, Err(ClientError::Refused(_))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_follower_sees_what_is_there_and_what_comes() {
+    let scene = scene().await;
+    let mut follower = Client::connect(&scene.socket).await.unwrap();
+    follower.follow(Position(0)).await.unwrap();
+    let mut client = Client::connect(&scene.socket).await.unwrap();
+    client.send(hello()).await.unwrap();
+    let records = follower.next_records().await.unwrap();
+    assert_eq!(records[0].position, Position(1));
+    assert_eq!(
+        client.status().await.unwrap().head,
+        scene.log.head().position
+    );
+}
+
+#[tokio::test]
+async fn a_stopped_channel_leaves_no_socket_and_no_connection() {
+    let scene = scene().await;
+    let mut follower = Client::connect(&scene.socket).await.unwrap();
+    follower.follow(Position(0)).await.unwrap();
+    scene.stop.cancel();
+    scene.served.await.unwrap();
+    assert!(!scene.socket.exists());
+    assert!(follower.next_records().await.is_err());
+    let nobody = Client::connect(&scene.socket).await.unwrap_err();
+    assert!(nobody.to_string().contains("run-gateway"), "{nobody}");
+}
