@@ -7,12 +7,17 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::config::types::Config;
-use crate::events::id::{ChannelKind, RepoId};
-use crate::events::log::{Append, AppendError, Log, ReadError};
+use crate::events::Event;
+use crate::events::id::{Actor, ChannelKind, ConversationId, RepoId, RunId, StreamId};
+use crate::events::log::{Append, AppendError, Context, Log, ReadError};
 use crate::handlers::barrier;
 use crate::handlers::bodies::{Bodies, BodyError};
 use crate::handlers::channels::Channel;
+use crate::sandbox::mirrors::Mirrors;
+use crate::sandbox::port::Sandbox;
+use crate::sandbox::recorder::{PortFuture, RecordError, Recorder};
 
 /// Why an effect did not come to its end; it is tried again after a pause.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +88,12 @@ pub struct Ports {
     pub bodies: Bodies,
     /// The channels.
     pub channels: Channels,
+    /// What executes runs.
+    pub sandbox: Arc<dyn Sandbox>,
+    /// The repositories' mirrors.
+    pub mirrors: Arc<dyn Mirrors>,
+    /// Keys the fingerprints of surrogates.
+    pub fingerprint_key: [u8; 32],
     /// Where repositories and conversations have their directories.
     pub state_dir: PathBuf,
     /// Cancelled when running tasks must be cut off because the service ends.
@@ -109,5 +120,99 @@ impl Ports {
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// Returns the recorder of a run's events, and of its proxy's.
+    pub fn recorder(&self, run: RunId) -> Arc<dyn Recorder> {
+        Arc::new(RunRecorder {
+            log: self.log.clone(),
+            run: Some(run),
+        })
+    }
+
+    /// Returns the recorder of what belongs to no run.
+    pub fn service_recorder(&self) -> Arc<dyn Recorder> {
+        Arc::new(RunRecorder {
+            log: self.log.clone(),
+            run: None,
+        })
+    }
+
+    /// Returns the configured `From` of a repository's mails; empty when it has none.
+    pub fn mail_from(&self, repo: &RepoId) -> &str {
+        let repo = self.config.repos.get(repo);
+        let email = repo.and_then(|repo| repo.email.as_ref());
+        email.map_or("", |email| &email.from)
+    }
+
+    /// Returns the page of a conversation, when messages may link to one.
+    pub fn conversation_url(&self, conversation: ConversationId) -> Option<String> {
+        let base_url = self.config.dashboard.base_url.as_ref()?;
+        let base_url = base_url.trim_end_matches('/');
+        Some(format!("{base_url}/conversation/{conversation}"))
+    }
+}
+
+/// Records what the sandbox reports of one run, each event in the stream it belongs to.
+#[derive(Debug)]
+struct RunRecorder {
+    log: Log,
+    run: Option<RunId>,
+}
+
+impl RunRecorder {
+    fn stream(&self, event: &Event) -> StreamId {
+        match (self.run, event) {
+            (None, _) => StreamId::service(),
+            (Some(run), Event::Proxy(_)) => StreamId::proxy(run),
+            (Some(run), Event::Task(_)) => StreamId::task(run.task),
+            (
+                Some(run),
+                Event::Service(_)
+                | Event::Channel(_)
+                | Event::Repository(_)
+                | Event::Message(_)
+                | Event::Conversation(_)
+                | Event::Run(_)
+                | Event::Container(_)
+                | Event::Delivery(_),
+            ) => StreamId::run(run),
+        }
+    }
+
+    fn actor(&self, events: &[Event]) -> Actor {
+        let from_proxy = events.iter().all(|event| matches!(event, Event::Proxy(_)));
+        match self.run {
+            Some(run) if from_proxy => Actor::Proxy(run),
+            Some(_) | None => Actor::System,
+        }
+    }
+}
+
+impl Recorder for RunRecorder {
+    fn record(&self, events: Vec<Event>) -> PortFuture<'_, Result<(), RecordError>> {
+        Box::pin(async move {
+            if events.is_empty() {
+                return Ok(());
+            }
+            let names: Vec<&'static str> = events.iter().map(Event::name).collect();
+            let context = Context {
+                actor: self.actor(&events),
+                ..Context::system(clock::now())
+            };
+            let append = Append {
+                expected: vec![],
+                events: events
+                    .into_iter()
+                    .map(|event| (self.stream(&event), event))
+                    .collect(),
+                key: None,
+                context,
+            };
+            let appended = self.log.append(append).await;
+            appended.map_err(|error| RecordError(error.to_string()))?;
+            names.into_iter().for_each(barrier::appended);
+            Ok(())
+        })
     }
 }

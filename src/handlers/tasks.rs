@@ -4,5 +4,11 @@
 pub mod answer;
 pub mod begin;
 pub mod conclude;
+pub mod directories;
+pub mod execute;
+pub mod export;
 pub mod interrupt;
+pub mod prepare;
 pub mod prompt;
+pub mod recorder;
+pub mod run;

@@ -5,9 +5,10 @@ use crate::events::conversation::{
     ConversationCreated, ConversationParticipantJoined, ThreadLinked,
 };
 use crate::events::id::{
-    BlobRef, ChannelKind, ConversationId, InboundId, Sha256, StoredFile, StreamId,
+    Actor, AtMs, BlobRef, ChannelKind, ConversationId, InboundId, Position, Sha256, StoredFile,
+    StreamId,
 };
-use crate::events::log::Expected;
+use crate::events::log::{Context, Expected};
 use crate::events::message::{
     HintSource, MessageParsed, MessageReceived, MessageRejected, MessageRouted, RejectionReason,
     ReplyAddress, SenderAuthorized,
@@ -264,4 +265,20 @@ fn decide_queueing(
     let stream = StreamId::task(task);
     decision.expected.push((stream.clone(), Expected::NoStream));
     decision.events.push((stream, queued.into()));
+}
+
+/// The circumstances of a verdict on a message.
+pub fn judged_context(
+    received: &MessageReceived,
+    causation: Option<Position>,
+    conversation: Option<ConversationId>,
+    now: AtMs,
+) -> Context {
+    let conversation = conversation.map(|conversation| conversation.to_string());
+    Context {
+        actor: Actor::Channel(received.repo.clone(), received.channel),
+        causation,
+        correlation: conversation.unwrap_or_default(),
+        ..Context::system(now)
+    }
 }

@@ -1,0 +1,153 @@
+//! What an operator may ask the running worker for. The worker answers between two events, so that
+//! an answer is never about a state in between.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::events::id::{AtMs, ConversationId, Position, StreamId, TaskId};
+use crate::events::log::Append;
+use crate::events::task::TaskStopRequested;
+use crate::handlers::tasks::begin::context_of;
+use crate::projections::state::State;
+use crate::projections::work_queue::QueuedTask;
+
+/// Questions that wait at once; who asks then waits too.
+pub const QUESTIONS_WAITING_MAX: usize = 64;
+
+/// What is to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopTarget {
+    /// A task.
+    Task(TaskId),
+    /// Whatever a conversation is busy with, or waits for.
+    Conversation(ConversationId),
+}
+
+/// Why nothing was stopped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StopRefusal {
+    /// The task is over, or never was.
+    #[error("task {0} is neither running nor waiting")]
+    NoSuchTask(TaskId),
+    /// The conversation has nothing to do.
+    #[error("conversation {0} has no running or waiting task")]
+    Idle(ConversationId),
+    /// It could not be recorded.
+    #[error("the stop request cannot be recorded: {0}")]
+    Unrecorded(String),
+    /// The worker has ended.
+    #[error("the service ends")]
+    Ending,
+}
+
+/// How the work stands.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Standing {
+    /// The last event taken into account.
+    pub position: Position,
+    /// Messages without a verdict.
+    pub untriaged: usize,
+    /// Tasks executing.
+    pub executing: Vec<TaskId>,
+    /// Tasks waiting.
+    pub waiting: usize,
+    /// Deliveries without an end.
+    pub deliveries: usize,
+}
+
+/// A question to the worker.
+#[derive(Debug)]
+pub enum Question {
+    /// Stop something.
+    Stop {
+        /// What.
+        target: StopTarget,
+        /// Who asks.
+        by: String,
+        /// Takes the stopped task, or the refusal.
+        answer: oneshot::Sender<Result<TaskId, StopRefusal>>,
+    },
+    /// Say how the work stands.
+    Standing(oneshot::Sender<Standing>),
+}
+
+/// A handle to the worker; clones share it.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    questions: mpsc::Sender<Question>,
+}
+
+impl Operator {
+    /// Returns a handle and the worker's end of it.
+    pub fn new() -> (Self, mpsc::Receiver<Question>) {
+        let (questions, asked) = mpsc::channel(QUESTIONS_WAITING_MAX);
+        (Self { questions }, asked)
+    }
+
+    /// Asks for something to be stopped; on return the request is durable.
+    ///
+    /// # Errors
+    /// [`StopRefusal`] when there is nothing to stop, or the request could not be recorded.
+    pub async fn stop(&self, target: StopTarget, by: String) -> Result<TaskId, StopRefusal> {
+        let (answer, answered) = oneshot::channel();
+        let question = Question::Stop { target, by, answer };
+        let sent = self.questions.send(question).await;
+        sent.map_err(|_| StopRefusal::Ending)?;
+        answered.await.map_err(|_| StopRefusal::Ending)?
+    }
+
+    /// Returns how the work stands; nothing once the worker has ended.
+    pub async fn standing(&self) -> Option<Standing> {
+        let (answer, answered) = oneshot::channel();
+        self.questions.send(Question::Standing(answer)).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// Returns how the work stands.
+pub fn standing(state: &State, position: Position) -> Standing {
+    let executing = state.queue.tasks.values().filter(|task| !task.is_waiting());
+    Standing {
+        position,
+        untriaged: state.inbox.waiting().len(),
+        executing: executing.map(|task| task.task).collect(),
+        waiting: state.queue.waiting(),
+        deliveries: state.outbox.open().len(),
+    }
+}
+
+/// Decides what a stop request means.
+///
+/// # Errors
+/// [`StopRefusal`] when there is nothing to stop.
+pub fn decide_stop(
+    state: &State,
+    target: StopTarget,
+    by: String,
+    now: AtMs,
+) -> Result<(TaskId, Append), StopRefusal> {
+    let task = match target {
+        StopTarget::Task(task) => state.queue.tasks.get(&task),
+        StopTarget::Conversation(conversation) => {
+            let waiting = || first_waiting(state, conversation);
+            state.queue.active(conversation).or_else(waiting)
+        }
+    };
+    let task = task.ok_or(match target {
+        StopTarget::Task(task) => StopRefusal::NoSuchTask(task),
+        StopTarget::Conversation(conversation) => StopRefusal::Idle(conversation),
+    })?;
+    let requested = TaskStopRequested {
+        task: task.task,
+        by,
+    };
+    let stream = StreamId::task(task.task);
+    let append = Append::to(&stream, vec![requested.into()], context_of(task, now));
+    Ok((task.task, append))
+}
+
+fn first_waiting(state: &State, conversation: ConversationId) -> Option<&QueuedTask> {
+    let tasks = state.queue.tasks.values();
+    tasks
+        .filter(|task| task.conversation == conversation)
+        .min_by_key(|task| task.position)
+}

@@ -1,0 +1,73 @@
+//! Performing one effect: the only place where effects meet the world. What an effect is about and
+//! whether it is due was decided elsewhere.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::events::message::MessageReceived;
+use crate::handlers::effect::{Beginning, Effect};
+use crate::handlers::intake::triage::{Verdict, triage};
+use crate::handlers::ports::{EffectError, Ports};
+use crate::handlers::replies::{deliver, forget_attempt, reconcile};
+use crate::handlers::tasks::begin::{acknowledgement_text, decide_begin, is_acknowledged};
+use crate::handlers::tasks::execute::execute;
+use crate::handlers::tasks::interrupt::interruption;
+use crate::projections::work_queue::QueuedTask;
+
+/// What an effect leaves to its worker.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Everything is in the log.
+    Recorded,
+    /// A message was read, and what becomes of it is to be decided.
+    Judged(MessageReceived, Box<Verdict>),
+}
+
+/// Performs an effect. `stop` is cancelled when its task is to be stopped, or cut off.
+///
+/// # Errors
+/// [`EffectError`] when it did not come to its end.
+pub async fn perform(
+    ports: &Ports,
+    effect: Effect,
+    stop: CancellationToken,
+) -> Result<Outcome, EffectError> {
+    match effect {
+        Effect::Triage(message) => {
+            let verdict = triage(ports, &message.received).await?;
+            return Ok(Outcome::Judged(message.received, Box::new(verdict)));
+        }
+        Effect::Begin(beginning) => begin(ports, &beginning).await?,
+        Effect::Execute(assignment) => execute(ports, *assignment, stop).await?,
+        Effect::Interrupt(task) => interrupt(ports, &task).await?,
+        Effect::Deliver(outgoing) => deliver(ports, &outgoing).await?,
+        Effect::ForgetAttempt(outgoing) => forget_attempt(ports, &outgoing).await?,
+        Effect::Reconcile(outgoing) => reconcile(ports, &outgoing).await?,
+    }
+    Ok(Outcome::Recorded)
+}
+
+async fn begin(ports: &Ports, beginning: &Beginning) -> Result<(), EffectError> {
+    let acknowledgement = if is_acknowledged(beginning) {
+        let url = ports.conversation_url(beginning.task.conversation);
+        let text = acknowledgement_text(url.as_deref());
+        Some(ports.bodies.put_markdown(&text).await?)
+    } else {
+        None
+    };
+    let from = ports.mail_from(&beginning.task.repo);
+    let append = decide_begin(beginning, acknowledgement.as_ref(), from, clock::now());
+    ports.append(append).await
+}
+
+/// Removes what is left of the run first, so that no agent works on in the workspace of its
+/// successor.
+async fn interrupt(ports: &Ports, task: &QueuedTask) -> Result<(), EffectError> {
+    if let Some(run) = task.run {
+        let removed = ports.sandbox.remove_run(run, ports.recorder(run));
+        if let Err(error) = removed.await {
+            tracing::warn!(%run, %error, "what is left of a run could not be removed");
+        }
+    }
+    ports.append(interruption(task, clock::now())).await
+}

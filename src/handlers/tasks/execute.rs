@@ -1,0 +1,294 @@
+//! Executing a task, from its assignment to its one answer. Whatever happens on the way, the task
+//! ends in a recorded answer, or stays begun because the service itself ends.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::events::conversation::SessionAbandoned;
+use crate::events::id::{RunId, SessionId, StreamId};
+use crate::events::log::Append;
+use crate::events::run::{RunOutcome, RunOutcomeClassified};
+use crate::handlers::effect::{Assignment, Start};
+use crate::handlers::ports::{EffectError, Ports};
+use crate::handlers::tasks::answer::{Answer, Obstacle, answer_obstacle, answer_outcome, footer};
+use crate::handlers::tasks::begin::context_of;
+use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
+use crate::handlers::tasks::directories::{Directories, OutboxContents};
+use crate::handlers::tasks::export::export;
+use crate::handlers::tasks::prepare::{Halt, Prepared, prepare};
+use crate::handlers::tasks::prompt::LostSession;
+use crate::handlers::tasks::run::{Judged, recorded_run, run_agent};
+use crate::projections::usage::Spent;
+
+/// Executes a task; `stop` is cancelled when it is to be stopped, or cut off.
+///
+/// # Errors
+/// [`EffectError`] when its answer could not be recorded, or the service ends.
+pub async fn execute(
+    ports: &Ports,
+    assignment: Assignment,
+    stop: CancellationToken,
+) -> Result<(), EffectError> {
+    let execution = Execution {
+        ports,
+        assignment: &assignment,
+        stop,
+    };
+    let end = match execution.reach_an_end().await {
+        Ok(judged) => End::of(judged),
+        Err(Halt::Obstacle(obstacle)) => End::at(answer_obstacle(&obstacle)),
+        Err(Halt::Effect(error)) => return Err(error),
+    };
+    execution.conclude(end).await
+}
+
+/// A task's end before it is recorded.
+struct End {
+    answer: Answer,
+    judgement: Option<RunOutcomeClassified>,
+    session: Option<SessionId>,
+    spent: Spent,
+}
+
+impl End {
+    fn at(answer: Answer) -> Self {
+        Self {
+            answer,
+            judgement: None,
+            session: None,
+            spent: Spent::default(),
+        }
+    }
+
+    fn of(judged: Judged) -> Self {
+        let judgement = judged.judgement;
+        let answer = answer_outcome(judgement.outcome, &judgement.rule, &judged.said);
+        Self {
+            answer,
+            spent: judged.spent,
+            session: judged.session,
+            judgement: Some(judgement),
+        }
+    }
+}
+
+struct Execution<'a> {
+    ports: &'a Ports,
+    assignment: &'a Assignment,
+    stop: CancellationToken,
+}
+
+impl Execution<'_> {
+    async fn reach_an_end(&self) -> Result<Judged, Halt> {
+        let task = &self.assignment.task;
+        match self.assignment.start {
+            Start::Run => {
+                self.run(task.task.run(task.started), Spent::default())
+                    .await
+            }
+            Start::Conclude => self.use_recorded_run().await,
+            Start::GiveUp => Err(Obstacle::CutOffTooOften(task.interruptions).into()),
+            Start::Stopped => {
+                let by = task.stop_requested_by.clone();
+                Err(Obstacle::Stopped(by.unwrap_or_default()).into())
+            }
+        }
+    }
+
+    /// The agent ended before the restart: its recorded output is the answer, unless it says that
+    /// its session was unusable.
+    async fn use_recorded_run(&self) -> Result<Judged, Halt> {
+        let task = &self.assignment.task;
+        let run = task.run.unwrap_or_else(|| task.task.run(task.attempt));
+        let judged = recorded_run(self.ports, run).await?;
+        match self.session().filter(|_| is_unusable(&judged)) {
+            Some(session) => {
+                self.abandon_session(&judged, session).await?;
+                self.run(next(run), judged.spent).await
+            }
+            None => Ok(judged),
+        }
+    }
+
+    /// Runs the agent in the session the conversation has, and once more in a fresh one when that
+    /// session turns out unusable (spec row GW-18).
+    async fn run(&self, run: RunId, mut spent: Spent) -> Result<Judged, Halt> {
+        let prepared = self.prepare(run).await?;
+        let session = self.session();
+        let resumable = session
+            .clone()
+            .filter(|session| prepared.directories.has_session(session));
+        let lost = match (&session, &resumable) {
+            (Some(_), None) => Some(self.lost_session().await?),
+            (None, _) | (Some(_), Some(_)) => None,
+        };
+        let mut judged = self
+            .run_once(&prepared, run, resumable.clone(), lost)
+            .await?;
+        if let Some(session) = resumable.filter(|_| is_unusable(&judged)) {
+            self.abandon_session(&judged, session).await?;
+            spent.add(judged.spent);
+            let lost = Some(self.lost_session().await?);
+            judged = self.run_once(&prepared, next(run), None, lost).await?;
+        }
+        judged.spent.add(spent);
+        Ok(judged)
+    }
+
+    async fn prepare(&self, run: RunId) -> Result<Prepared<'_>, Halt> {
+        tokio::select! {
+            prepared = prepare(self.ports, self.assignment, run) => prepared,
+            () = self.stop.cancelled() => Err(self.halt_of_stop()),
+        }
+    }
+
+    async fn run_once(
+        &self,
+        prepared: &Prepared<'_>,
+        run: RunId,
+        resumes: Option<SessionId>,
+        lost: Option<LostSession>,
+    ) -> Result<Judged, Halt> {
+        let mut prompt = prepared.prompt.clone();
+        prompt.lost_session = lost;
+        let stop = self.stop.clone();
+        let judged = run_agent(
+            self.ports,
+            self.assignment,
+            prepared,
+            run,
+            &prompt,
+            resumes,
+            stop,
+        )
+        .await?;
+        if judged.judgement.outcome == RunOutcome::Stopped && self.ports.cut_off.is_cancelled() {
+            return Err(EffectError::Ending.into());
+        }
+        Ok(judged)
+    }
+
+    fn halt_of_stop(&self) -> Halt {
+        if self.ports.cut_off.is_cancelled() {
+            return EffectError::Ending.into();
+        }
+        Obstacle::Stopped(String::new()).into()
+    }
+
+    /// Returns the session to resume: that of the run that was cut off, else the conversation's.
+    fn session(&self) -> Option<SessionId> {
+        let own = self.assignment.task.session.clone();
+        own.or_else(|| self.assignment.conversation.session.clone())
+    }
+
+    async fn lost_session(&self) -> Result<LostSession, Halt> {
+        let reply = self.assignment.conversation.last_good_reply();
+        let last_reply = match reply {
+            Some(reply) => {
+                let text = self.ports.bodies.get_text(&reply.body).await;
+                Some(text.map_err(EffectError::from)?)
+            }
+            None => None,
+        };
+        Ok(LostSession { last_reply })
+    }
+
+    async fn abandon_session(&self, judged: &Judged, session: SessionId) -> Result<(), Halt> {
+        let task = &self.assignment.task;
+        let run = judged.judgement.run;
+        let abandoned = SessionAbandoned {
+            conversation: task.conversation,
+            session,
+            cause: judged.judgement.rule.clone(),
+        };
+        let stream = StreamId::conversation(task.conversation);
+        let append = Append {
+            expected: vec![],
+            events: vec![
+                (StreamId::run(run), judged.judgement.clone().into()),
+                (stream, abandoned.into()),
+            ],
+            key: Some(format!("abandoned-session:{run}")),
+            context: context_of(task, clock::now()),
+        };
+        Ok(self.ports.append(append).await?)
+    }
+
+    async fn conclude(&self, mut end: End) -> Result<(), EffectError> {
+        let task = &self.assignment.task;
+        let directories = Directories::of(&self.ports.state_dir, &task.repo, task.conversation);
+        let outbox = match end.judgement.as_ref().map(|judgement| judgement.outcome) {
+            // An interrupted task may go on, and then its files may still change.
+            None | Some(RunOutcome::Timeout | RunOutcome::Stopped) => OutboxContents::default(),
+            Some(_) => read_outbox(&directories).await,
+        };
+        end.spent.add(task.spent);
+        let text = self.text_of(&end, &outbox);
+        let body = self.ports.bodies.put_markdown(&text).await?;
+        let names: Vec<String> = outbox.files.iter().map(|file| file.name.clone()).collect();
+        let mut files = Vec::with_capacity(outbox.files.len());
+        for file in outbox.files {
+            files.push(self.ports.bodies.put_file(file).await?);
+        }
+        let conclusion = Conclusion {
+            answer: end.answer,
+            body,
+            files,
+            judgement: end.judgement,
+            session: end.session,
+            spent: end.spent,
+        };
+        let from = self.ports.mail_from(&task.repo);
+        let append = decide_conclusion(self.assignment, conclusion, from, clock::now());
+        self.ports.append(append).await?;
+        directories.clear_outbox(names.iter().map(String::as_str));
+        if let Err(error) = export(self.ports, task.conversation, &directories).await {
+            tracing::warn!(conversation = %task.conversation, %error, "exports were not written");
+        }
+        Ok(())
+    }
+
+    fn text_of(&self, end: &End, outbox: &OutboxContents) -> String {
+        let mut text = end.answer.text.trim_end().to_owned();
+        if !outbox.refused.is_empty() {
+            let names = outbox.refused.join(", ");
+            let count = outbox.refused.len();
+            text += &format!("\n\nCould not attach {count} file(s): {names}");
+        }
+        let shows_cost = self.shows_cost();
+        if let Some(footer) = footer(end.spent.cost_microusd, end.spent.usage, shows_cost) {
+            text += "\n\n";
+            text += &footer;
+        }
+        text
+    }
+
+    /// A subscription's token without a key beside it means that nobody pays by use.
+    fn shows_cost(&self) -> bool {
+        let repo = self.ports.config.repos.get(&self.assignment.task.repo);
+        let has = |name: &str| {
+            repo.is_some_and(|repo| {
+                let masked = repo.masked_secrets.keys().any(|masked| masked.0 == name);
+                masked || repo.secrets.contains_key(name)
+            })
+        };
+        !has("CLAUDE_CODE_OAUTH_TOKEN") || has("ANTHROPIC_API_KEY")
+    }
+}
+
+async fn read_outbox(directories: &Directories) -> OutboxContents {
+    let directories = directories.clone();
+    let read = tokio::task::spawn_blocking(move || directories.read_outbox()).await;
+    read.unwrap_or_default()
+}
+
+fn is_unusable(judged: &Judged) -> bool {
+    matches!(
+        judged.judgement.outcome,
+        RunOutcome::PromptTooLong | RunOutcome::SessionUnusable
+    )
+}
+
+fn next(run: RunId) -> RunId {
+    run.task.run(run.attempt + 1)
+}

@@ -1,0 +1,344 @@
+//! One run of the agent: planned durably, executed in the sandbox, judged by what the log holds of
+//! it. A run that ended before a restart is judged in the same way, by the same record.
+
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::events::container::{ContainerRole, StopCause};
+use crate::events::conversation::PromptComposed;
+use crate::events::event::{ContainerEvent, RunEvent};
+use crate::events::id::{RunId, SessionId, StreamId, StreamVersion};
+use crate::events::log::Append;
+use crate::events::run::{LineBody, RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned};
+use crate::events::task::{TaskPhase, TaskPhaseEntered};
+use crate::events::{Event, Recorded};
+use crate::handlers::barrier;
+use crate::handlers::effect::Assignment;
+use crate::handlers::ports::{EffectError, Ports};
+use crate::handlers::tasks::answer::{Obstacle, Said};
+use crate::handlers::tasks::begin::context_of;
+use crate::handlers::tasks::prepare::{Halt, Prepared};
+use crate::handlers::tasks::prompt::{PromptParts, compose};
+use crate::handlers::tasks::recorder::PlanRecorder;
+use crate::projections::usage::Spent;
+use crate::sandbox::agent::{ExitFacts, Transcript, arguments, classify, reply_text};
+use crate::sandbox::credentials::{RunCredentials, issue};
+use crate::sandbox::port::{
+    NetworkRequest, OutputKind, ProxyPolicy, RunEnd, RunFailure, RunRequest,
+};
+
+/// Events of a run read at once.
+const READ_MAX: usize = 1024;
+
+/// A judged run.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The judgement, not yet recorded.
+    pub judgement: RunOutcomeClassified,
+    /// What the agent left behind.
+    pub said: Said,
+    /// The session it named.
+    pub session: Option<SessionId>,
+    /// What it took.
+    pub spent: Spent,
+}
+
+/// Plans a run, executes it and judges it.
+///
+/// # Errors
+/// [`Halt`] when it could not be planned or executed.
+pub async fn run_agent(
+    ports: &Ports,
+    assignment: &Assignment,
+    prepared: &Prepared<'_>,
+    run: RunId,
+    prompt: &PromptParts,
+    resumes: Option<SessionId>,
+    stop: CancellationToken,
+) -> Result<Judged, Halt> {
+    let credentials = credentials(ports, prepared)?;
+    let conversation = &assignment.conversation;
+    let plan = Plan {
+        argv: arguments(
+            &conversation.model,
+            conversation.effort.as_deref(),
+            resumes.as_ref(),
+        ),
+        limits: limits(prepared),
+        prompt: compose(prompt),
+        resumes,
+    };
+    record_plan(ports, assignment, prepared, run, &plan, &credentials).await?;
+    let request = request(prepared, run, plan, credentials);
+    let recorder = std::sync::Arc::new(PlanRecorder::new(ports.recorder(run), run.task));
+    let ended = ports.sandbox.run(request, recorder, stop).await;
+    barrier::barrier("agent-exited");
+    let end = ended.map_err(|failure| match failure {
+        RunFailure::Record(error) => Halt::Effect(EffectError::Later(error.to_string())),
+        RunFailure::Engine(_) | RunFailure::Setup(_) => {
+            Obstacle::Sandbox(failure.to_string()).into()
+        }
+    })?;
+    if end.proxy_lost {
+        return Err(
+            Obstacle::Sandbox("the network proxy was lost during the run".to_owned()).into(),
+        );
+    }
+    let record = read_record(ports, run).await?;
+    Ok(judge(run, &record.transcript, facts_of(&end), &end))
+}
+
+/// Judges a run that ended before a restart by what the log holds of it.
+///
+/// # Errors
+/// [`EffectError`] when the log or a body does not read.
+pub async fn recorded_run(ports: &Ports, run: RunId) -> Result<Judged, EffectError> {
+    let record = read_record(ports, run).await?;
+    let answered = record.transcript.results().last();
+    // The sweep ended whatever still ran: an answer that was complete by then counts.
+    let complete = answered.is_some_and(|result| !result.is_error);
+    let mut facts = record.facts;
+    if complete {
+        facts.exit_code = 0;
+    }
+    let end = RunEnd {
+        exit_code: facts.exit_code,
+        timed_out: facts.timed_out,
+        stopped: facts.stopped,
+        out_of_memory: facts.out_of_memory,
+        proxy_lost: false,
+        // What its container took is in the queue's account already.
+        duration_ms: 0,
+        stderr_tail: String::new(),
+    };
+    Ok(judge(run, &record.transcript, facts, &end))
+}
+
+struct Plan {
+    argv: Vec<String>,
+    limits: RunLimits,
+    prompt: String,
+    resumes: Option<SessionId>,
+}
+
+fn limits(prepared: &Prepared<'_>) -> RunLimits {
+    let limits = &prepared.repo.limits;
+    RunLimits {
+        timeout_ms: limits.timeout_s.map(|seconds| seconds.saturating_mul(1000)),
+        memory_bytes: limits.memory_bytes,
+        cpu_millis: limits.cpu_millis,
+        pids_max: limits.pids_max,
+    }
+}
+
+/// Makes the run's environment: plain secrets as they are, surrogates for the masked ones. Without
+/// the proxy nothing could put the real values in, so that a masked secret is then not given at all.
+fn credentials(ports: &Ports, prepared: &Prepared<'_>) -> Result<RunCredentials, Halt> {
+    let mut no_randomness = None;
+    let mut random = |bytes: &mut [u8]| {
+        if let Err(error) = getrandom::fill(bytes) {
+            no_randomness = Some(error);
+        }
+    };
+    let masked = &prepared.repo.masked_secrets;
+    let mut credentials = issue(masked, &ports.fingerprint_key, &mut random);
+    if let Some(error) = no_randomness {
+        return Err(Obstacle::Internal(format!("no randomness for surrogates: {error}")).into());
+    }
+    let plain = prepared.repo.secrets.iter();
+    let plain = plain.map(|(name, value)| (name.clone(), value.clone()));
+    let mut env: Vec<(String, SecretString)> = plain.collect();
+    env.append(&mut credentials.env);
+    credentials.env = env;
+    Ok(credentials)
+}
+
+/// Makes the plan durable before anything of it exists.
+async fn record_plan(
+    ports: &Ports,
+    assignment: &Assignment,
+    prepared: &Prepared<'_>,
+    run: RunId,
+    plan: &Plan,
+    credentials: &RunCredentials,
+) -> Result<(), EffectError> {
+    let task = &assignment.task;
+    let prompt = ports.bodies.put_markdown(&plan.prompt).await?;
+    let composed = PromptComposed {
+        conversation: task.conversation,
+        run,
+        prompt,
+        resumes: plan.resumes.clone(),
+    };
+    let policy = prepared.policy.as_ref();
+    let planned = RunPlanned {
+        run,
+        image: prepared.image.clone(),
+        argv: plan.argv.clone(),
+        env_names: credentials
+            .env
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect(),
+        mounts: prepared.directories.mounts(&prepared.agent),
+        limits: plan.limits.clone(),
+        allowlist: policy.map(|policy| policy.file.clone()),
+        allowlist_commit: prepared.commit.clone(),
+        credentials: credentials.scopes.clone(),
+    };
+    let running = TaskPhaseEntered {
+        task: task.task,
+        phase: TaskPhase::Running,
+    };
+    let append = Append {
+        expected: vec![],
+        events: vec![
+            (StreamId::conversation(task.conversation), composed.into()),
+            (StreamId::run(run), planned.into()),
+            (StreamId::task(task.task), running.into()),
+        ],
+        key: None,
+        context: context_of(task, clock::now()),
+    };
+    ports.append(append).await
+}
+
+fn request(
+    prepared: &Prepared<'_>,
+    run: RunId,
+    plan: Plan,
+    credentials: RunCredentials,
+) -> RunRequest {
+    let network = prepared.policy.as_ref().map(|policy| {
+        NetworkRequest::Sandboxed(Box::new(ProxyPolicy {
+            allowlist: policy.allowlist.clone(),
+            credentials: credentials.masked,
+        }))
+    });
+    RunRequest {
+        run,
+        image: prepared.image.clone(),
+        argv: plan.argv,
+        env: credentials.env,
+        mounts: prepared.directories.mounts(&prepared.agent),
+        limits: plan.limits,
+        stdin: plan.prompt.into_bytes(),
+        output: OutputKind::AgentStream,
+        network: network.unwrap_or(NetworkRequest::Open),
+    }
+}
+
+fn facts_of(end: &RunEnd) -> ExitFacts {
+    ExitFacts {
+        exit_code: end.exit_code,
+        timed_out: end.timed_out,
+        stopped: end.stopped,
+        out_of_memory: end.out_of_memory,
+    }
+}
+
+fn judge(run: RunId, transcript: &Transcript, facts: ExitFacts, end: &RunEnd) -> Judged {
+    let (outcome, rule) = classify(transcript, facts);
+    let (usage, cost_microusd) = transcript.usage();
+    let (turns, _) = transcript.turns_and_duration_ms();
+    let spent = Spent {
+        usage,
+        cost_microusd,
+        turns,
+        duration_ms: end.duration_ms,
+    };
+    let session = transcript.session().cloned();
+    Judged {
+        judgement: RunOutcomeClassified {
+            run,
+            outcome,
+            rule,
+            usage,
+            cost_microusd,
+            turns,
+        },
+        said: Said {
+            reply: said_text(transcript, outcome),
+            last_lines: last_lines(transcript, end),
+            duration_ms: end.duration_ms,
+        },
+        session: session.filter(|_| outcome != RunOutcome::SessionUnusable),
+        spent,
+    }
+}
+
+/// The agent's answer; of a failed run the error in its result, which is more precise.
+fn said_text(transcript: &Transcript, outcome: RunOutcome) -> String {
+    let failed = outcome != RunOutcome::Success;
+    let result = transcript.results().last().filter(|_| failed);
+    let error = result.and_then(|result| {
+        let text = result.text.clone().filter(|text| !text.trim().is_empty());
+        text.or_else(|| Some(result.errors.join("\n")).filter(|errors| !errors.is_empty()))
+    });
+    error.unwrap_or_else(|| reply_text(transcript))
+}
+
+fn last_lines(transcript: &Transcript, end: &RunEnd) -> Vec<String> {
+    let errors = end.stderr_tail.lines().map(str::to_owned);
+    transcript
+        .text_lines()
+        .iter()
+        .cloned()
+        .chain(errors)
+        .collect()
+}
+
+/// What the log holds of a run.
+struct RunRecord {
+    transcript: Transcript,
+    facts: ExitFacts,
+}
+
+async fn read_record(ports: &Ports, run: RunId) -> Result<RunRecord, EffectError> {
+    let mut record = RunRecord {
+        transcript: Transcript::default(),
+        facts: ExitFacts {
+            exit_code: 1,
+            ..ExitFacts::default()
+        },
+    };
+    let mut read = StreamVersion(0);
+    loop {
+        let events = ports.log.read_stream(&StreamId::run(run), read, READ_MAX)?;
+        let Some(last) = events.last() else {
+            return Ok(record);
+        };
+        read = last.stream_version;
+        for recorded in &events {
+            take_in(ports, &mut record, recorded).await?;
+        }
+    }
+}
+
+async fn take_in(
+    ports: &Ports,
+    record: &mut RunRecord,
+    recorded: &Recorded,
+) -> Result<(), EffectError> {
+    match &recorded.event {
+        Event::Run(RunEvent::AgentEventObserved(observed)) => {
+            let line = match &observed.line {
+                LineBody::Inline(line) => line.clone(),
+                LineBody::Blob(blob) => ports.bodies.get_text(blob).await?,
+            };
+            record.transcript.observe(&line);
+        }
+        Event::Container(ContainerEvent::Exited(exited)) if exited.role == ContainerRole::Agent => {
+            record.facts.exit_code = exited.exit_code;
+            record.facts.out_of_memory = exited.out_of_memory;
+        }
+        Event::Container(ContainerEvent::StopSignalSent(sent)) => match sent.cause {
+            StopCause::TimeLimit => record.facts.timed_out = true,
+            StopCause::Requested => record.facts.stopped = true,
+            StopCause::Shutdown | StopCause::ProxyLost | StopCause::InternalError => {}
+        },
+        _ => {}
+    }
+    Ok(())
+}
