@@ -14,6 +14,7 @@ use crate::events::message::{
 };
 use crate::handlers::intake::Intake;
 
+pub mod email;
 pub mod local;
 
 /// What a port's asynchronous call returns.

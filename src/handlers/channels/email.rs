@@ -1,0 +1,151 @@
+//! The mail channel: a mailbox that is read over IMAP, answers that go out over SMTP, both over
+//! verified TLS. What a mail says and who it is from is judged by pure files beside it.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::types::Email;
+use crate::events::delivery::DeliveryTarget;
+use crate::events::id::{ChannelKind, RepoId};
+use crate::events::message::{RejectionReason, ReplyAddress};
+use crate::handlers::channels::{
+    BoxFuture, Channel, OutboundMessage, SendOutcome, Trace, Triage, Triaged,
+};
+use crate::handlers::intake::Intake;
+
+pub mod auth;
+pub mod filter;
+pub mod headers;
+pub mod html;
+pub mod imap;
+pub mod listen;
+pub mod parse;
+pub mod render;
+pub mod smtp;
+pub mod thread;
+pub mod tls;
+
+use headers::Headers;
+use tls::{Trust, TrustError};
+
+/// Put on the kept header of a mail that is too long, with its length; see
+/// [`imap::MAIL_BYTES_MAX`].
+pub const TOO_LONG_HEADER: &str = "X-Airut-Too-Long";
+
+/// A repository's mailbox.
+#[derive(Debug)]
+pub struct EmailChannel {
+    repo: RepoId,
+    email: Email,
+    trust: Trust,
+}
+
+impl EmailChannel {
+    /// Returns the channel of a repository's mailbox; it does not connect yet.
+    ///
+    /// # Errors
+    /// [`TrustError`] when the operator's authorities cannot be read.
+    pub fn new(repo: RepoId, email: Email) -> Result<Self, TrustError> {
+        let trust = Trust::load(email.tls_ca_file.as_deref())?;
+        Ok(Self { repo, email, trust })
+    }
+
+    async fn search_for(&self, message: &OutboundMessage) -> Trace {
+        let DeliveryTarget::Email { message_id, .. } = &message.target else {
+            return Trace::Absent {
+                searched: "nothing: it is no mail".to_owned(),
+            };
+        };
+        let found = async {
+            let mut mailbox = imap::Mailbox::open(&self.email, &self.trust).await?;
+            mailbox.find(message_id).await
+        };
+        match found.await {
+            Ok(Ok(folder)) => Trace::Found {
+                receipt: format!("{message_id} is in {folder}"),
+            },
+            Ok(Err(folders)) => Trace::Absent {
+                searched: folders.join(", "),
+            },
+            Err(error) => Trace::Unsearchable {
+                error: error.to_string(),
+            },
+        }
+    }
+}
+
+impl Channel for EmailChannel {
+    fn kind(&self) -> ChannelKind {
+        ChannelKind::Email
+    }
+
+    fn listen(self: Arc<Self>, intake: Intake, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.listen_for_ever(&intake, &stop).await })
+    }
+
+    fn triage(&self, raw: &[u8]) -> Triage {
+        triage(raw, &self.email)
+    }
+
+    fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {
+        Box::pin(async move {
+            match render::mail(&message, &self.email.from) {
+                Ok(mail) => smtp::send(&self.email, &self.trust, &mail).await,
+                Err(error) => SendOutcome::Refused {
+                    error: error.to_string(),
+                    permanent: true,
+                },
+            }
+        })
+    }
+
+    fn search(&self, message: OutboundMessage) -> BoxFuture<'_, Trace> {
+        Box::pin(async move { self.search_for(&message).await })
+    }
+}
+
+/// Judges a mail. Pure.
+pub fn triage(raw: &[u8], email: &Email) -> Triage {
+    let headers = Headers::of(raw);
+    let rejected = |reason, detail| Triage::Rejected { reason, detail };
+    if let Some(bytes) = headers.first("x-airut-too-long") {
+        let max = imap::MAIL_BYTES_MAX;
+        let detail = format!("the mail has {bytes} bytes; at most {max} are taken in");
+        return rejected(RejectionReason::Unreadable, detail);
+    }
+    if let Some(detail) = filter::reason(&headers, &email.username) {
+        return rejected(RejectionReason::Filtered, detail);
+    }
+    let sender = match auth::judge(&headers, &email.auth) {
+        Ok(sender) => sender,
+        Err((reason, detail)) => return rejected(reason, detail),
+    };
+    let parse::Content {
+        subject,
+        body,
+        attachments,
+    } = parse::content(raw);
+    let ids = |name| {
+        headers
+            .first(name)
+            .map(headers::message_ids)
+            .unwrap_or_default()
+    };
+    Triage::Accepted(Box::new(Triaged {
+        method: sender.method,
+        identity: sender.address.clone(),
+        evidence: sender.evidence,
+        rule: sender.rule,
+        body,
+        conversation_hint: thread::conversation_hint(&headers, &subject),
+        model_hint: thread::model_hint(&headers),
+        attachments,
+        reply_to: ReplyAddress::Email {
+            to: sender.address,
+            message_id: ids("message-id").into_iter().next().unwrap_or_default(),
+            references: ids("references"),
+        },
+        subject,
+    }))
+}

@@ -1,0 +1,292 @@
+//! Who a mail is from, as far as the trusted server vouches for it, and whether that sender may
+//! use the repository (spec rows EML-10 to EML-16). Pure.
+
+use crate::config::types::EmailAuth;
+use crate::events::message::{AuthenticationMethod, RejectionReason};
+use crate::handlers::channels::email::headers::Headers;
+
+/// A sender that is who it says it is, and may use the repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// The address, in lower case.
+    pub address: String,
+    /// How it was proven.
+    pub method: AuthenticationMethod,
+    /// What proved it.
+    pub evidence: String,
+    /// The configured pattern that permits it.
+    pub rule: String,
+}
+
+/// Why a mail is not acted on.
+pub type Rejection = (RejectionReason, String);
+
+/// Judges the sender of a mail.
+///
+/// # Errors
+/// The reason and the words of a rejection.
+pub fn judge(headers: &Headers, auth: &EmailAuth) -> Result<Sender, Rejection> {
+    let unauthenticated = |detail: String| (RejectionReason::NotAuthenticated, detail);
+    let address = from_address(headers).map_err(unauthenticated)?;
+    let (method, evidence) = verdict(headers, auth, &address).map_err(unauthenticated)?;
+    let permits = |pattern: &&String| matches(pattern, &address);
+    match auth.authorized_senders.iter().find(permits) {
+        Some(rule) => Ok(Sender {
+            address,
+            method,
+            evidence,
+            rule: rule.clone(),
+        }),
+        None => Err((
+            RejectionReason::NotAuthorized,
+            format!("{address} matches no entry of authorized_senders"),
+        )),
+    }
+}
+
+/// Returns the one address of the one `From` field, in lower case.
+///
+/// # Errors
+/// Words that say what is wrong with it.
+pub fn from_address(headers: &Headers) -> Result<String, String> {
+    let mut fields = headers.all("from");
+    let Some(field) = fields.next() else {
+        return Err("the mail has no From".to_owned());
+    };
+    if fields.next().is_some() {
+        return Err("the mail has more than one From".to_owned());
+    }
+    single_address(field).ok_or_else(|| format!("the From {field:?} is not one address"))
+}
+
+/// Reads `a@b` or `Name <a@b>`; anything that could be read in two ways is none.
+fn single_address(field: &str) -> Option<String> {
+    let bare = without_quotes_and_comments(field)?;
+    if bare.contains(',') || bare.contains(';') {
+        return None;
+    }
+    let address = match bare.split_once('<') {
+        None => bare.trim(),
+        Some((name, rest)) => {
+            let (address, after) = rest.split_once('>')?;
+            if name.contains('@') || name.contains('>') || !after.trim().is_empty() {
+                return None;
+            }
+            address.trim()
+        }
+    };
+    is_address(address).then(|| address.to_ascii_lowercase())
+}
+
+/// Takes out `"quoted strings"` and `(comments)`; nothing when one of them does not end.
+fn without_quotes_and_comments(text: &str) -> Option<String> {
+    let mut kept = String::with_capacity(text.len());
+    let (mut quoted, mut depth, mut escaped) = (false, 0_u32, false);
+    for character in text.chars() {
+        let is_escaped = std::mem::take(&mut escaped);
+        match character {
+            '\\' if (quoted || depth > 0) && !is_escaped => escaped = true,
+            '"' if depth == 0 && !is_escaped => quoted = !quoted,
+            '(' if !quoted && !is_escaped => depth += 1,
+            ')' if depth > 0 && !is_escaped => depth -= 1,
+            _ if !quoted && depth == 0 => kept.push(character),
+            _ => {}
+        }
+    }
+    (!quoted && depth == 0).then_some(kept)
+}
+
+fn is_address(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else {
+        return false;
+    };
+    let plain = |part: &str, also: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || also.contains(c);
+        !part.is_empty() && part.chars().all(allowed)
+    };
+    let labels = domain.split('.').all(|label| !label.is_empty());
+    plain(local, ".!#$%&'*+/=?^_`{|}~-") && plain(domain, ".-") && labels
+}
+
+/// Finds the verdict of the trusted server: only the topmost field counts, for only that one is
+/// certainly not the sender's own.
+fn verdict(
+    headers: &Headers,
+    auth: &EmailAuth,
+    address: &str,
+) -> Result<(AuthenticationMethod, String), String> {
+    let Some(field) = headers.first("authentication-results") else {
+        let internal = headers.first("x-ms-exchange-organization-authas");
+        let is_internal = internal.is_some_and(|value| value.eq_ignore_ascii_case("internal"));
+        return if auth.microsoft_internal_fallback && is_internal {
+            let evidence = "X-MS-Exchange-Organization-AuthAs: Internal".to_owned();
+            Ok((AuthenticationMethod::MicrosoftInternal, evidence))
+        } else {
+            Err("no server has put an Authentication-Results on the mail".to_owned())
+        };
+    };
+    let bare = without_quotes_and_comments(field)
+        .ok_or_else(|| "the topmost Authentication-Results cannot be read".to_owned())?;
+    let mut parts = bare.split(';');
+    let server = parts.next().unwrap_or_default();
+    let server = server.split_whitespace().next().unwrap_or_default();
+    let trusted = auth.trusted_authserv_id.trim();
+    // Microsoft 365 writes no authserv-id at all: its first part is already a result.
+    let names_none = trusted.is_empty() && server.contains('=');
+    if !trusted.is_empty() && !server.eq_ignore_ascii_case(trusted) {
+        return Err(format!(
+            "the topmost Authentication-Results is by {server:?}, not {trusted:?}"
+        ));
+    }
+    let results: Vec<&str> = if names_none {
+        bare.split(';').collect()
+    } else {
+        parts.collect()
+    };
+    dmarc(&results, address)?;
+    Ok((
+        AuthenticationMethod::Dmarc,
+        format!("Authentication-Results: {field}"),
+    ))
+}
+
+/// Requires that DMARC passed, for the very domain of the `From`.
+fn dmarc(results: &[&str], address: &str) -> Result<(), String> {
+    let domain = address
+        .rsplit_once('@')
+        .map(|(_, domain)| domain)
+        .unwrap_or_default();
+    let mut passed = false;
+    for result in results {
+        let mut words = result.split_whitespace();
+        let method = words.next().unwrap_or_default().to_ascii_lowercase();
+        let Some(verdict) = method.strip_prefix("dmarc=") else {
+            continue;
+        };
+        if verdict != "pass" {
+            return Err(format!("dmarc={verdict} for the mail"));
+        }
+        let mut properties = words.filter_map(|word| word.split_once('='));
+        let of = properties.find(|(name, _)| name.eq_ignore_ascii_case("header.from"));
+        if let Some((_, of)) = of
+            && !of.trim_end_matches('.').eq_ignore_ascii_case(domain)
+        {
+            return Err(format!("dmarc=pass is for {of}, not for {domain}"));
+        }
+        passed = true;
+    }
+    if passed {
+        Ok(())
+    } else {
+        Err("the trusted server gives no dmarc=pass".to_owned())
+    }
+}
+
+/// Whether a configured pattern permits an address: the same address, or `*@` and its domain.
+fn matches(pattern: &str, address: &str) -> bool {
+    let pattern = pattern.trim();
+    match pattern.strip_prefix("*@") {
+        Some(domain) => {
+            let of = address.rsplit_once('@').map(|(_, domain)| domain);
+            of.is_some_and(|of| of.eq_ignore_ascii_case(domain))
+        }
+        None => pattern.eq_ignore_ascii_case(address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(head: &str) -> Result<Sender, Rejection> {
+        let auth = EmailAuth {
+            authorized_senders: vec!["alice@example.test".into(), "*@partner.test".into()],
+            trusted_authserv_id: "mail.example.test".into(),
+            microsoft_internal_fallback: false,
+        };
+        judge(&Headers::of(head.as_bytes()), &auth)
+    }
+
+    const PASS: &str = "Authentication-Results: mail.example.test; dmarc=pass\n";
+
+    #[track_caller]
+    fn check(head: &str, expected: Result<&str, RejectionReason>) {
+        let judged = judged(head);
+        let actual = match &judged {
+            Ok(sender) => Ok(sender.address.as_str()),
+            Err((reason, _)) => Err(reason.clone()),
+        };
+        assert_eq!(actual, expected, "{head}: {judged:?}");
+    }
+
+    #[test]
+    fn a_permitted_sender_with_a_trusted_pass_is_accepted() {
+        for from in [
+            "alice@example.test",
+            "Alice <Alice@Example.TEST>",
+            "\"Harbor, Alice\" <alice@example.test> (at work)",
+        ] {
+            check(&format!("{PASS}From: {from}\n"), Ok("alice@example.test"));
+        }
+        check(
+            &format!("{PASS}From: bob@partner.test\n"),
+            Ok("bob@partner.test"),
+        );
+    }
+
+    #[test]
+    fn a_from_that_could_be_two_is_refused() {
+        for from in [
+            "alice@example.test, mallory@evil.test",
+            "alice@example.test <mallory@evil.test>",
+            "<alice@example.test> <mallory@evil.test>",
+            "\"unfinished <alice@example.test>",
+            "alice@example.test\nFrom: alice@example.test",
+            "Team: alice@example.test;",
+            "alice@@example.test",
+            "",
+        ] {
+            check(
+                &format!("{PASS}From: {from}\n"),
+                Err(RejectionReason::NotAuthenticated),
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_topmost_verdict_of_the_trusted_server_counts() {
+        let from = "From: alice@example.test\n";
+        for verdict in [
+            "evil.test; dmarc=pass",
+            "mail.example.test; spf=pass; dkim=pass",
+            "mail.example.test; dmarc=fail",
+            "mail.example.test; dmarc=fail (dmarc=pass)",
+            "mail.example.test; x=\"; dmarc=pass\"",
+            "mail.example.test; notdmarc=pass",
+            "mail.example.test; dmarc=passed",
+            "mail.example.test; dmarc=pass header.from=evil.test",
+            "mail.example.test; dmarc=none; dmarc=pass",
+            "mail.example.test.evil.test; dmarc=pass",
+        ] {
+            let head = format!("Authentication-Results: {verdict}\n{PASS}{from}");
+            check(&head, Err(RejectionReason::NotAuthenticated));
+        }
+        let full = "Authentication-Results: mail.example.test 1;\n spf=none (why);\n \
+                    DMARC=Pass (p=reject) header.from=example.test\n";
+        check(&format!("{full}{from}"), Ok("alice@example.test"));
+    }
+
+    #[test]
+    fn strangers_and_subdomains_are_not_authorized() {
+        for from in [
+            "mallory@example.test",
+            "bob@sub.partner.test",
+            "bob@xpartner.test",
+        ] {
+            check(
+                &format!("{PASS}From: {from}\n"),
+                Err(RejectionReason::NotAuthorized),
+            );
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Mail that nobody wrote to be answered: automatic replies, lists, bounces, our own. Answering it
+//! would make loops (RFC 3834). Pure.
+
+use crate::handlers::channels::email::headers::Headers;
+
+/// Says why a mail is not to be answered, if so.
+pub fn reason(headers: &Headers, own_address: &str) -> Option<String> {
+    let lower = |name: &'static str| headers.first(name).map(str::to_ascii_lowercase);
+    if let Some(value) = lower("auto-submitted")
+        && value
+            .split(';')
+            .next()
+            .is_some_and(|word| word.trim() != "no")
+    {
+        return Some(format!(
+            "it was sent automatically (Auto-Submitted: {value})"
+        ));
+    }
+    if let Some(value) = lower("precedence")
+        && matches!(value.as_str(), "bulk" | "list" | "junk")
+    {
+        return Some(format!("it was sent to many (Precedence: {value})"));
+    }
+    if lower("list-id").is_some() {
+        return Some("it came through a mailing list".to_owned());
+    }
+    if lower("return-path").is_some_and(|path| path.replace(' ', "") == "<>") {
+        return Some("it is a bounce".to_owned());
+    }
+    if lower("content-type").is_some_and(|kind| kind.starts_with("multipart/report")) {
+        return Some("it is a delivery report".to_owned());
+    }
+    let from = lower("from").unwrap_or_default();
+    (!own_address.is_empty() && from.contains(&own_address.to_ascii_lowercase()))
+        .then(|| "it comes from Airut's own address".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_wrote_is_filtered_and_letters_are_not() {
+        for head in [
+            "Auto-Submitted: auto-replied",
+            "Precedence: bulk",
+            "List-Id: <all.example.test>",
+            "Return-Path: <>",
+            "Content-Type: multipart/report; report-type=delivery-status",
+            "From: Airut <bot@example.test>",
+        ] {
+            assert!(
+                reason(&Headers::of(head.as_bytes()), "bot@example.test").is_some(),
+                "{head}"
+            );
+        }
+        let letter = "From: alice@example.test\nAuto-Submitted: no\nReturn-Path: <a@b>\n";
+        assert_eq!(
+            reason(&Headers::of(letter.as_bytes()), "bot@example.test"),
+            None
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! The header fields of a mail as they stand in it, for judgements that must not depend on a
+//! parser's good will. Pure.
+
+/// Header fields in the order they stand, topmost first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    fields: Vec<(String, String)>,
+}
+
+impl Headers {
+    /// Reads the fields up to the first empty line; what is not UTF-8 is replaced, folded lines
+    /// are joined.
+    pub fn of(raw: &[u8]) -> Self {
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for line in raw.split(|byte| *byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.is_empty() {
+                break;
+            }
+            let text = String::from_utf8_lossy(line);
+            if line[0] == b' ' || line[0] == b'\t' {
+                if let Some((_, value)) = fields.last_mut() {
+                    value.push(' ');
+                    value.push_str(text.trim());
+                }
+            } else if let Some((name, value)) = text.split_once(':') {
+                fields.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+            }
+        }
+        Self { fields }
+    }
+
+    /// Returns all values of a field; the name is lower case.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self.fields.iter().filter(move |(field, _)| field == name);
+        named.map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the topmost value of a field; the name is lower case.
+    pub fn first<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.all(name).next()
+    }
+}
+
+/// Returns the ids, each with its angle brackets, of a field such as `References`.
+pub fn message_ids(value: &str) -> Vec<String> {
+    let starts = value.split('<').skip(1);
+    let ids = starts.filter_map(|rest| rest.split_once('>').map(|(id, _)| id.trim()));
+    ids.filter(|id| !id.is_empty() && !id.contains(char::is_whitespace))
+        .map(|id| format!("<{id}>"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_unfolded_and_end_at_the_empty_line() {
+        let headers = Headers::of(b"To: a\r\nSubject: one\r\n\ttwo\r\nto: b\r\n\r\nTo: body\r\n");
+        assert_eq!(headers.all("to").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(headers.first("subject"), Some("one two"));
+    }
+
+    #[test]
+    fn ids_are_found_among_noise() {
+        assert_eq!(
+            message_ids("<a@b> junk <c@d> <> <x y> <unfinished"),
+            ["<a@b>", "<c@d>"]
+        );
+    }
+}

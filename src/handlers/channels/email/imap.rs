@@ -1,0 +1,349 @@
+//! A connection to the mailbox: always over verified TLS, every step bounded in time. Nothing is
+//! marked as seen, and everything that is not deleted counts as work, seen or not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_imap::Client;
+use async_imap::types::{Fetch, NameAttribute, UnsolicitedResponse};
+use futures_util::TryStreamExt as _;
+use rustls::pki_types::ServerName;
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::config::types::{Email, MailTls};
+use crate::handlers::channels::email::tls::Trust;
+
+/// How long connecting and signing in may take, each.
+const CONNECT_MAX: Duration = Duration::from_secs(20);
+/// How long one command may take.
+const COMMAND_MAX: Duration = Duration::from_secs(60);
+/// How long one message may take to come.
+const FETCH_MAX: Duration = Duration::from_secs(300);
+/// Longest mail that is taken in whole; of a longer one only the header is, and it is rejected.
+pub const MAIL_BYTES_MAX: u32 = 50 << 20;
+/// The folder that is read.
+pub const FOLDER: &str = "INBOX";
+
+/// Why the mailbox could not be used; it is tried again later.
+#[derive(Debug, thiserror::Error)]
+pub enum ImapError {
+    /// The server cannot be reached, or is not who it should be.
+    #[error("{server} cannot be reached: {error}")]
+    Connect {
+        /// `host:port`.
+        server: String,
+        /// Why.
+        error: String,
+    },
+    /// Name or password are wrong, most likely.
+    #[error("{server} refuses the sign-in of {username}: {error}")]
+    SignIn {
+        /// `host:port`.
+        server: String,
+        /// Who.
+        username: String,
+        /// Why.
+        error: String,
+    },
+    /// A command failed, or the connection broke.
+    #[error("IMAP: {0}")]
+    Command(#[from] async_imap::error::Error),
+    /// A step took too long.
+    #[error("{0} took too long")]
+    Slow(&'static str),
+    /// The server did not send what was asked for.
+    #[error("the server sent no {0}")]
+    Missing(&'static str),
+}
+
+type Session = async_imap::Session<TlsStream<TcpStream>>;
+
+/// A mail as the server keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The folder's `UIDVALIDITY`.
+    pub uid_validity: u32,
+    /// Its number there.
+    pub uid: u32,
+    /// Its bytes, or only its header when it is too long.
+    pub raw: Vec<u8>,
+    /// Its length when it is too long.
+    pub too_long: Option<u32>,
+}
+
+/// A signed-in connection with the folder selected.
+#[derive(Debug)]
+pub struct Mailbox {
+    session: Session,
+    uid_validity: u32,
+    has_idle: bool,
+    has_uid_expunge: bool,
+}
+
+async fn within<T, E>(
+    limit: Duration,
+    what: &'static str,
+    step: impl Future<Output = Result<T, E>>,
+) -> Result<T, ImapError>
+where
+    ImapError: From<E>,
+{
+    let done = tokio::time::timeout(limit, step).await;
+    Ok(done.map_err(|_| ImapError::Slow(what))??)
+}
+
+impl Mailbox {
+    /// Connects, signs in and selects the folder.
+    ///
+    /// # Errors
+    /// [`ImapError`].
+    pub async fn open(email: &Email, trust: &Trust) -> Result<Self, ImapError> {
+        let client = within(CONNECT_MAX, "connecting", connect(email, trust)).await?;
+        let mut session = within(CONNECT_MAX, "signing in", sign_in(email, client)).await?;
+        let able = within(COMMAND_MAX, "CAPABILITY", session.capabilities()).await?;
+        let selected = within(COMMAND_MAX, "SELECT", session.select(FOLDER)).await?;
+        Ok(Self {
+            has_idle: able.has_str("IDLE"),
+            has_uid_expunge: able.has_str("UIDPLUS"),
+            uid_validity: selected.uid_validity.unwrap_or(0),
+            session,
+        })
+    }
+
+    /// Says whether the server pushes news.
+    pub fn has_idle(&self) -> bool {
+        self.has_idle
+    }
+
+    /// Returns the numbers of all mails, oldest first.
+    ///
+    /// # Errors
+    /// [`ImapError`].
+    pub async fn uids(&mut self) -> Result<Vec<u32>, ImapError> {
+        let found = within(COMMAND_MAX, "SEARCH", self.session.uid_search("UNDELETED")).await?;
+        let mut uids: Vec<u32> = found.into_iter().collect();
+        uids.sort_unstable();
+        Ok(uids)
+    }
+
+    /// Fetches a mail; nothing when it has gone meanwhile.
+    ///
+    /// # Errors
+    /// [`ImapError`].
+    pub async fn fetch(&mut self, uid: u32) -> Result<Option<Kept>, ImapError> {
+        let Some(sized) = self.fetch_items(uid, "(UID RFC822.SIZE)").await? else {
+            return Ok(None);
+        };
+        let size = sized.size.ok_or(ImapError::Missing("size"))?;
+        let too_long = (size > MAIL_BYTES_MAX).then_some(size);
+        let items = match too_long {
+            Some(_) => "(UID BODY.PEEK[HEADER])",
+            None => "(UID BODY.PEEK[])",
+        };
+        let Some(fetched) = self.fetch_items(uid, items).await? else {
+            return Ok(None);
+        };
+        let raw = fetched.body().or_else(|| fetched.header());
+        let raw = raw.ok_or(ImapError::Missing("message text"))?.to_vec();
+        Ok(Some(Kept {
+            uid_validity: self.uid_validity,
+            uid,
+            raw,
+            too_long,
+        }))
+    }
+
+    async fn fetch_items(&mut self, uid: u32, items: &str) -> Result<Option<Fetch>, ImapError> {
+        let session = &mut self.session;
+        let fetched = async {
+            let answers = session.uid_fetch(uid.to_string(), items).await?;
+            answers.try_collect::<Vec<Fetch>>().await
+        };
+        let fetched = within(FETCH_MAX, "FETCH", fetched).await?;
+        Ok(fetched.into_iter().find(|fetch| fetch.uid == Some(uid)))
+    }
+
+    /// Deletes a mail.
+    ///
+    /// # Errors
+    /// [`ImapError`].
+    pub async fn delete(&mut self, uid: u32) -> Result<(), ImapError> {
+        let uid_set = uid.to_string();
+        let session = &mut self.session;
+        let stored = async {
+            let answers = session
+                .uid_store(&uid_set, "+FLAGS.SILENT (\\Deleted)")
+                .await?;
+            answers.try_collect::<Vec<Fetch>>().await
+        };
+        within(COMMAND_MAX, "STORE", stored).await?;
+        let session = &mut self.session;
+        if self.has_uid_expunge {
+            let expunged = async {
+                session
+                    .uid_expunge(&uid_set)
+                    .await?
+                    .try_collect::<Vec<_>>()
+                    .await
+            };
+            within(COMMAND_MAX, "UID EXPUNGE", expunged).await?;
+        } else {
+            let expunged = async { session.expunge().await?.try_collect::<Vec<_>>().await };
+            within(COMMAND_MAX, "EXPUNGE", expunged).await?;
+        }
+        Ok(())
+    }
+
+    /// Says whether mail came while something else was done.
+    pub fn has_news(&mut self) -> bool {
+        let mut news = false;
+        while let Ok(response) = self.session.unsolicited_responses.try_recv() {
+            news |= matches!(response, UnsolicitedResponse::Exists(_));
+        }
+        news
+    }
+
+    /// Waits until the server has news, or `limit` has passed.
+    ///
+    /// # Errors
+    /// [`ImapError`]; the connection is gone then.
+    pub async fn idle(self, limit: Duration) -> Result<Self, ImapError> {
+        let Self {
+            session,
+            uid_validity,
+            has_idle,
+            has_uid_expunge,
+        } = self;
+        let mut idle = session.idle();
+        within(COMMAND_MAX, "IDLE", idle.init()).await?;
+        let (wait, _interrupt) = idle.wait_with_timeout(limit);
+        wait.await?;
+        let session = within(COMMAND_MAX, "DONE", idle.done()).await?;
+        Ok(Self {
+            session,
+            uid_validity,
+            has_idle,
+            has_uid_expunge,
+        })
+    }
+
+    /// Asks the server for news.
+    ///
+    /// # Errors
+    /// [`ImapError`]; the connection is gone then.
+    pub async fn poll(&mut self) -> Result<(), ImapError> {
+        within(COMMAND_MAX, "NOOP", self.session.noop()).await
+    }
+
+    /// Looks for a mail by its `Message-ID`, in the inbox and in what the server calls sent;
+    /// returns the folder it is in, or the folders that were searched.
+    ///
+    /// # Errors
+    /// [`ImapError`].
+    pub async fn find(
+        &mut self,
+        message_id: &str,
+    ) -> Result<Result<String, Vec<String>>, ImapError> {
+        let mut folders = vec![FOLDER.to_owned()];
+        folders.extend(self.sent_folders().await?);
+        let id = message_id.replace(['"', '\\', '\r', '\n'], "");
+        for folder in &folders {
+            within(COMMAND_MAX, "EXAMINE", self.session.examine(folder)).await?;
+            let query = format!("HEADER Message-ID \"{id}\"");
+            let found = within(COMMAND_MAX, "SEARCH", self.session.uid_search(query)).await?;
+            if !found.is_empty() {
+                return Ok(Ok(folder.clone()));
+            }
+        }
+        Ok(Err(folders))
+    }
+
+    async fn sent_folders(&mut self) -> Result<Vec<String>, ImapError> {
+        let session = &mut self.session;
+        let listed = async {
+            session
+                .list(Some(""), Some("*"))
+                .await?
+                .try_collect::<Vec<_>>()
+                .await
+        };
+        let listed = within(COMMAND_MAX, "LIST", listed).await?;
+        let is_sent = |name: &&async_imap::types::Name| {
+            name.attributes().contains(&NameAttribute::Sent)
+                || name.name().eq_ignore_ascii_case("sent")
+        };
+        Ok(listed
+            .iter()
+            .filter(is_sent)
+            .map(|name| name.name().to_owned())
+            .collect())
+    }
+}
+
+async fn connect(email: &Email, trust: &Trust) -> Result<Client<TlsStream<TcpStream>>, ImapError> {
+    let imap = &email.imap;
+    let server = format!("{}:{}", imap.server, imap.port);
+    let failed = |error: String| ImapError::Connect {
+        server: server.clone(),
+        error,
+    };
+    let name =
+        ServerName::try_from(imap.server.clone()).map_err(|error| failed(error.to_string()))?;
+    let tcp = TcpStream::connect((imap.server.as_str(), imap.port)).await;
+    let tcp = tcp.map_err(|error| failed(error.to_string()))?;
+    let tcp = match imap.tls {
+        MailTls::Implicit => tcp,
+        MailTls::StartTls => start_tls(tcp)
+            .await
+            .map_err(|error| failed(error.to_string()))?,
+    };
+    let tls = TlsConnector::from(Arc::clone(&trust.config))
+        .connect(name, tcp)
+        .await;
+    let mut client = Client::new(tls.map_err(|error| failed(error.to_string()))?);
+    if matches!(imap.tls, MailTls::Implicit) {
+        greeting(&mut client)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+    }
+    Ok(client)
+}
+
+/// Asks for encryption before anything else is said.
+async fn start_tls(tcp: TcpStream) -> Result<TcpStream, async_imap::error::Error> {
+    let mut client = Client::new(tcp);
+    greeting(&mut client).await?;
+    client.run_command_and_check_ok("STARTTLS", None).await?;
+    Ok(client.into_inner())
+}
+
+async fn greeting<S>(client: &mut Client<S>) -> Result<(), async_imap::error::Error>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + std::fmt::Debug + Send,
+{
+    match client.read_response().await? {
+        Some(_) => Ok(()),
+        None => Err(async_imap::error::Error::ConnectionLost),
+    }
+}
+
+async fn sign_in(
+    email: &Email,
+    client: Client<TlsStream<TcpStream>>,
+) -> Result<Session, ImapError> {
+    let password = email
+        .password
+        .as_ref()
+        .map(|password| password.expose_secret());
+    let signed_in = client
+        .login(&email.username, password.unwrap_or_default())
+        .await;
+    signed_in.map_err(|(error, _)| ImapError::SignIn {
+        server: format!("{}:{}", email.imap.server, email.imap.port),
+        username: email.username.clone(),
+        error: error.to_string(),
+    })
+}

@@ -1,0 +1,238 @@
+//! An answer as a mail: Markdown as plain text and as HTML for mail programs, threading headers,
+//! files. Pure; the same message always has the same `Message-ID`.
+
+use lettre::Message;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment as MailAttachment, MultiPart, SinglePart};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html};
+
+use crate::events::delivery::DeliveryTarget;
+use crate::handlers::channels::OutboundMessage;
+
+/// Stands before the text of an answer that may have been sent before.
+pub const DUPLICATE_NOTE: &str = "*This may be a duplicate: Airut was interrupted while it sent \
+                                  this answer and cannot tell whether it arrived.*";
+
+/// Why a mail could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The delivery is not for mail.
+    #[error("the delivery is not addressed to a mailbox")]
+    NotMail,
+    /// An address cannot be read.
+    #[error("address {address:?} cannot be used: {error}")]
+    Address {
+        /// The address.
+        address: String,
+        /// Why.
+        error: lettre::address::AddressError,
+    },
+    /// The parts do not make a mail.
+    #[error("the mail cannot be made: {0}")]
+    Mail(#[from] lettre::error::Error),
+}
+
+/// Builds the mail.
+///
+/// # Errors
+/// [`RenderError`]; trying again does not help.
+pub fn mail(message: &OutboundMessage, from: &str) -> Result<Message, RenderError> {
+    let DeliveryTarget::Email {
+        to,
+        subject,
+        message_id,
+        in_reply_to,
+        references,
+    } = &message.target
+    else {
+        return Err(RenderError::NotMail);
+    };
+    let address = |text: &str| {
+        let failed = |error| RenderError::Address {
+            address: text.to_owned(),
+            error,
+        };
+        text.parse().map_err(failed)
+    };
+    let mut builder = Message::builder()
+        .from(address(from)?)
+        .to(address(to)?)
+        .subject(subject)
+        .message_id(Some(message_id.clone()))
+        .raw_header(header("Auto-Submitted", "auto-replied"))
+        .raw_header(header(
+            "X-Airut-Conversation",
+            &message.conversation.to_string(),
+        ));
+    if !in_reply_to.is_empty() {
+        builder = builder.in_reply_to(in_reply_to.clone());
+    }
+    if !references.is_empty() {
+        builder = builder.references(references.join(" "));
+    }
+    let mut body = message.body.clone();
+    if message.labelled_duplicate {
+        builder = builder.raw_header(header("X-Airut-Duplicate", "possible"));
+        body = format!("{DUPLICATE_NOTE}\n\n{body}");
+    }
+    let text = MultiPart::alternative_plain_html(body.clone(), to_html(&body));
+    if message.files.is_empty() {
+        return Ok(builder.multipart(text)?);
+    }
+    let mut parts = MultiPart::mixed().multipart(text);
+    for file in &message.files {
+        let octets = "application/octet-stream";
+        let kind = ContentType::parse(&file.media_type).or_else(|_| ContentType::parse(octets));
+        let kind = kind.unwrap_or(ContentType::TEXT_PLAIN);
+        let part: SinglePart =
+            MailAttachment::new(file.name.clone()).body(file.bytes.clone(), kind);
+        parts = parts.singlepart(part);
+    }
+    Ok(builder.multipart(parts)?)
+}
+
+fn header(name: &'static str, value: &str) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+}
+
+/// Converts Markdown to HTML with the styles inside, as mail programs want it. HTML in the text is
+/// shown and not obeyed; an image becomes a link, for it would be fetched without being asked.
+pub fn to_html(markdown: &str) -> String {
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
+    let events = Parser::new_ext(markdown, options).map(|event| match event {
+        Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
+        Event::Start(Tag::Image {
+            link_type,
+            dest_url,
+            title,
+            id,
+        }) => Event::Start(Tag::Link {
+            link_type,
+            dest_url,
+            title,
+            id,
+        }),
+        Event::End(TagEnd::Image) => Event::End(TagEnd::Link),
+        Event::SoftBreak => Event::HardBreak,
+        other => other,
+    });
+    let mut body = String::with_capacity(markdown.len() * 2);
+    html::push_html(&mut body, events);
+    for (plain, styled) in STYLES {
+        body = body.replace(plain, styled);
+    }
+    format!(
+        "<!DOCTYPE html>\n<html><body style=\"font-family: sans-serif; font-size: 14px\">\n\
+         {body}</body></html>\n"
+    )
+}
+
+const STYLES: [(&str, &str); 5] = [
+    ("<table>", "<table style=\"border-collapse: collapse\">"),
+    (
+        "<th>",
+        "<th style=\"border: 1px solid #ccc; padding: 4px 8px; text-align: left\">",
+    ),
+    (
+        "<td>",
+        "<td style=\"border: 1px solid #ccc; padding: 4px 8px\">",
+    ),
+    (
+        "<blockquote>",
+        "<blockquote style=\"margin: 0; padding-left: 12px; border-left: 3px solid #ccc\">",
+    ),
+    (
+        "<pre>",
+        "<pre style=\"background: #f6f6f6; padding: 8px; overflow: auto\">",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::delivery::DeliveryKind;
+    use crate::events::id::{ConversationId, DeliveryId, RepoId, TaskId};
+    use crate::handlers::channels::Attachment;
+
+    fn message() -> OutboundMessage {
+        OutboundMessage {
+            delivery: DeliveryId(1),
+            kind: DeliveryKind::Reply,
+            repo: RepoId("work".to_owned()),
+            conversation: ConversationId(10),
+            task: TaskId(1),
+            target: DeliveryTarget::Email {
+                to: "alice@example.test".to_owned(),
+                subject: "Re: [ID:0000000a] Grüße".to_owned(),
+                message_id: "<airut.0000000a.17.ab@example.test>".to_owned(),
+                in_reply_to: "<one@example.test>".to_owned(),
+                references: vec![
+                    "<zero@example.test>".to_owned(),
+                    "<one@example.test>".to_owned(),
+                ],
+            },
+            body: "It is **done**: <script>alert(1)</script>".to_owned(),
+            files: vec![],
+            labelled_duplicate: false,
+        }
+    }
+
+    fn formatted(message: &OutboundMessage) -> String {
+        let mail = mail(message, "Airut <bot@example.test>").unwrap();
+        String::from_utf8(mail.formatted()).unwrap()
+    }
+
+    #[test]
+    fn an_answer_threads_and_says_that_it_is_automatic() {
+        let mail = formatted(&message());
+        for line in [
+            "Message-ID: <airut.0000000a.17.ab@example.test>",
+            "In-Reply-To: <one@example.test>",
+            "References: <zero@example.test> <one@example.test>",
+            "Auto-Submitted: auto-replied",
+        ] {
+            assert!(mail.contains(line), "{line}: {mail}");
+        }
+        assert!(!mail.contains("X-Airut-Duplicate"), "{mail}");
+    }
+
+    #[test]
+    fn a_possible_duplicate_says_so_twice() {
+        let mail = formatted(&OutboundMessage {
+            labelled_duplicate: true,
+            ..message()
+        });
+        assert!(mail.contains("X-Airut-Duplicate: possible"), "{mail}");
+        assert!(mail.contains("This may be a duplicate"), "{mail}");
+    }
+
+    #[test]
+    fn html_in_the_text_is_shown_and_not_obeyed() {
+        let html = to_html("a <script>x</script>\n\n<img src=y>\n\n![pic](http://t.test/p)");
+        assert!(
+            html.contains("&lt;script&gt;") && !html.contains("<script"),
+            "{html}"
+        );
+        assert!(
+            !html.contains("<img") && html.contains("<a href=\"http://t.test/p\""),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn files_are_attached() {
+        let file = Attachment {
+            name: "a.csv".to_owned(),
+            media_type: "no type".to_owned(),
+            bytes: vec![1, 2],
+        };
+        let mail = formatted(&OutboundMessage {
+            files: vec![file],
+            ..message()
+        });
+        assert!(
+            mail.contains("filename=\"a.csv\"") && mail.contains("multipart/mixed"),
+            "{mail}"
+        );
+    }
+}

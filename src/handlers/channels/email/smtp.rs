@@ -1,0 +1,140 @@
+//! Sending a mail, one step after the other, so that it is known which step failed: before the
+//! text was handed over nothing was sent; while the server's receipt is missing nobody knows.
+
+use std::time::Duration;
+
+use lettre::Message;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{
+    AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters,
+};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::response::Response;
+use secrecy::ExposeSecret as _;
+
+use crate::config::types::{Email, MailTls};
+use crate::handlers::channels::SendOutcome;
+use crate::handlers::channels::email::tls::Trust;
+
+/// How long a connection may take.
+const CONNECT_MAX: Duration = Duration::from_secs(20);
+/// How long everything before the text may take; nothing was sent when it is reached.
+const ENVELOPE_MAX: Duration = Duration::from_secs(60);
+/// How long text and receipt may take; whether it was sent is unknown when it is reached.
+const TEXT_MAX: Duration = Duration::from_secs(300);
+
+/// Sends a mail.
+pub async fn send(email: &Email, trust: &Trust, mail: &Message) -> SendOutcome {
+    let opened = tokio::time::timeout(ENVELOPE_MAX, open(email, trust, mail)).await;
+    let mut connection = match opened {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            return SendOutcome::Refused {
+                permanent: error.is_permanent(),
+                error: words(email, &error),
+            };
+        }
+        Err(_) => {
+            let server = &email.smtp.server;
+            let error = format!("{server} took more than {} s", ENVELOPE_MAX.as_secs());
+            return SendOutcome::Refused {
+                error,
+                permanent: false,
+            };
+        }
+    };
+    let sent = tokio::time::timeout(TEXT_MAX, connection.message(&mail.formatted())).await;
+    let outcome = match sent {
+        Ok(Ok(response)) => SendOutcome::Accepted {
+            receipt: receipt(&response),
+        },
+        // A response with an error code is a clear no; anything else leaves it open.
+        Ok(Err(error)) if error.status().is_some() => SendOutcome::Refused {
+            permanent: error.is_permanent(),
+            error: words(email, &error),
+        },
+        Ok(Err(error)) => SendOutcome::Unknown {
+            detail: format!("connection lost after DATA: {}", words(email, &error)),
+        },
+        Err(_) => SendOutcome::Unknown {
+            detail: "no receipt came after DATA".to_owned(),
+        },
+    };
+    drop(tokio::time::timeout(CONNECT_MAX, connection.quit()).await);
+    outcome
+}
+
+type Error = lettre::transport::smtp::Error;
+
+/// Connects, signs in and names sender and recipient; the server then waits for the text.
+async fn open(email: &Email, trust: &Trust, mail: &Message) -> Result<AsyncSmtpConnection, Error> {
+    let smtp = &email.smtp;
+    let address = (smtp.server.as_str(), smtp.port);
+    let hello = ClientId::default();
+    let tls = parameters(&smtp.server, trust)?;
+    let at_once = matches!(smtp.tls, MailTls::Implicit).then(|| tls.clone());
+    let mut connection =
+        AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT_MAX), &hello, at_once, None)
+            .await?;
+    if matches!(smtp.tls, MailTls::StartTls) {
+        // Refused by lettre when the server does not offer it: never without encryption.
+        connection.starttls(tls, &hello).await?;
+    }
+    if smtp.require_auth
+        && let Some(password) = &email.password
+    {
+        let password = password.expose_secret().to_owned();
+        let credentials = Credentials::new(email.username.clone(), password);
+        connection
+            .auth(&[Mechanism::Plain, Mechanism::Login], &credentials)
+            .await?;
+    }
+    let envelope = mail.envelope();
+    let eight_bit = connection
+        .server_info()
+        .supports_feature(Extension::EightBitMime);
+    let options = if eight_bit {
+        vec![MailParameter::Body(MailBodyParameter::EightBitMime)]
+    } else {
+        vec![]
+    };
+    connection
+        .command(Mail::new(envelope.from().cloned(), options))
+        .await?;
+    for recipient in envelope.to() {
+        connection
+            .command(Rcpt::new(recipient.clone(), vec![]))
+            .await?;
+    }
+    connection.command(Data).await?;
+    Ok(connection)
+}
+
+fn parameters(server: &str, trust: &Trust) -> Result<TlsParameters, Error> {
+    let builder = TlsParameters::builder(server.to_owned());
+    let mut builder = builder.certificate_store(CertificateStore::WebpkiRoots);
+    for certificate in &trust.own {
+        builder = builder.add_root_certificate(Certificate::from_der(certificate.clone())?);
+    }
+    builder.build_rustls()
+}
+
+fn receipt(response: &Response) -> String {
+    let words: Vec<&str> = response.message().collect();
+    format!("{} {}", response.code(), words.join(" "))
+}
+
+/// Says what failed and where, with the cause that lettre keeps inside.
+fn words(email: &Email, error: &Error) -> String {
+    let mut words = format!("{}:{}: {error}", email.smtp.server, email.smtp.port);
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let inner_words = inner.to_string();
+        if !words.contains(&inner_words) {
+            words = format!("{words}: {inner_words}");
+        }
+        cause = inner.source();
+    }
+    words
+}
