@@ -18,6 +18,10 @@ pub mod link_server;
 #[cfg(feature = "gateway")]
 pub mod mirrors;
 #[cfg(feature = "gateway")]
+pub mod podman;
+#[cfg(feature = "gateway")]
+pub mod podman_sandbox;
+#[cfg(feature = "gateway")]
 pub mod port;
 #[cfg(feature = "gateway")]
 pub mod process;

@@ -1,0 +1,150 @@
+//! The sandbox on Podman: networks, proxy and agent containers of runs, images, and the sweep of
+//! what an earlier process left. It knows no conversation.
+
+mod binary;
+mod image;
+mod names;
+mod network;
+mod output;
+mod run;
+mod sweep;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::events::blobs::Blobs;
+use crate::events::id::RunId;
+use crate::sandbox::podman::{Podman, PodmanError, PodmanService};
+use crate::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
+use crate::sandbox::recorder::{PortFuture, Recorder};
+use crate::tasks::TaskSet;
+
+pub use names::Names;
+
+/// What the sandbox works by.
+#[derive(Debug, Clone)]
+pub struct SandboxSettings {
+    /// What tells this installation's containers from those of others on the machine.
+    pub instance: String,
+    /// Where sockets and other files of runs lie; short, because socket paths are.
+    pub runtime_dir: PathBuf,
+    /// Where Claude Code's programs are kept, one directory for each version.
+    pub binaries_dir: PathBuf,
+    /// The static `airut-proxy`.
+    pub proxy_binary: PathBuf,
+    /// The resolver that proxies ask.
+    pub upstream_dns: SocketAddr,
+    /// Internal ranges that allowed hosts may resolve to.
+    pub internal_ranges: Vec<IpNet>,
+    /// Further authorities for upstream hosts, PEM.
+    pub upstream_ca: Option<String>,
+    /// Podman's command.
+    pub container_command: String,
+}
+
+/// Why the sandbox is not available.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SandboxError {
+    /// Podman cannot be used: install or start it.
+    #[error("{0}")]
+    Podman(#[from] PodmanError),
+    /// The host could not be made safe for runs, so there are none.
+    #[error("{0}")]
+    Host(String),
+}
+
+/// The sandbox on Podman.
+#[derive(Debug)]
+pub struct PodmanSandbox {
+    settings: SandboxSettings,
+    service: PodmanService,
+    /// Builds are one at a time: two of the same tag would do everything twice.
+    building: Mutex<()>,
+    /// Addresses are chosen one run at a time.
+    allocating: Mutex<u8>,
+    /// Bodies that are too long for an event.
+    blobs: Arc<Blobs>,
+    tasks: TaskSet,
+}
+
+impl PodmanSandbox {
+    /// Connects to Podman and closes the host's doors to sandboxes.
+    ///
+    /// # Errors
+    /// [`SandboxError`] saying what is missing.
+    pub async fn start(settings: SandboxSettings, blobs: Arc<Blobs>) -> Result<Self, SandboxError> {
+        let failed = |error: std::io::Error| {
+            SandboxError::Host(format!("{}: {error}", settings.runtime_dir.display()))
+        };
+        tokio::fs::create_dir_all(&settings.runtime_dir)
+            .await
+            .map_err(failed)?;
+        let (command, runtime_dir) = (&settings.container_command, &settings.runtime_dir);
+        // Always our own service: a socket that lies about may belong to another store or user.
+        let service = PodmanService::find_or_start(command, &[], runtime_dir).await?;
+        network::close_host_doors()
+            .await
+            .map_err(SandboxError::Host)?;
+        Ok(Self {
+            settings,
+            service,
+            building: Mutex::default(),
+            allocating: Mutex::default(),
+            blobs,
+            tasks: TaskSet::new(),
+        })
+    }
+
+    /// Ends everything of this process; runs must have ended before.
+    pub async fn stop(self: Arc<Self>) {
+        self.tasks.stop(std::time::Duration::from_secs(2)).await;
+        if let Ok(sandbox) = Arc::try_unwrap(self) {
+            sandbox.service.stop().await;
+        }
+    }
+
+    /// Returns Podman's API.
+    pub fn podman(&self) -> &Podman {
+        &self.service.podman
+    }
+}
+
+impl Sandbox for PodmanSandbox {
+    fn ensure_image(
+        &self,
+        request: ImageRequest,
+        recorder: Arc<dyn Recorder>,
+    ) -> PortFuture<'_, Result<String, ImageError>> {
+        Box::pin(self.make_image(request, recorder))
+    }
+
+    fn run(
+        &self,
+        request: RunRequest,
+        recorder: Arc<dyn Recorder>,
+        stop: CancellationToken,
+    ) -> PortFuture<'_, Result<RunEnd, RunFailure>> {
+        Box::pin(self.execute(request, recorder, stop))
+    }
+
+    fn remove_run(
+        &self,
+        run: RunId,
+        recorder: Arc<dyn Recorder>,
+    ) -> PortFuture<'_, Result<(), RunFailure>> {
+        Box::pin(async move { self.remove_all_of(run, recorder.as_ref()).await })
+    }
+
+    fn sweep(&self, recorder: Arc<dyn Recorder>) -> PortFuture<'_, Result<(), RunFailure>> {
+        Box::pin(async move { self.sweep_all(recorder.as_ref()).await })
+    }
+
+    fn agent_binary(&self, version: String) -> PortFuture<'_, Result<PathBuf, RunFailure>> {
+        Box::pin(async move { binary::find(&self.settings.binaries_dir, &version) })
+    }
+}

@@ -1,0 +1,270 @@
+//! Images in two layers (spec rows SBX-01 and SBX-02): the repository's own, and over it the entry
+//! point. A tag is the digest of what the image is made of, so an image that is there is the right
+//! one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::clock::Stopwatch;
+use crate::events::id::{BlobRef, RunId, Sha256};
+use crate::events::run::{ImageBuildFailed, ImageBuildStarted, ImageBuilt};
+use crate::sandbox::podman::PodmanError;
+use crate::sandbox::podman_sandbox::PodmanSandbox;
+use crate::sandbox::port::{Entrypoint, ImageError, ImageRequest, RunFailure};
+use crate::sandbox::recorder::Recorder;
+
+/// Lines of a failed build's output that its author is shown.
+const FAILURE_LINES: usize = 20;
+
+/// Longest error text of a failed build in an event, in bytes.
+const FAILURE_BYTES_MAX: usize = 8 * 1024;
+
+/// Where the run's authority lies in the container (spec row NET-04).
+pub(super) const CA_PATH: &str = "/usr/local/share/ca-certificates/mitmproxy-ca.crt";
+
+/// The container's bundle of authorities, the run's own among them once the entry point ran.
+pub(super) const CA_BUNDLE_PATH: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+impl PodmanSandbox {
+    pub(super) async fn make_image(
+        &self,
+        request: ImageRequest,
+        recorder: Arc<dyn Recorder>,
+    ) -> Result<String, ImageError> {
+        let _one_at_a_time = self.building.lock().await;
+        let ImageRequest {
+            run,
+            dockerfile,
+            mut context,
+            entrypoint,
+        } = request;
+        context.retain(|(name, _)| name != "Dockerfile");
+        context.sort();
+        let repo = format!("localhost/airut-repo:{}", digest(&dockerfile, &context));
+        self.make_layer(run, &repo, &dockerfile, &context, recorder.as_ref())
+            .await?;
+        let overlay = format!(
+            "FROM {repo}\nCOPY entrypoint.sh /entrypoint.sh\nRUN chmod 755 /entrypoint.sh\nENTRYPOINT [\"/entrypoint.sh\"]\n"
+        );
+        let script = vec![(
+            "entrypoint.sh".to_owned(),
+            entrypoint_script(entrypoint).into_bytes(),
+        )];
+        let tag = format!(
+            "localhost/airut-overlay:{}",
+            digest(overlay.as_bytes(), &script)
+        );
+        self.make_layer(run, &tag, overlay.as_bytes(), &script, recorder.as_ref())
+            .await?;
+        Ok(tag)
+    }
+
+    async fn make_layer(
+        &self,
+        run: RunId,
+        tag: &str,
+        dockerfile: &[u8],
+        context: &[(String, Vec<u8>)],
+        recorder: &dyn Recorder,
+    ) -> Result<(), ImageError> {
+        if self.podman().image_exists(tag).await? {
+            return Ok(());
+        }
+        let since = Stopwatch::start();
+        let started = ImageBuildStarted {
+            run,
+            tag: tag.to_owned(),
+        };
+        recorder.record(vec![started.into()]).await?;
+        let archive =
+            archive(dockerfile, context).map_err(|e| ImageError::Engine(e.to_string()))?;
+        match self.podman().build(tag, archive).await? {
+            Ok(()) => {
+                let (tag, duration_ms) = (tag.to_owned(), since.elapsed_ms());
+                Ok(recorder
+                    .record(vec![
+                        ImageBuilt {
+                            run,
+                            tag,
+                            duration_ms,
+                        }
+                        .into(),
+                    ])
+                    .await?)
+            }
+            Err(failure) => {
+                let lines: Vec<&str> = failure.log.trim().lines().collect();
+                let shown = lines[lines.len().saturating_sub(FAILURE_LINES)..].join("\n");
+                let mut error = format!("{}\n{shown}", failure.error);
+                let cut = error
+                    .char_indices()
+                    .map(|(at, _)| at)
+                    .find(|at| *at > FAILURE_BYTES_MAX);
+                error.truncate(cut.unwrap_or(error.len()));
+                // The reference tells later whether an output at hand is this one.
+                let log = BlobRef {
+                    sha256: Sha256::of(failure.log.as_bytes()),
+                    bytes: failure.log.len() as u64,
+                    media_type: "text/plain".to_owned(),
+                };
+                let tag = tag.to_owned();
+                let failed = ImageBuildFailed {
+                    run,
+                    tag,
+                    error: error.clone(),
+                    log,
+                };
+                recorder.record(vec![failed.into()]).await?;
+                Err(ImageError::Build(error))
+            }
+        }
+    }
+
+    /// Returns the tag of the proxy's image, made of the static program alone.
+    pub(super) async fn make_proxy_image(&self) -> Result<String, RunFailure> {
+        let path = &self.settings.proxy_binary;
+        let unusable = |why: String| {
+            RunFailure::Setup(format!(
+                "{}: {why}; build it with `make proxy`",
+                path.display()
+            ))
+        };
+        let program = tokio::fs::read(path)
+            .await
+            .map_err(|error| unusable(error.to_string()))?;
+        if !is_static(&program) {
+            return Err(unusable("it is no statically linked program".to_owned()));
+        }
+        let dockerfile =
+            "FROM scratch\nCOPY airut-proxy /airut-proxy\nENTRYPOINT [\"/airut-proxy\"]\n";
+        let context = vec![("airut-proxy".to_owned(), program)];
+        let tag = format!(
+            "localhost/airut-proxy:{}",
+            digest(dockerfile.as_bytes(), &context)
+        );
+        let _one_at_a_time = self.building.lock().await;
+        if !self.podman().image_exists(&tag).await? {
+            let archive = archive(dockerfile.as_bytes(), &context);
+            let archive = archive.map_err(|error| unusable(error.to_string()))?;
+            let built = self.podman().build(&tag, archive).await?;
+            built
+                .map_err(|failure| RunFailure::Setup(format!("proxy image: {}", failure.error)))?;
+        }
+        Ok(tag)
+    }
+}
+
+impl From<PodmanError> for ImageError {
+    fn from(error: PodmanError) -> Self {
+        Self::Engine(error.to_string())
+    }
+}
+
+impl From<PodmanError> for RunFailure {
+    fn from(error: PodmanError) -> Self {
+        match error {
+            PodmanError::Refused { .. } => Self::Setup(error.to_string()),
+            PodmanError::Unreachable(_) | PodmanError::Timeout { .. } => {
+                Self::Engine(error.to_string())
+            }
+        }
+    }
+}
+
+fn digest(dockerfile: &[u8], context: &[(String, Vec<u8>)]) -> Sha256 {
+    let mut parts: Vec<&[u8]> = vec![dockerfile];
+    for (name, bytes) in context {
+        parts.extend([name.as_bytes(), bytes]);
+    }
+    Sha256::of_parts(&parts)
+}
+
+fn archive(dockerfile: &[u8], context: &[(String, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let dockerfile = ("Dockerfile", dockerfile);
+    let files = context
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    for (name, bytes) in std::iter::once(dockerfile).chain(files) {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o755);
+        header.set_mtime(0);
+        builder.append_data(&mut header, Path::new(name), bytes)?;
+    }
+    builder.into_inner()
+}
+
+/// Spec rows SBX-05 and SBX-06: trust the run's authority, then become the command.
+fn entrypoint_script(entrypoint: Entrypoint) -> String {
+    let command = match entrypoint {
+        Entrypoint::Agent => "/opt/claude/claude \"$@\"",
+        Entrypoint::Passthrough => "\"$@\"",
+    };
+    format!(
+        "#!/bin/sh\n\
+         set -eu\n\
+         export IS_SANDBOX=1\n\
+         ca={CA_PATH}\n\
+         bundle={CA_BUNDLE_PATH}\n\
+         if [ -f \"$ca\" ]; then\n\
+         \x20   if command -v update-ca-certificates >/dev/null 2>&1; then\n\
+         \x20       update-ca-certificates >/dev/null 2>&1 || true\n\
+         \x20   fi\n\
+         \x20   # Images without that tool get the authority appended.\n\
+         \x20   line=$(sed -n 2p \"$ca\")\n\
+         \x20   if ! grep -qF \"$line\" \"$bundle\" 2>/dev/null; then\n\
+         \x20       mkdir -p \"${{bundle%/*}}\"\n\
+         \x20       cat \"$ca\" >>\"$bundle\"\n\
+         \x20   fi\n\
+         fi\n\
+         exec {command}\n"
+    )
+}
+
+/// Returns whether a program needs no loader: an ELF file without a `PT_INTERP` segment.
+fn is_static(program: &[u8]) -> bool {
+    const PT_INTERP: u32 = 3;
+    let u16_at = |at: usize| {
+        program
+            .get(at..at + 2)
+            .map(|bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])))
+    };
+    let table = program
+        .get(32..40)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u64::from_le_bytes);
+    let is_elf64 = program.starts_with(b"\x7fELF\x02\x01");
+    let (Some(table), Some(size), Some(count), true) = (table, u16_at(54), u16_at(56), is_elf64)
+    else {
+        return false;
+    };
+    let kind_at = |index: usize| {
+        let at = usize::try_from(table).ok()?.checked_add(index * size)?;
+        let bytes = program.get(at..at.checked_add(4)?)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    };
+    (0..count).all(|index| kind_at(index).is_some_and(|kind| kind != PT_INTERP))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_with_a_loader_is_told_from_a_static_one() {
+        assert!(!is_static(b"#!/bin/sh\n"));
+        assert!(!is_static(b""));
+        let dynamic = std::fs::read("/bin/sh").unwrap();
+        assert!(!is_static(&dynamic));
+    }
+
+    #[test]
+    fn a_tag_follows_from_every_byte_of_the_image() {
+        let file = |name: &str, bytes: &str| (name.to_owned(), bytes.as_bytes().to_vec());
+        let one = digest(b"FROM x", &[file("a", "b")]);
+        assert_ne!(one, digest(b"FROM x", &[file("ab", "")]));
+        assert_ne!(one, digest(b"FROM y", &[file("a", "b")]));
+        assert_eq!(one, digest(b"FROM x", &[file("a", "b")]));
+    }
+}
