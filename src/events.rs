@@ -9,11 +9,19 @@ pub mod channel;
 pub mod codec;
 pub mod container;
 pub mod conversation;
+#[expect(
+    missing_docs,
+    reason = "rkyv copies no docs to the fields of archived enum variants"
+)]
 pub mod delivery;
 pub mod event;
 pub mod id;
 pub mod log;
 mod macros;
+#[expect(
+    missing_docs,
+    reason = "rkyv copies no docs to the fields of archived enum variants"
+)]
 pub mod message;
 pub mod proxy;
 pub mod repository;

@@ -1,7 +1,6 @@
 //! The port between Airut and the ways people write to it. A channel takes messages in, judges them
 //! and sends answers; it decides nothing about conversations, tasks or retries.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 

@@ -15,7 +15,8 @@ use containers_api::conn::Transport;
 use containers_api::conn::hyper::{Body, Method, Request, Response, StatusCode};
 use serde_json::Value;
 
-pub use attach::{Attached, OutputChunk};
+pub use attach::{Attached, OutputChunk, Stdin};
+pub use images::{BUILD_LOG_BYTES_MAX, BUILD_TIME_MAX, BuildFailure};
 pub use specs::{BindMount, ContainerSpec, NetworkSpec};
 
 use crate::sandbox::process::{Companion, ProcessError};

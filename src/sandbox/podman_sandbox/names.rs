@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 use crate::events::id::{RunId, Sha256};
 
 /// Label that names the installation.
-pub const LABEL_INSTANCE: &str = "airut.instance";
+pub(super) const LABEL_INSTANCE: &str = "airut.instance";
 
 /// Label that names the run.
-pub const LABEL_RUN: &str = "airut.run";
+pub(super) const LABEL_RUN: &str = "airut.run";
 
 /// Name of the network through which proxies reach the world.
-pub const EGRESS_NETWORK: &str = "airut-egress";
+pub(super) const EGRESS_NETWORK: &str = "airut-egress";
 
 /// Prefix of the bridges of sandboxes, which the host's packet filter knows.
-pub const BRIDGE_PREFIX: &str = "airt";
+pub(super) const BRIDGE_PREFIX: &str = "airt";
 
 /// The names of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]

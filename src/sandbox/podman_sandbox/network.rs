@@ -11,7 +11,7 @@ use crate::sandbox::port::RunFailure;
 use crate::sandbox::process::Call;
 
 /// Sandboxes at once on this machine: one /24 of 10.199.0.0/16 each (spec row NET-02).
-pub const SUBNETS_MAX: u8 = 254;
+pub(super) const SUBNETS_MAX: u8 = 254;
 
 /// The proxy's place in its subnet.
 const PROXY_HOST: u8 = 100;

@@ -2,7 +2,7 @@
 //! made is removed again, whatever way the run ends.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -287,26 +287,24 @@ impl PodmanSandbox {
             }
         };
         let mut output = Output::new(run, &self.blobs);
-        let cut = {
+        let decided = OnceLock::new();
+        {
             let read = record_output(&mut attached, &mut output, recorder);
             let working = async { tokio::try_join!(feed, read).map(drop) };
-            let guard = self.end_when_due(request, names, link, recorder, stop);
+            let guard = self.end_when_due(request, names, link, recorder, stop, &decided);
             tokio::pin!(working, guard);
             tokio::select! {
-                worked = &mut working => {
-                    worked?;
-                    None
-                }
-                cut = &mut guard => {
-                    let cut = cut?;
+                worked = &mut working => worked?,
+                ended = &mut guard => {
+                    ended?;
                     // What it wrote until its end still arrives.
                     if let Ok(worked) = tokio::time::timeout(KILL_TIME_MAX, &mut working).await {
                         worked?;
                     }
-                    Some(cut)
                 }
             }
-        };
+        }
+        let cut = decided.get().copied();
         let exit_code = self.await_exit(names).await?;
         let out_of_memory =
             exit_code == 137 && cut.is_none() && request.limits.memory_bytes.is_some();
@@ -342,7 +340,7 @@ impl PodmanSandbox {
         Ok(code?)
     }
 
-    /// Waits for a reason to end the agent, ends it, and returns the reason.
+    /// Waits for a reason to end the agent, notes it, and ends the agent.
     async fn end_when_due(
         &self,
         request: &RunRequest,
@@ -350,7 +348,8 @@ impl PodmanSandbox {
         link: Option<watch::Receiver<LinkState>>,
         recorder: &dyn Recorder,
         stop: &CancellationToken,
-    ) -> Result<Cut, RunFailure> {
+        decided: &OnceLock<Cut>,
+    ) -> Result<(), RunFailure> {
         let limit = async {
             match request.limits.timeout_ms {
                 Some(milliseconds) => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
@@ -373,6 +372,7 @@ impl PodmanSandbox {
             () = limit => Cut::TimedOut,
             () = lost => Cut::ProxyLost,
         };
+        let cut = *decided.get_or_init(|| cut);
         // Only a request leaves time to finish; what ran out of time or lost its guard is killed.
         let signals: &[&str] = if cut == Cut::Stopped {
             &["SIGTERM", "SIGKILL"]
@@ -392,7 +392,7 @@ impl PodmanSandbox {
                 break;
             }
         }
-        Ok(cut)
+        Ok(())
     }
 }
 

