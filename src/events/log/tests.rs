@@ -1,4 +1,3 @@
-
 use super::memory::MemoryStore;
 use super::*;
 use crate::events::service::DrainStarted;
