@@ -24,4 +24,6 @@ pub mod handlers;
 #[cfg(feature = "gateway")]
 pub mod projections;
 pub mod sandbox;
+#[cfg(feature = "gateway")]
+pub mod service;
 pub mod tasks;

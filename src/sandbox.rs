@@ -8,8 +8,6 @@ pub mod agent;
 #[cfg(feature = "gateway")]
 pub mod allowlist_file;
 #[cfg(feature = "gateway")]
-pub mod claude_binary;
-#[cfg(feature = "gateway")]
 pub mod credentials;
 #[cfg(feature = "gateway")]
 pub mod git;

@@ -1,6 +1,8 @@
 //! How messages come in: durable first, judged afterwards. It does not know how a source is told;
 //! it only says when that may happen.
 
+use tokio_util::sync::CancellationToken;
+
 use crate::clock;
 use crate::events::channel::{ChannelConnected, ChannelDegraded, ChannelStopped};
 use crate::events::event::ChannelEvent;
@@ -23,6 +25,9 @@ pub enum IntakeError {
     /// Its bytes could not be kept.
     #[error("the message cannot be kept: {0}")]
     Body(#[from] BodyError),
+    /// The service takes nothing in any more.
+    #[error("the service stops and takes no message in; send it again once it runs")]
+    Closed,
     /// Its reception could not be recorded.
     #[error("the message cannot be recorded: {0}")]
     Log(#[from] AppendError),
@@ -44,12 +49,22 @@ pub struct Receipt {
 pub struct Intake {
     log: Log,
     bodies: Bodies,
+    closed: CancellationToken,
 }
 
 impl Intake {
     /// Returns the door to a log.
     pub fn new(log: Log, bodies: Bodies) -> Self {
-        Self { log, bodies }
+        Self {
+            log,
+            bodies,
+            closed: CancellationToken::new(),
+        }
+    }
+
+    /// Takes nothing in from now on; what was taken in stays.
+    pub fn close(&self) {
+        self.closed.cancel();
     }
 
     /// Takes a message in; it is durable when this returns a receipt, also for a message that was
@@ -58,6 +73,9 @@ impl Intake {
     /// # Errors
     /// [`IntakeError`]: nothing was promised, and the source must not be told.
     pub async fn receive(&self, incoming: Incoming) -> Result<Receipt, IntakeError> {
+        if self.closed.is_cancelled() {
+            return Err(IntakeError::Closed);
+        }
         let inbound = InboundId::from_dedupe_key(&incoming.dedupe_key);
         let source = incoming.source.clone();
         let context = channel_context(&incoming.repo, incoming.channel);

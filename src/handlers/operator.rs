@@ -18,7 +18,7 @@ pub const QUESTIONS_WAITING_MAX: usize = 64;
 pub enum StopTarget {
     /// A task.
     Task(TaskId),
-    /// Whatever a conversation is busy with, or waits for.
+    /// Everything a conversation is busy with or waits for.
     Conversation(ConversationId),
 }
 
@@ -63,8 +63,8 @@ pub enum Question {
         target: StopTarget,
         /// Who asks.
         by: String,
-        /// Takes the stopped task, or the refusal.
-        answer: oneshot::Sender<Result<TaskId, StopRefusal>>,
+        /// Takes the stopped tasks, or the refusal.
+        answer: oneshot::Sender<Result<Vec<TaskId>, StopRefusal>>,
     },
     /// Say how the work stands.
     Standing(oneshot::Sender<Standing>),
@@ -87,7 +87,7 @@ impl Operator {
     ///
     /// # Errors
     /// [`StopRefusal`] when there is nothing to stop, or the request could not be recorded.
-    pub async fn stop(&self, target: StopTarget, by: String) -> Result<TaskId, StopRefusal> {
+    pub async fn stop(&self, target: StopTarget, by: String) -> Result<Vec<TaskId>, StopRefusal> {
         let (answer, answered) = oneshot::channel();
         let question = Question::Stop { target, by, answer };
         let sent = self.questions.send(question).await;
@@ -122,32 +122,36 @@ pub fn standing(state: &State, position: Position) -> Standing {
 pub fn decide_stop(
     state: &State,
     target: StopTarget,
-    by: String,
+    by: &str,
     now: AtMs,
-) -> Result<(TaskId, Append), StopRefusal> {
-    let task = match target {
-        StopTarget::Task(task) => state.queue.tasks.get(&task),
-        StopTarget::Conversation(conversation) => {
-            let waiting = || first_waiting(state, conversation);
-            state.queue.active(conversation).or_else(waiting)
-        }
+) -> Result<(Vec<TaskId>, Append), StopRefusal> {
+    let tasks = state.queue.tasks.values();
+    let targets: Vec<&QueuedTask> = tasks.filter(|task| is_target(task, target)).collect();
+    let Some(first) = targets.first() else {
+        return Err(match target {
+            StopTarget::Task(task) => StopRefusal::NoSuchTask(task),
+            StopTarget::Conversation(conversation) => StopRefusal::Idle(conversation),
+        });
     };
-    let task = task.ok_or(match target {
-        StopTarget::Task(task) => StopRefusal::NoSuchTask(task),
-        StopTarget::Conversation(conversation) => StopRefusal::Idle(conversation),
-    })?;
-    let requested = TaskStopRequested {
-        task: task.task,
-        by,
+    let request = |task: &&QueuedTask| {
+        let requested = TaskStopRequested {
+            task: task.task,
+            by: by.to_owned(),
+        };
+        (StreamId::task(task.task), requested.into())
     };
-    let stream = StreamId::task(task.task);
-    let append = Append::to(&stream, vec![requested.into()], context_of(task, now));
-    Ok((task.task, append))
+    let append = Append {
+        expected: vec![],
+        events: targets.iter().map(request).collect(),
+        key: None,
+        context: context_of(first, now),
+    };
+    Ok((targets.iter().map(|task| task.task).collect(), append))
 }
 
-fn first_waiting(state: &State, conversation: ConversationId) -> Option<&QueuedTask> {
-    let tasks = state.queue.tasks.values();
-    tasks
-        .filter(|task| task.conversation == conversation)
-        .min_by_key(|task| task.position)
+fn is_target(task: &QueuedTask, target: StopTarget) -> bool {
+    match target {
+        StopTarget::Task(wanted) => task.task == wanted,
+        StopTarget::Conversation(conversation) => task.conversation == conversation,
+    }
 }

@@ -66,6 +66,11 @@ impl Channels {
         self
     }
 
+    /// Returns all channels, to be listened to.
+    pub fn all(&self) -> impl Iterator<Item = Arc<dyn Channel>> {
+        self.local.iter().chain(self.by_repo.values()).cloned()
+    }
+
     /// Returns a channel.
     pub fn get(&self, repo: &RepoId, kind: ChannelKind) -> Option<Arc<dyn Channel>> {
         match kind {

@@ -289,9 +289,9 @@ impl Worker {
                 answer.send(standing).ok();
             }
             Question::Stop { target, by, answer } => {
-                let decided = decide_stop(self.state.view(), target, by, clock::now());
+                let decided = decide_stop(self.state.view(), target, &by, clock::now());
                 let stopped = match decided {
-                    Ok((task, append)) => self.request_stop(task, append).await,
+                    Ok((tasks, append)) => self.request_stop(tasks, append).await,
                     Err(refusal) => Err(refusal),
                 };
                 answer.send(stopped).ok();
@@ -299,10 +299,14 @@ impl Worker {
         }
     }
 
-    async fn request_stop(&self, task: TaskId, append: Append) -> Result<TaskId, StopRefusal> {
+    async fn request_stop(
+        &self,
+        tasks: Vec<TaskId>,
+        append: Append,
+    ) -> Result<Vec<TaskId>, StopRefusal> {
         let appended = self.ports.append(append).await;
         appended.map_err(|error| StopRefusal::Unrecorded(error.to_string()))?;
-        Ok(task)
+        Ok(tasks)
     }
 
     fn stop_what_is_to_be_stopped(&self) {

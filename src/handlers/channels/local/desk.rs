@@ -2,15 +2,10 @@
 
 use std::io;
 
-use crate::clock;
 use crate::events::delivery::DeliveryRequested;
-use crate::events::event::{Event, TaskEvent};
-use crate::events::id::{
-    ChannelKind, ConversationId, InboundId, Position, RepoId, StreamId, TaskId,
-};
-use crate::events::log::{Append, Context, Log, ReadError};
+use crate::events::id::{ChannelKind, ConversationId, InboundId, Position, RepoId, TaskId};
+use crate::events::log::{Log, ReadError};
 use crate::events::message::MessageSource;
-use crate::events::task::TaskStopRequested;
 use crate::handlers::bodies::{Bodies, BodyError};
 use crate::handlers::channels::Incoming;
 use crate::handlers::channels::local::awaited::{Awaited, End};
@@ -21,6 +16,7 @@ use crate::handlers::channels::local::protocol::{
 };
 use crate::handlers::channels::local::server::{Frames, answer, refused};
 use crate::handlers::intake::Intake;
+use crate::handlers::operator::{Operator, StopTarget};
 
 /// What the local channel works with.
 #[derive(Debug, Clone)]
@@ -28,6 +24,7 @@ pub struct Desk {
     log: Log,
     bodies: Bodies,
     repos: Vec<RepoId>,
+    operator: Operator,
 }
 
 /// Why a request ends without the answer it wants.
@@ -44,9 +41,15 @@ enum DeskError {
 }
 
 impl Desk {
-    /// Returns a desk over the log, for the configured repositories.
-    pub fn new(log: Log, bodies: Bodies, repos: Vec<RepoId>) -> Self {
-        Self { log, bodies, repos }
+    /// Returns a desk over the log, for the configured repositories; stop requests go to the
+    /// worker through `operator`.
+    pub fn new(log: Log, bodies: Bodies, repos: Vec<RepoId>, operator: Operator) -> Self {
+        Self {
+            log,
+            bodies,
+            repos,
+            operator,
+        }
     }
 
     /// Answers one request.
@@ -217,47 +220,16 @@ impl Desk {
         conversation: Option<ConversationId>,
         peer: &Peer,
     ) -> Result<Response, DeskError> {
-        let open = self.open_tasks()?;
-        let wanted = |(id, of): &&(TaskId, ConversationId)| {
-            task.is_some_and(|task| task == *id) || conversation.is_some_and(|named| named == *of)
-        };
-        let tasks: Vec<TaskId> = open.iter().filter(wanted).map(|(task, _)| *task).collect();
-        if tasks.is_empty() {
-            return Err(DeskError::Refused(
-                "nothing of that name waits or runs".to_owned(),
-            ));
-        }
-        for task in &tasks {
-            let stop = TaskStopRequested {
-                task: *task,
-                by: peer.identity.clone(),
-            };
-            let context = Context::system(clock::now());
-            let append = Append::to(&StreamId::task(*task), vec![stop.into()], context);
-            let appended = self.log.append(append).await;
-            appended.map_err(|error| DeskError::Refused(error.to_string()))?;
-        }
-        Ok(Response::Stopping { tasks })
-    }
-
-    /// Reads from the log which tasks wait or run; a stop is rare enough for that.
-    fn open_tasks(&self) -> Result<Vec<(TaskId, ConversationId)>, DeskError> {
-        let mut open = Vec::new();
-        let mut events = self.log.subscribe(Position(0));
-        while let Some(recorded) = events.try_next()? {
-            match &recorded.event {
-                Event::Task(TaskEvent::Queued(queued)) => {
-                    open.push((queued.task, queued.conversation));
-                }
-                Event::Task(TaskEvent::Completed(completed)) => {
-                    open.retain(|(task, _)| *task != completed.task);
-                }
-                Event::Task(TaskEvent::Coalesced(coalesced)) => {
-                    open.retain(|(task, _)| *task != coalesced.task);
-                }
-                _ => {}
+        let target = match (task, conversation) {
+            (Some(task), _) => StopTarget::Task(task),
+            (None, Some(conversation)) => StopTarget::Conversation(conversation),
+            (None, None) => {
+                let words = "name a task or a conversation to stop";
+                return Err(DeskError::Refused(words.to_owned()));
             }
-        }
-        Ok(open)
+        };
+        let stopped = self.operator.stop(target, peer.identity.clone()).await;
+        let tasks = stopped.map_err(|refusal| DeskError::Refused(refusal.to_string()))?;
+        Ok(Response::Stopping { tasks })
     }
 }

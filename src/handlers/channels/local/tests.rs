@@ -8,6 +8,7 @@ use crate::events::id::{ConversationId, DeliveryId, Position, RepoId, StreamId};
 use crate::events::log::memory::MemoryStore;
 use crate::events::log::{Append, Context, Log};
 use crate::handlers::bodies::Bodies;
+use crate::handlers::operator::Operator;
 
 struct Scene {
     log: Log,
@@ -23,7 +24,12 @@ async fn scene() -> Scene {
     let log = Log::open(Arc::new(MemoryStore::default())).unwrap();
     let bodies = Bodies::new(Arc::new(Blobs::open(&dir.path().join("blobs")).unwrap()));
     let socket = dir.path().join("run/airut.sock");
-    let desk = Desk::new(log.clone(), bodies.clone(), vec![RepoId("work".to_owned())]);
+    let desk = Desk::new(
+        log.clone(),
+        bodies.clone(),
+        vec![RepoId("work".to_owned())],
+        Operator::new().0,
+    );
     let channel = Arc::new(LocalChannel::new(socket.clone(), desk));
     let stop = CancellationToken::new();
     let intake = Intake::new(log.clone(), bodies.clone());

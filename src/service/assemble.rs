@@ -1,0 +1,235 @@
+//! Making the parts of a service from a configuration and directories.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::types::Config;
+use crate::events::blobs::{BlobError, Blobs};
+use crate::events::id::{RepoId, Sha256};
+use crate::events::log::{Log, ReadError};
+use crate::handlers::bodies::Bodies;
+use crate::handlers::channels::Channel;
+use crate::handlers::channels::local::{Desk, LocalChannel};
+use crate::handlers::intake::Intake;
+use crate::handlers::operator::Operator;
+use crate::handlers::ports::{Channels, EffectError, Ports};
+use crate::sandbox::git::GitMirrors;
+use crate::sandbox::podman_sandbox::{PodmanSandbox, SandboxSettings};
+use crate::sandbox::port::Sandbox;
+use crate::service::Parts;
+use crate::service::look::{self, LookError};
+use crate::service::standby::{StandbySandbox, Starter};
+
+/// Name of the daemon's socket within the runtime directory.
+pub const SOCKET_NAME: &str = "airut.sock";
+
+/// Everything a service is started by.
+#[derive(Debug, Clone)]
+pub struct ServicePlan {
+    /// The configuration.
+    pub config: Config,
+    /// Digest of its file; nothing without a file.
+    pub config_sha256: Option<Sha256>,
+    /// Where the log, bodies, mirrors and conversations are.
+    pub state_dir: PathBuf,
+    /// Where sockets are.
+    pub runtime_dir: PathBuf,
+    /// The static `airut-proxy`.
+    pub proxy_binary: PathBuf,
+    /// Whether to stay up when no repository works.
+    pub resilient: bool,
+    /// The barrier at which a test lets the process die.
+    pub crash_at: Option<String>,
+    /// The kind of event after which a test lets the process die.
+    pub crash_after: Option<String>,
+}
+
+/// Why a service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A directory or key file cannot be made: see its permissions.
+    #[error("{path}: {error}")]
+    Disk {
+        /// What could not be made.
+        path: PathBuf,
+        /// What the disk says.
+        error: std::io::Error,
+    },
+    /// The log cannot be opened; the text says what to do.
+    #[error(transparent)]
+    Log(#[from] LookError),
+    /// The bodies cannot be opened.
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    /// The log does not read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Folding the log panicked, which is a defect.
+    #[error("replaying the log failed; this is a defect of Airut")]
+    Replay,
+    /// The start could not be recorded.
+    #[error("the start cannot be recorded: {0}")]
+    Announce(EffectError),
+    /// No configured repository works; `--resilient` stays up all the same.
+    #[error("no repository works: {0}")]
+    NoRepository(String),
+}
+
+/// What must be closed when the service ends.
+#[derive(Default)]
+pub struct Closing {
+    podman: Arc<Mutex<Option<Arc<PodmanSandbox>>>>,
+}
+
+impl Closing {
+    /// Closes it.
+    pub async fn close(&self) {
+        let podman = self
+            .podman
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(podman) = podman {
+            podman.stop().await;
+        }
+    }
+}
+
+/// Opens the log, on a thread that may wait for the disk.
+///
+/// # Errors
+/// [`StartError`], which says what to do.
+pub async fn open_log(state_dir: &Path) -> Result<Log, StartError> {
+    make_private(state_dir)?;
+    let state_dir = state_dir.to_owned();
+    let opened = tokio::task::spawn_blocking(move || look::open(&state_dir)).await;
+    Ok(opened.map_err(|_| StartError::Replay)??)
+}
+
+/// Makes the parts of a service over an open log, and sweeps what an earlier process left.
+///
+/// # Errors
+/// [`StartError`], which says what to do.
+pub async fn assemble(plan: ServicePlan, log: Log) -> Result<Parts, StartError> {
+    make_private(&plan.runtime_dir)?;
+    let blobs = Arc::new(Blobs::open(&plan.state_dir.join("blobs"))?);
+    let bodies = Bodies::new(Arc::clone(&blobs));
+    let (operator, questions) = Operator::new();
+    let repos: Vec<RepoId> = plan.config.repos.keys().cloned().collect();
+    let desk = Desk::new(log.clone(), bodies.clone(), repos, operator.clone());
+    let socket = plan.runtime_dir.join(SOCKET_NAME);
+    let local: Arc<dyn Channel> = Arc::new(LocalChannel::new(socket, desk));
+    let channels = Channels::new().with_local(local);
+    let closing = Closing::default();
+    let sandbox = Arc::new(StandbySandbox::new(starter(&plan, blobs, &closing)));
+    let ports = Ports {
+        fingerprint_key: fingerprint_key(&plan.state_dir)?,
+        mirrors: Arc::new(GitMirrors::new(plan.state_dir.clone())),
+        sandbox: Arc::clone(&sandbox) as Arc<dyn Sandbox>,
+        config: Arc::new(plan.config),
+        state_dir: plan.state_dir,
+        log: log.clone(),
+        bodies: bodies.clone(),
+        channels: channels.clone(),
+        cut_off: CancellationToken::new(),
+    };
+    // Without an engine messages are taken in all the same, and every task says what is missing.
+    if let Err(error) = sandbox.start(ports.service_recorder()).await {
+        tracing::error!(%error, "the sandbox cannot be used now; it is tried again with every task");
+    }
+    Ok(Parts {
+        intake: Intake::new(log, bodies),
+        ports,
+        operator,
+        questions,
+        channels,
+        failed: vec![],
+        closing,
+    })
+}
+
+fn starter(plan: &ServicePlan, blobs: Arc<Blobs>, closing: &Closing) -> Starter {
+    let plan = plan.clone();
+    let podman = Arc::clone(&closing.podman);
+    Box::new(move || {
+        let (plan, blobs, podman) = (plan.clone(), Arc::clone(&blobs), Arc::clone(&podman));
+        Box::pin(async move {
+            let settings = settings(&plan).map_err(|error| error.to_string())?;
+            let started = PodmanSandbox::start(settings, blobs).await;
+            let sandbox = Arc::new(started.map_err(|error| error.to_string())?);
+            let mut kept = podman.lock().unwrap_or_else(PoisonError::into_inner);
+            *kept = Some(Arc::clone(&sandbox));
+            Ok(sandbox as Arc<dyn Sandbox>)
+        })
+    })
+}
+
+fn settings(plan: &ServicePlan) -> Result<SandboxSettings, std::io::Error> {
+    let network = &plan.config.network;
+    let upstream_ca = network.upstream_ca_file.as_ref();
+    Ok(SandboxSettings {
+        instance: instance(&plan.state_dir),
+        runtime_dir: plan.runtime_dir.clone(),
+        binaries_dir: plan.state_dir.join("claude-binaries"),
+        proxy_binary: plan.proxy_binary.clone(),
+        upstream_dns: network.upstream_dns,
+        internal_ranges: network.internal_ranges.values().copied().collect(),
+        upstream_ca: upstream_ca.map(std::fs::read_to_string).transpose()?,
+        container_command: plan.config.container_command.clone(),
+    })
+}
+
+/// Derives what tells this installation's containers from those of others: its state directory.
+fn instance(state_dir: &Path) -> String {
+    let canonical = state_dir.canonicalize();
+    let path = canonical.unwrap_or_else(|_| state_dir.to_owned());
+    let digest = Sha256::of(path.as_os_str().as_encoded_bytes());
+    digest.to_string()[..12].to_owned()
+}
+
+/// Reads the key of the surrogates' fingerprints, or makes it.
+fn fingerprint_key(state_dir: &Path) -> Result<[u8; 32], StartError> {
+    let path = state_dir.join("fingerprint.key");
+    let disk = |error| StartError::Disk {
+        path: path.clone(),
+        error,
+    };
+    let mut key = [0; 32];
+    match OpenOptions::new().read(true).open(&path) {
+        Ok(mut file) => file.read_exact(&mut key).map_err(disk)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            getrandom::fill(&mut key).map_err(|error| disk(std::io::Error::other(error)))?;
+            write_key(&path, &key).map_err(disk)?;
+        }
+        Err(error) => return Err(disk(error)),
+    }
+    Ok(key)
+}
+
+/// A crash in between leaves no half key: the file gets its name when it is whole.
+fn write_key(path: &Path, key: &[u8]) -> std::io::Result<()> {
+    let new = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&new)?;
+    file.write_all(key)?;
+    file.sync_all()?;
+    std::fs::rename(new, path)
+}
+
+fn make_private(path: &Path) -> Result<(), StartError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| StartError::Disk {
+        path: path.to_owned(),
+        error,
+    })
+}

@@ -1,0 +1,312 @@
+//! A world in which the daemon lives, dies and lives again.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use airut::clock;
+use airut::config::types::{Config, Dashboard, Execution, Limits, Network, Repo};
+use airut::events::blobs::Blobs;
+use airut::events::codec::StoredRecord;
+use airut::events::id::{ChannelKind, InboundId, Position, RepoId, StreamId, StreamVersion};
+use airut::events::log::memory::MemoryStore;
+use airut::events::log::store::{Group, KeyEntry, Store, StoreError};
+use airut::events::log::{Append, Context, Log};
+use airut::events::message::MessageSource;
+use airut::events::service::ServiceStarted;
+use airut::events::tree::CompactRange;
+use airut::events::{Event, Recorded};
+use airut::handlers::bodies::Bodies;
+use airut::handlers::channels::{Channel, Incoming};
+use airut::handlers::intake::{Intake, IntakeError, Receipt};
+use airut::handlers::operator::Operator;
+use airut::handlers::ports::{Channels, Ports};
+use airut::handlers::worker::{Signals, Worker};
+use airut::projections::Feed;
+use airut::projections::views::Views;
+use airut::tasks::TaskSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::fakes::{Act, FakeChannel, FakeMirrors, FakeSandbox, raw};
+
+/// Longest wait for anything; a story that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A disk of which the machine is taken away after a number of commits.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    kept: Arc<MemoryStore>,
+    commits_left: AtomicU64,
+}
+
+impl Store for Disk {
+    fn commit(&self, group: &Group) -> Result<(), StoreError> {
+        let take_one = |left: u64| left.checked_sub(1);
+        let order = Ordering::SeqCst;
+        match self.commits_left.fetch_update(order, order, take_one) {
+            Ok(_) => self.kept.commit(group),
+            Err(_) => Err(StoreError("the machine is gone".to_owned())),
+        }
+    }
+
+    fn read(&self, after: Position, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
+        self.kept.read(after, limit)
+    }
+
+    fn stream_version(&self, stream: &StreamId) -> Result<StreamVersion, StoreError> {
+        self.kept.stream_version(stream)
+    }
+
+    fn stream_positions(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+    ) -> Result<Vec<Position>, StoreError> {
+        self.kept.stream_positions(stream, after, limit)
+    }
+
+    fn find_key(&self, key: &str) -> Result<Option<KeyEntry>, StoreError> {
+        self.kept.find_key(key)
+    }
+
+    fn range(&self) -> Result<CompactRange, StoreError> {
+        self.kept.range()
+    }
+}
+
+/// What outlives the daemon.
+pub(crate) struct World {
+    pub(crate) channel: Arc<FakeChannel>,
+    pub(crate) sandbox: Arc<FakeSandbox>,
+    pub(crate) kept: Arc<MemoryStore>,
+    pub(crate) repo_url: String,
+    directory: tempfile::TempDir,
+}
+
+/// A daemon.
+pub(crate) struct Daemon {
+    pub(crate) log: Log,
+    pub(crate) intake: Intake,
+    pub(crate) operator: Operator,
+    pub(crate) signals: Signals,
+    cut_off: CancellationToken,
+    workers: TaskSet,
+}
+
+impl World {
+    pub(crate) fn new(script: &[Act]) -> Self {
+        let sandbox = FakeSandbox::default();
+        sandbox
+            .script
+            .lock()
+            .unwrap()
+            .extend(script.iter().cloned());
+        Self {
+            channel: Arc::default(),
+            sandbox: Arc::new(sandbox),
+            kept: Arc::default(),
+            repo_url: "https://git.example.test/work".to_owned(),
+            directory: tempfile::TempDir::new().unwrap(),
+        }
+    }
+
+    pub(crate) async fn daemon(&self) -> Daemon {
+        self.daemon_that_dies_after(u64::MAX).await.unwrap()
+    }
+
+    /// Starts a daemon whose disk takes so many commits; nothing when it dies while it starts.
+    pub(crate) async fn daemon_that_dies_after(&self, commits: u64) -> Option<Daemon> {
+        let disk = Disk {
+            kept: Arc::clone(&self.kept),
+            commits_left: AtomicU64::new(commits),
+        };
+        let log = Log::open(Arc::new(disk)).unwrap();
+        let started = ServiceStarted {
+            version: "0".to_owned(),
+            pid: 1,
+            host: "story".to_owned(),
+            previous_stop_clean: false,
+        };
+        let context = Context::system(clock::now());
+        let append = Append::to(&StreamId::service(), vec![started.into()], context);
+        log.append(append).await.ok()?;
+        self.sandbox.alive.lock().unwrap().clear();
+        let blobs = Blobs::open(&self.directory.path().join("blobs")).unwrap();
+        let bodies = Bodies::new(Arc::new(blobs));
+        let channel = Arc::clone(&self.channel) as Arc<dyn Channel>;
+        let ports = Ports {
+            config: Arc::new(config(&self.repo_url)),
+            log: log.clone(),
+            bodies: bodies.clone(),
+            channels: Channels::new().with(repo(), channel),
+            sandbox: Arc::clone(&self.sandbox) as _,
+            mirrors: Arc::new(FakeMirrors),
+            fingerprint_key: [7; 32],
+            state_dir: self.directory.path().to_owned(),
+            cut_off: CancellationToken::new(),
+        };
+        let (operator, questions) = Operator::new();
+        let (signals, cut_off) = (Signals::default(), ports.cut_off.clone());
+        let worker = Worker::open(ports, signals.clone(), questions).unwrap();
+        let workers = TaskSet::new();
+        workers.spawn(async move { worker.run().await.unwrap() });
+        Some(Daemon {
+            intake: Intake::new(log.clone(), bodies),
+            log,
+            operator,
+            signals,
+            cut_off,
+            workers,
+        })
+    }
+
+    /// Returns the state directory.
+    pub(crate) fn state_dir(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// Returns the whole log.
+    pub(crate) fn events(&self) -> Vec<Recorded> {
+        let log = Log::open(Arc::clone(&self.kept) as Arc<dyn Store>).unwrap();
+        log.read(Position(0), usize::MAX).unwrap()
+    }
+
+    /// Returns how many events of a kind there are.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        let events = self.events();
+        events
+            .iter()
+            .filter(|recorded| recorded.event.name() == name)
+            .count()
+    }
+
+    /// Returns everything people would look at.
+    pub(crate) fn views(&self) -> Feed<Views> {
+        let mut feed = Feed::new();
+        self.events()
+            .iter()
+            .for_each(|recorded| feed.apply(recorded));
+        feed
+    }
+}
+
+impl Daemon {
+    /// Hands in a message as the channel would.
+    pub(crate) async fn receive(
+        &self,
+        key: &str,
+        sender: &str,
+        hint: &str,
+        text: &str,
+    ) -> Result<Receipt, IntakeError> {
+        let incoming = Incoming {
+            repo: repo(),
+            channel: ChannelKind::Email,
+            source: MessageSource::Socket,
+            dedupe_key: key.to_owned(),
+            raw: raw(sender, hint, "Fix it", text).into_bytes(),
+            media_type: "message/rfc822".to_owned(),
+            claimed_sender: sender.to_owned(),
+            title: "Fix it".to_owned(),
+        };
+        self.intake.receive(incoming).await
+    }
+
+    /// Waits until so many events of a kind are in the log, and returns the last of them.
+    #[track_caller]
+    pub(crate) fn until(&self, name: &str, times: usize) -> impl Future<Output = Recorded> {
+        let log = self.log.clone();
+        let name = name.to_owned();
+        let place = std::panic::Location::caller();
+        async move {
+            let seen = async {
+                let mut events = log.subscribe(Position(0));
+                let mut met = 0;
+                loop {
+                    let recorded = events.next().await.unwrap().unwrap();
+                    met += usize::from(recorded.event.name() == name);
+                    if met == times {
+                        return recorded;
+                    }
+                }
+            };
+            let seen = tokio::time::timeout(PATIENCE, seen).await;
+            seen.unwrap_or_else(|_| {
+                let events = log.read(Position(0), usize::MAX).unwrap();
+                let names: Vec<&str> = events.iter().map(|r| r.event.name()).collect();
+                panic!("{place}: no {times} {name} in {names:#?}")
+            })
+        }
+    }
+
+    /// Dies at once; whatever its effects still do is lost on its log.
+    pub(crate) async fn crash(self) {
+        self.cut_off.cancel();
+        self.signals.drain.cancel();
+        self.workers.stop(PATIENCE).await;
+    }
+
+    /// Stops in good order.
+    pub(crate) async fn drain(self) {
+        self.signals.drain.cancel();
+        assert!(self.workers.stop(PATIENCE).await, "the worker does not end");
+    }
+}
+
+pub(crate) fn repo() -> RepoId {
+    RepoId("work".to_owned())
+}
+
+/// Returns the conversation of the first message with this key.
+pub(crate) fn conversation_of(events: &[Recorded], key: &str) -> String {
+    let wanted = InboundId::from_dedupe_key(key);
+    let routed = events.iter().find_map(|recorded| match &recorded.event {
+        Event::Message(airut::events::event::MessageEvent::Routed(routed)) => {
+            (routed.inbound == wanted).then_some(routed.conversation)
+        }
+        _ => None,
+    });
+    routed.unwrap().to_string()
+}
+
+fn config(repo_url: &str) -> Config {
+    Config {
+        execution: Execution {
+            max_concurrent: 2,
+            shutdown_timeout_s: 5,
+            conversation_max_age_days: 7,
+            image_prune: true,
+        },
+        dashboard: Dashboard {
+            enabled: false,
+            host: "127.0.0.1".to_owned(),
+            port: 5200,
+            base_url: Some("https://airut.example.test/".to_owned()),
+        },
+        network: Network {
+            upstream_dns: SocketAddr::from((Ipv4Addr::LOCALHOST, 53)),
+            internal_ranges: BTreeMap::new(),
+            upstream_ca_file: None,
+        },
+        container_command: "podman".to_owned(),
+        repos: BTreeMap::from([(repo(), repository(repo_url))]),
+    }
+}
+
+fn repository(repo_url: &str) -> Repo {
+    Repo {
+        repo_url: repo_url.to_owned(),
+        model: "opus".to_owned(),
+        effort: None,
+        claude_version: "latest".to_owned(),
+        container_path: ".airut/container".to_owned(),
+        network_sandbox: true,
+        limits: Limits::default(),
+        secrets: BTreeMap::new(),
+        masked_secrets: BTreeMap::new(),
+        email: None,
+    }
+}
