@@ -32,9 +32,9 @@ test: ## Run every test against the real parts
 	scripts/setup.sh all
 	$(MAKE) --no-print-directory proxy
 	cargo build --example test-hosts
+	cargo test --doc
 	$(ENV) AIRUT_REQUIRE_REAL=1 cargo nextest run --lib --bins --tests --examples \
 		$(if $(CI),--profile ci)
-	cargo test --doc
 
 bench: ## Measure, beside raw sled and bare Podman in the same run
 	scripts/setup.sh podman

@@ -22,8 +22,12 @@ package=@anthropic-ai/claude-code-$platform
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 echo "claude-binary.sh: fetching Claude Code $version (about 100 MB)"
-npm install --silent --no-audit --no-fund --ignore-scripts --force --prefix "$scratch" \
-    "$package@$version" >/dev/null
+if ! npm install --no-audit --no-fund --ignore-scripts --force --prefix "$scratch" \
+    "$package@$version" >"$scratch/log" 2>&1; then
+    tail -20 "$scratch/log" >&2
+    echo "claude-binary.sh: npm could not fetch $package@$version" >&2
+    exit 1
+fi
 mkdir -p "$dir/$version"
 cp "$scratch/node_modules/$package/claude" "$binary.new"
 chmod 755 "$binary.new"

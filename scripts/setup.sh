@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests and the demo need on a Debian machine, and says what and why:
 #
-#   setup.sh [podman|image|mail|claude|tools|all]...
+#   setup.sh [podman|mail|claude|tools|all]...
 #
 # Each part is left alone when it is already there. Nothing of the user's own settings is
 # changed: where a stock Podman cannot run, settings of our own go to .airut-dev/.
@@ -51,19 +51,42 @@ packages() {
     [ -z "${policy_is_ours:-}" ] || rm -f /usr/sbin/policy-rc.d
 }
 
+# A sandbox needs a container that starts, and its proxy one with a bridge to the world.
 runs() {
-    podman run --rm --pull=never --network none "$image" true >"$dev/podman.log" 2>&1
+    podman run --rm --pull=never --network podman "$image" true >"$dev/podman.log" 2>&1
+}
+
+# The image holds what the sandboxes and servers of the tests call.
+image_is_whole() {
+    podman run --rm --pull=never --network none "$image" sh -c '
+        for tool in git curl python3 openssl ip ps; do
+            command -v "$tool" || exit 1
+        done
+        test -x "$(git --exec-path)/git-http-backend" &&
+            test -s /etc/ssl/certs/ca-certificates.crt' >"$dev/image.log" 2>&1
 }
 
 set_up_podman() {
     mkdir -p "$dev"
-    packages "sandboxes are containers" podman conmon runc netavark iptables nftables catatonit \
-        slirp4netns uidmap
-    set_up_image
-    runs && return 0
-    say "a stock Podman does not run here; settings of our own go to $dev/containers.conf"
-    # More open files and processes than the machine allows make every start fail, and crun
-    # refuses machines that mix both generations of control groups.
+    packages "sandboxes are containers" podman conmon runc netavark aardvark-dns iptables \
+        nftables catatonit slirp4netns uidmap
+    podman image exists "$image" || make_image
+    if ! runs; then
+        say "a stock Podman does not run here; settings of our own go to $dev/containers.conf"
+        write_podman_settings
+        . "$root/scripts/env.sh"
+        runs || {
+            cat "$dev/podman.log" >&2
+            fail "Podman cannot start a container on this machine"
+        }
+    fi
+    image_is_whole || make_image
+    image_is_whole || fail "the base image lacks something: see $dev/image.log"
+}
+
+# More open files and processes than the machine allows make every start fail, and crun refuses
+# machines that mix both generations of control groups.
+write_podman_settings() {
     processes=$(awk '/^Max processes/ { print $4 }' /proc/self/limits)
     most=$(cat /proc/sys/kernel/pid_max)
     { [ "$processes" != unlimited ] && [ "$processes" -lt "$most" ]; } || processes=$most
@@ -77,30 +100,39 @@ log_driver = "k8s-file"
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+[network]
+network_backend = "netavark"
 END
-    . "$root/scripts/env.sh"
-    runs || {
-        cat "$dev/podman.log" >&2
-        fail "Podman cannot start a container on this machine"
-    }
 }
 
 # The base image of test sandboxes: a small Debian from the package archive, no registry needed.
-set_up_image() {
-    podman image exists "$image" && return 0
+make_image() {
     packages "the base image is made of Debian packages" mmdebstrap ca-certificates
     say "making the base image $image (about 20 s)"
     . /etc/os-release
-    inside=git,ca-certificates,curl,python3-minimal,openssl,procps,iproute2
-    tar=$(mktemp -d)/base.tar
-    mmdebstrap --quiet --variant=minbase --include="$inside" "$VERSION_CODENAME" "$tar" ||
+    inside=git,ca-certificates,curl,python3,openssl,procps,iproute2
+    scratch=$(mktemp -d)
+    if ! mmdebstrap --quiet --variant=minbase --include="$inside" \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' \
+        "$VERSION_CODENAME" "$scratch/base.tar" >"$scratch/log" 2>&1; then
+        tail -20 "$scratch/log" >&2
         fail "the base image could not be made"
-    podman import --quiet "$tar" "$image" >/dev/null
-    rm -rf "$(dirname "$tar")"
+    fi
+    podman import --quiet --change 'ENV LANG=C.UTF-8' --change 'CMD ["/bin/bash"]' \
+        "$scratch/base.tar" "$image" >/dev/null
+    rm -rf "$scratch"
 }
 
 set_up_mail() {
+    # A machine without mail servers gets ones that do not start by themselves, not even later.
+    if [ "$(id -u)" = 0 ] && [ ! -e /etc/postfix/main.cf ]; then
+        echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
+    fi
     packages "the tests send and read real mail" postfix dovecot-imapd dovecot-lmtpd openssl
+    case $missing in
+    *dovecot-imapd*) ! command -v systemctl >/dev/null || systemctl --quiet disable dovecot ;;
+    esac
 }
 
 set_up_claude() {
@@ -120,7 +152,6 @@ set_up_tools() {
 for part in "$@"; do
     case $part in
     podman) set_up_podman ;;
-    image) set_up_image ;;
     mail) set_up_mail ;;
     claude) set_up_claude ;;
     tools) set_up_tools ;;
@@ -130,7 +161,7 @@ for part in "$@"; do
         set_up_claude
         set_up_tools
         ;;
-    *) fail "unknown part $part; there are podman, image, mail, claude, tools and all" ;;
+    *) fail "unknown part $part; there are podman, mail, claude, tools and all" ;;
     esac
 done
 say "ready: $*"

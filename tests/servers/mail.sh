@@ -67,6 +67,10 @@ listens() {
 }
 
 start() {
+    [ "$(id -u)" = 0 ] || fail "Postfix and Dovecot start as root only"
+    for program in postfix dovecot openssl; do
+        command -v "$program" >/dev/null || fail "$program is missing: run scripts/setup.sh mail"
+    done
     [ "$base" -le 31000 ] || fail "BASEPORT must be at most 31000"
     for port in 24 25 26 27 143 465 587 993; do
         ! listens "$((base + port))" || fail "port $((base + port)) is taken: use another BASEPORT"
