@@ -61,8 +61,10 @@ fn react_to_messages(state: &State) -> Vec<Effect> {
 }
 
 fn react_to_active_tasks(state: &State) -> Vec<Effect> {
-    let tasks = state.queue.tasks.values();
+    let mut tasks: Vec<&QueuedTask> = state.queue.tasks.values().collect();
+    tasks.sort_by_key(|task| task.position);
     tasks
+        .into_iter()
         .filter_map(|task| match task.state {
             TaskState::Waiting { .. } => None,
             TaskState::Running { cut_off } if cut_off || is_planned(task) => {

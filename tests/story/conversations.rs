@@ -56,7 +56,7 @@ async fn messages_to_a_busy_conversation_are_answered_together() {
             .unwrap();
     }
     daemon.until("TaskQueued", 3).await;
-    world.sandbox.release.notify_one();
+    world.sandbox.release.add_permits(1);
     daemon.until("TaskCompleted", 2).await;
     daemon.until("DeliverySucceeded", 3).await;
     daemon.drain().await;
@@ -80,7 +80,7 @@ async fn conversations_run_beside_each_other_up_to_the_limit() {
     daemon.until("TaskQueued", 3).await;
     daemon.until("AgentEventObserved", 2).await;
     assert_eq!(world.count("TaskStarted"), 2);
-    world.sandbox.release.notify_waiters();
+    world.sandbox.release.add_permits(2);
     daemon.until("TaskCompleted", 3).await;
     daemon.drain().await;
     assert_eq!(*world.sandbox.most_alive.lock().unwrap(), 2);
@@ -126,7 +126,7 @@ async fn a_drain_lets_the_running_task_end_and_begins_no_other() {
         .unwrap();
     daemon.until("TaskQueued", 2).await;
     daemon.signals.drain.cancel();
-    world.sandbox.release.notify_one();
+    world.sandbox.release.add_permits(1);
     daemon.drain().await;
     assert_eq!(world.channel.replies().len(), 1);
     assert_eq!(world.count("TaskStarted"), 1);

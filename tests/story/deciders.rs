@@ -1,1 +1,516 @@
-//! Decisions by themselves: given what is true, this is decided, and that is refused.
+//! Decisions by themselves: given what is true, this is decided, and that is refused. What is given
+//! goes through the real projections.
+
+use airut::events::conversation::{ConversationCreated, PromptComposed, WorkspaceCloned};
+use airut::events::delivery::{
+    DeliveryAttempted, DeliveryFailed, DeliveryKind, DeliveryNotFound, DeliveryOutcomeUnknown,
+    DeliveryRequested, DeliveryTarget,
+};
+use airut::events::event::{DeliveryEvent, TaskEvent};
+use airut::events::id::{
+    Actor, AtMs, BlobRef, ChannelKind, ConversationId, DeliveryId, InboundId, Position, RepoId,
+    SessionId, Sha256, StreamId, StreamVersion, TaskId,
+};
+use airut::events::message::{MessageParsed, ReplyAddress};
+use airut::events::run::AgentEventObserved;
+use airut::events::run::LineBody;
+use airut::events::service::ServiceStarted;
+use airut::events::task::{
+    CompletionReason, InterruptionDecision, TaskCoalesced, TaskCompleted, TaskInterrupted,
+    TaskQueued, TaskStarted, TaskStopRequested,
+};
+use airut::events::{Event, Recorded};
+use airut::handlers::channels::{SendOutcome, Trace};
+use airut::handlers::effect::{Effect, Start};
+use airut::handlers::operator::{StopRefusal, StopTarget, decide_stop};
+use airut::handlers::react::{Capacity, react};
+use airut::handlers::replies::decide::{
+    DELIVERY_AGE_MAX_MS, RETRY_FIRST_MS, RETRY_MAX_MS, SEARCH_AGE_MAX_MS, decide_after_search,
+    decide_after_sending, decide_before_sending,
+};
+use airut::handlers::tasks::interrupt::{INTERRUPTIONS_MAX, decide_interruption};
+use airut::projections::Projection as _;
+use airut::projections::outbox::Outgoing;
+use airut::projections::state::State;
+
+const NOW: AtMs = AtMs(1_000_000);
+const ALL: Capacity = Capacity {
+    tasks_max: 2,
+    begins: true,
+};
+
+/// What was, as a story tells it.
+struct Given {
+    state: State,
+    position: u64,
+}
+
+fn given(events: Vec<Event>) -> Given {
+    let given = Given {
+        state: State::default(),
+        position: 0,
+    };
+    given.and(events)
+}
+
+impl Given {
+    fn and(mut self, events: Vec<Event>) -> Self {
+        for event in events {
+            self.position += 1;
+            self.state.apply(&Recorded {
+                position: Position(self.position),
+                stream: StreamId::service(),
+                stream_version: StreamVersion(self.position),
+                at: AtMs(self.position * 1000),
+                actor: Actor::System,
+                causation: None,
+                correlation: String::new(),
+                event,
+            });
+        }
+        self
+    }
+
+    #[track_caller]
+    fn then_effects(&self, capacity: Capacity, expected: &[&str]) -> &Self {
+        let effects = react(&self.state, NOW, capacity);
+        let told: Vec<String> = effects.iter().map(tell).collect();
+        assert_eq!(told, expected);
+        self
+    }
+}
+
+/// Tells an effect in a few words.
+fn tell(effect: &Effect) -> String {
+    match effect {
+        Effect::Triage(_) => "triage".to_owned(),
+        Effect::Begin(beginning) => {
+            let others = beginning.coalesced.iter().map(|other| other.title.clone());
+            let titles: Vec<String> = std::iter::once(beginning.task.title.clone())
+                .chain(others)
+                .collect();
+            format!("begin {}", titles.join("+"))
+        }
+        Effect::Execute(assignment) => {
+            let how = match assignment.start {
+                Start::Run => "run",
+                Start::Conclude => "conclude",
+                Start::GiveUp => "give up",
+                Start::Stopped => "answer stopped",
+            };
+            format!("{how} {}", assignment.task.title)
+        }
+        Effect::Interrupt(task) => format!("interrupt {}", task.title),
+        Effect::Deliver(outgoing) if outgoing.maybe_sent => "deliver labelled".to_owned(),
+        Effect::Deliver(_) => "deliver".to_owned(),
+        Effect::ForgetAttempt(_) => "forget".to_owned(),
+        Effect::Reconcile(_) => "reconcile".to_owned(),
+    }
+}
+
+fn blob() -> BlobRef {
+    BlobRef {
+        sha256: Sha256::of(b""),
+        bytes: 0,
+        media_type: "text/markdown".to_owned(),
+    }
+}
+
+fn task(title: &str) -> TaskId {
+    InboundId::from_dedupe_key(title).task()
+}
+
+fn conversation(id: u32) -> Event {
+    ConversationCreated {
+        conversation: ConversationId(id),
+        repo: RepoId("r".to_owned()),
+        channel: ChannelKind::Local,
+        owner: "alice".to_owned(),
+        model: "opus".to_owned(),
+        effort: None,
+    }
+    .into()
+}
+
+fn queued(title: &str, conversation: u32) -> Vec<Event> {
+    let inbound = InboundId::from_dedupe_key(title);
+    let parsed = MessageParsed {
+        inbound,
+        body: blob(),
+        subject: title.to_owned(),
+        conversation_hint: None,
+        hint_source: None,
+        model_hint: None,
+        attachments: vec![],
+        reply_to: ReplyAddress::Local,
+    };
+    let queued = TaskQueued {
+        task: inbound.task(),
+        inbound,
+        repo: RepoId("r".to_owned()),
+        conversation: ConversationId(conversation),
+        sender: "alice".to_owned(),
+        title: title.to_owned(),
+    };
+    vec![parsed.into(), queued.into()]
+}
+
+fn started(title: &str, attempt: u16) -> Event {
+    TaskStarted {
+        task: task(title),
+        attempt,
+        coalesced: vec![],
+    }
+    .into()
+}
+
+fn planned(title: &str, attempt: u16) -> Event {
+    PromptComposed {
+        conversation: ConversationId(1),
+        run: task(title).run(attempt),
+        prompt: blob(),
+        resumes: None,
+    }
+    .into()
+}
+
+fn result_line(title: &str, attempt: u16) -> Event {
+    AgentEventObserved {
+        run: task(title).run(attempt),
+        index: 1,
+        event_type: "result".to_owned(),
+        subtype: "success".to_owned(),
+        session: Some(SessionId("s".to_owned())),
+        line: LineBody::Inline("{}".to_owned()),
+    }
+    .into()
+}
+
+fn restarted() -> Event {
+    ServiceStarted {
+        version: "0".to_owned(),
+        pid: 1,
+        host: "h".to_owned(),
+        previous_stop_clean: false,
+    }
+    .into()
+}
+
+fn stop(title: &str) -> Event {
+    TaskStopRequested {
+        task: task(title),
+        by: "eve".to_owned(),
+    }
+    .into()
+}
+
+fn two_conversations() -> Given {
+    let given = given(vec![conversation(1), conversation(2), conversation(3)]);
+    let given = given.and(queued("a", 1)).and(queued("b", 1));
+    given.and(queued("c", 2)).and(queued("d", 3))
+}
+
+#[test]
+fn the_oldest_conversations_begin_first_with_all_that_waits_in_them() {
+    two_conversations().then_effects(ALL, &["begin a+b", "begin c"]);
+}
+
+#[test]
+fn a_busy_conversation_and_a_full_house_make_others_wait() {
+    let given = two_conversations().and(vec![started("a", 1)]);
+    given.then_effects(ALL, &["run a", "begin c"]);
+    let given = given.and(vec![started("c", 1)]);
+    given.then_effects(ALL, &["run a", "run c"]);
+}
+
+#[test]
+fn a_drain_begins_nothing() {
+    let drain = Capacity {
+        begins: false,
+        ..ALL
+    };
+    two_conversations().then_effects(drain, &[]);
+}
+
+#[test]
+fn a_task_that_was_stopped_while_it_waited_is_answered_and_not_begun() {
+    let given = given(vec![conversation(1)]).and(queued("a", 1));
+    let given = given.and(vec![stop("a")]);
+    given.then_effects(ALL, &["answer stopped a"]);
+}
+
+#[test]
+fn what_a_task_does_follows_from_what_happened_to_it() {
+    let begin = || given(vec![conversation(1)]).and(queued("a", 1));
+    let check = |events: Vec<Event>, expected: &[&str]| {
+        begin().and(events).then_effects(ALL, expected);
+    };
+    let cloned = WorkspaceCloned {
+        conversation: ConversationId(1),
+        branch: "main".to_owned(),
+        commit: "c".to_owned(),
+        duration_ms: 1,
+    };
+    let interrupted = |decision| TaskInterrupted {
+        task: task("a"),
+        run: task("a").run(1),
+        decision,
+    };
+    let (requeue, conclude, abandon) = (
+        interrupted(InterruptionDecision::Requeue),
+        interrupted(InterruptionDecision::Conclude),
+        interrupted(InterruptionDecision::Abandon),
+    );
+    let run = || vec![started("a", 1), planned("a", 1)];
+    let and = |mut events: Vec<Event>, event: Event| {
+        events.push(event);
+        events
+    };
+    check(vec![], &["begin a"]);
+    check(vec![started("a", 1)], &["run a"]);
+    check(vec![started("a", 1), cloned.into()], &["run a"]);
+    check(vec![started("a", 1), restarted()], &["interrupt a"]);
+    // The worker leaves it out while the execution goes on; without one it was lost.
+    check(run(), &["interrupt a"]);
+    check(and(run(), requeue.into()), &["begin a"]);
+    check(and(run(), conclude.clone().into()), &["conclude a"]);
+    check(and(run(), abandon.into()), &["give up a"]);
+    // A conclusion that ran the agent once more, and was cut off in that.
+    let second = and(and(run(), conclude.into()), planned("a", 2));
+    check(and(second, restarted()), &["interrupt a"]);
+    let completed = TaskCompleted {
+        task: task("a"),
+        reason: CompletionReason::Success,
+        detail: String::new(),
+        duration_ms: 1,
+    };
+    check(and(run(), completed.into()), &[]);
+}
+
+#[test]
+fn an_interruption_is_decided_by_what_the_agent_left() {
+    let begin = || given(vec![conversation(1)]).and(queued("a", 1));
+    let check = |given: Given, expected: InterruptionDecision| {
+        let decided = decide_interruption(&given.state.queue.tasks[&task("a")]);
+        assert_eq!(decided, expected);
+    };
+    let cut_off = vec![started("a", 1), planned("a", 1)];
+    check(begin().and(cut_off.clone()), InterruptionDecision::Requeue);
+    let answered = begin().and(cut_off).and(vec![result_line("a", 1)]);
+    check(answered, InterruptionDecision::Conclude);
+    let mut often = begin();
+    for attempt in (1..).take(INTERRUPTIONS_MAX as usize) {
+        let interrupted = TaskInterrupted {
+            task: task("a"),
+            run: task("a").run(attempt),
+            decision: InterruptionDecision::Requeue,
+        };
+        let events = vec![
+            started("a", attempt),
+            planned("a", attempt),
+            interrupted.into(),
+        ];
+        often = often.and(events);
+    }
+    check(often, InterruptionDecision::Abandon);
+    // A result of an earlier run is not the answer of the one that was cut off.
+    let again = begin().and(vec![started("a", 1), planned("a", 1), result_line("a", 1)]);
+    let again = again.and(vec![started("a", 2), planned("a", 2)]);
+    check(again, InterruptionDecision::Requeue);
+}
+
+#[test]
+fn only_what_runs_or_waits_can_be_stopped() {
+    let given = two_conversations().and(vec![
+        started("a", 1),
+        TaskCoalesced {
+            task: task("b"),
+            into: task("a"),
+        }
+        .into(),
+    ]);
+    let stop = |target| {
+        let decided = decide_stop(&given.state, target, "eve", NOW);
+        decided.map(|(tasks, _)| tasks)
+    };
+    assert_eq!(stop(StopTarget::Task(task("a"))), Ok(vec![task("a")]));
+    assert_eq!(stop(StopTarget::Task(task("c"))), Ok(vec![task("c")]));
+    let coalesced = StopTarget::Task(task("b"));
+    assert_eq!(stop(coalesced), Err(StopRefusal::NoSuchTask(task("b"))));
+    let by_conversation = StopTarget::Conversation(ConversationId(1));
+    assert_eq!(stop(by_conversation), Ok(vec![task("a")]));
+    let idle = ConversationId(9);
+    let refused = stop(StopTarget::Conversation(idle));
+    assert_eq!(refused, Err(StopRefusal::Idle(idle)));
+}
+
+const DELIVERY: DeliveryId = DeliveryId(1);
+
+fn requested(kind: DeliveryKind) -> Event {
+    DeliveryRequested {
+        delivery: DELIVERY,
+        kind,
+        repo: RepoId("r".to_owned()),
+        channel: ChannelKind::Local,
+        conversation: ConversationId(1),
+        task: task("a"),
+        target: DeliveryTarget::Local,
+        body: blob(),
+        files: vec![],
+    }
+    .into()
+}
+
+fn attempted(attempt: u32) -> Event {
+    DeliveryAttempted {
+        delivery: DELIVERY,
+        attempt,
+        labelled_duplicate: false,
+    }
+    .into()
+}
+
+fn failed(attempt: u32, retry_at: AtMs) -> Event {
+    DeliveryFailed {
+        delivery: DELIVERY,
+        attempt,
+        error: "451".to_owned(),
+        retry_at,
+    }
+    .into()
+}
+
+fn unknown() -> Event {
+    DeliveryOutcomeUnknown {
+        delivery: DELIVERY,
+        attempt: 1,
+        detail: "lost".to_owned(),
+    }
+    .into()
+}
+
+fn not_found() -> Event {
+    DeliveryNotFound {
+        delivery: DELIVERY,
+        attempt: 1,
+        searched: "INBOX".to_owned(),
+    }
+    .into()
+}
+
+#[test]
+fn a_delivery_is_attempted_searched_and_only_then_attempted_again() {
+    let check = |events: Vec<Event>, expected: &[&str]| {
+        let given = given(vec![requested(DeliveryKind::Reply)]).and(events);
+        given.then_effects(ALL, expected);
+    };
+    check(vec![], &["deliver"]);
+    check(vec![attempted(1)], &["forget"]);
+    check(vec![attempted(1), unknown()], &["reconcile"]);
+    let lost = || vec![attempted(1), unknown(), not_found()];
+    check(lost(), &["deliver labelled"]);
+    let later = AtMs(NOW.0 + 1);
+    check(vec![attempted(1), failed(1, later)], &[]);
+    check(vec![attempted(1), failed(1, NOW)], &["deliver"]);
+    // The label stays, whatever happens to the attempt that carries it.
+    let mut again = lost();
+    again.extend([attempted(2), failed(2, NOW)]);
+    check(again, &["deliver labelled"]);
+}
+
+fn outgoing(kind: DeliveryKind, events: Vec<Event>) -> Outgoing {
+    let given = given(vec![requested(kind)]).and(events);
+    given.state.outbox.get(DELIVERY).unwrap().clone()
+}
+
+#[test]
+fn an_attempts_outcome_decides_what_becomes_of_the_delivery() {
+    let reply = outgoing(DeliveryKind::Reply, vec![]);
+    let name = |outcome| decide_after_sending(&reply, outcome, NOW).name();
+    let accepted = SendOutcome::Accepted {
+        receipt: "250".to_owned(),
+    };
+    let refused = |permanent| SendOutcome::Refused {
+        error: "no".to_owned(),
+        permanent,
+    };
+    let unknown = SendOutcome::Unknown {
+        detail: "lost".to_owned(),
+    };
+    assert_eq!(name(accepted), "DeliverySucceeded");
+    assert_eq!(name(refused(true)), "DeliveryAbandoned");
+    assert_eq!(name(refused(false)), "DeliveryFailed");
+    assert_eq!(name(unknown), "DeliveryOutcomeUnknown");
+}
+
+#[test]
+fn pauses_double_up_to_a_limit_and_a_delivery_is_given_up_when_it_is_too_old() {
+    let mut events = vec![];
+    let mut pauses = vec![];
+    for attempt in 1..=10 {
+        let reply = outgoing(DeliveryKind::Reply, events.clone());
+        let refused = SendOutcome::Refused {
+            error: "451".to_owned(),
+            permanent: false,
+        };
+        let Event::Delivery(DeliveryEvent::Failed(failure)) =
+            decide_after_sending(&reply, refused, NOW)
+        else {
+            panic!("a refusal for now is a failure");
+        };
+        pauses.push(failure.retry_at.0 - NOW.0);
+        events.extend([attempted(attempt), failed(attempt, NOW)]);
+    }
+    assert_eq!(pauses[..3], [1, 2, 4].map(|factor| factor * RETRY_FIRST_MS));
+    assert_eq!(pauses.last(), Some(&RETRY_MAX_MS));
+    let reply = outgoing(DeliveryKind::Reply, events);
+    let requested_at = reply.requested_at.0;
+    let end = |age| decide_before_sending(&reply, AtMs(requested_at + age));
+    assert_eq!(end(DELIVERY_AGE_MAX_MS), None);
+    assert_eq!(
+        end(DELIVERY_AGE_MAX_MS + 1).unwrap().name(),
+        "DeliveryAbandoned"
+    );
+}
+
+#[test]
+fn a_search_that_fails_for_long_counts_as_not_found_and_an_acknowledgement_is_not_doubled() {
+    let searched = |kind, trace, age| {
+        let outgoing = outgoing(kind, vec![attempted(1), unknown()]);
+        let event = decide_after_search(&outgoing, trace, AtMs(3000 + age));
+        event.map(|event| event.name())
+    };
+    let absent = || Trace::Absent {
+        searched: "INBOX".to_owned(),
+    };
+    let fails = || Trace::Unsearchable {
+        error: "connection refused".to_owned(),
+    };
+    let found = Trace::Found {
+        receipt: "INBOX".to_owned(),
+    };
+    let reply = DeliveryKind::Reply;
+    assert_eq!(searched(reply, found, 0), Ok("DeliverySucceeded"));
+    assert_eq!(searched(reply, absent(), 0), Ok("DeliveryNotFound"));
+    assert!(searched(reply, fails(), SEARCH_AGE_MAX_MS).is_err());
+    assert_eq!(
+        searched(reply, fails(), SEARCH_AGE_MAX_MS + 1),
+        Ok("DeliveryNotFound")
+    );
+    let acknowledgement = DeliveryKind::Acknowledgement;
+    assert_eq!(
+        searched(acknowledgement, absent(), 0),
+        Ok("DeliveryAbandoned")
+    );
+}
+
+#[test]
+fn a_task_is_in_the_log_before_it_is_anywhere_else() {
+    let empty = given(vec![]).then_effects(ALL, &[]).state.queue.tasks.len();
+    assert_eq!(empty, 0);
+    let events = queued("a", 1);
+    let is_queued = matches!(events[1], Event::Task(TaskEvent::Queued(_)));
+    assert!(is_queued);
+    // Without its conversation a task is not begun: nothing would know its model.
+    given(events).then_effects(ALL, &[]);
+}

@@ -17,7 +17,7 @@ use airut::sandbox::agent::Transcript;
 use airut::sandbox::mirrors::{GitError, MirrorHead, Mirrors};
 use airut::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
 use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// A message of the fake channel: `sender|conversation or nothing|subject|text`.
@@ -136,14 +136,27 @@ pub(crate) struct Ran {
 }
 
 /// A sandbox that follows a script; what runs in it outlives the daemon.
-#[derive(Default)]
 pub(crate) struct FakeSandbox {
     pub(crate) script: Mutex<VecDeque<Act>>,
     pub(crate) ran: Mutex<Vec<Ran>>,
     pub(crate) alive: Mutex<Vec<RunId>>,
     pub(crate) most_alive: Mutex<usize>,
     pub(crate) image_error: Mutex<Option<ImageError>>,
-    pub(crate) release: Notify,
+    /// A permit lets one waiting agent answer.
+    pub(crate) release: Semaphore,
+}
+
+impl Default for FakeSandbox {
+    fn default() -> Self {
+        Self {
+            script: Mutex::default(),
+            ran: Mutex::default(),
+            alive: Mutex::default(),
+            most_alive: Mutex::default(),
+            image_error: Mutex::default(),
+            release: Semaphore::new(0),
+        }
+    }
 }
 
 impl FakeSandbox {
@@ -169,7 +182,7 @@ impl FakeSandbox {
             }
             Act::AnswerWhenReleased(text) => {
                 observe(vec![init]).await?;
-                self.release.notified().await;
+                self.release.acquire().await.unwrap().forget();
                 observe(vec![said(text), result(text, &session)]).await?;
                 0
             }
