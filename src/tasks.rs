@@ -1,8 +1,4 @@
 //! The only file that spawns: every task is owned by a [`TaskSet`], told to stop and awaited.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that may spawn"
-)]
 
 use std::time::Duration;
 

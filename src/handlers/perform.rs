@@ -20,7 +20,7 @@ pub enum Outcome {
     /// Everything is in the log.
     Recorded,
     /// A message was read, and what becomes of it is to be decided.
-    Judged(MessageReceived, Box<Verdict>),
+    Judged(Box<MessageReceived>, Box<Verdict>),
 }
 
 /// Performs an effect. `stop` is cancelled when its task is to be stopped, or cut off.
@@ -35,7 +35,10 @@ pub async fn perform(
     match effect {
         Effect::Triage(message) => {
             let verdict = triage(ports, &message.received).await?;
-            return Ok(Outcome::Judged(message.received, Box::new(verdict)));
+            return Ok(Outcome::Judged(
+                Box::new(message.received),
+                Box::new(verdict),
+            ));
         }
         Effect::Begin(beginning) => begin(ports, &beginning).await?,
         Effect::Execute(assignment) => execute(ports, *assignment, stop).await?,

@@ -59,7 +59,7 @@ impl LiveResources {
         match event {
             ContainerEvent::NetworkCreated(created) => {
                 self.change(created.run, |live| {
-                    live.network = Some(created.name.clone())
+                    live.network = Some(created.name.clone());
                 });
             }
             ContainerEvent::NetworkRemoved(removed) => {

@@ -1,6 +1,10 @@
 //! Stories: whole ways of messages through the real worker, projections and decisions, with fakes at
 //! the ports only. The world outside (channel, sandbox, mirrors) outlives the daemon's crashes.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may stop at the first surprise"
+)]
 
 mod answers;
 mod conversations;

@@ -253,7 +253,8 @@ impl Execution<'_> {
         if !outbox.refused.is_empty() {
             let names = outbox.refused.join(", ");
             let count = outbox.refused.len();
-            text += &format!("\n\nCould not attach {count} file(s): {names}");
+            text += "\n\n";
+            text += &could_not_attach(count, &names);
         }
         let shows_cost = self.shows_cost();
         if let Some(footer) = footer(end.spent.cost_microusd, end.spent.usage, shows_cost) {
@@ -274,6 +275,10 @@ impl Execution<'_> {
         };
         !has("CLAUDE_CODE_OAUTH_TOKEN") || has("ANTHROPIC_API_KEY")
     }
+}
+
+fn could_not_attach(count: usize, names: &str) -> String {
+    format!("Could not attach {count} file(s): {names}")
 }
 
 async fn read_outbox(directories: &Directories) -> OutboxContents {
