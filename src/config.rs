@@ -1,5 +1,14 @@
 //! WHAT IS WANTED: the operator's configuration, checked once at the edge and then passed parsed.
-//! It names nothing of ours but the ids. [`types`] is pure; the shell around it reads files and
-//! the environment.
+//! It names nothing of ours but the ids.
+//!
+//! Pure: [`types`], [`yaml`] (text to nodes with places), [`resolve`] (`!env` and `!var`),
+//! [`section`] (keys and scalars, with errors that say where), [`read`] (nodes to [`types`]).
+//! Shell: [`env`](mod@env), [`load`].
 
+pub mod env;
+pub mod load;
+pub mod read;
+pub mod resolve;
+pub mod section;
 pub mod types;
+pub mod yaml;

@@ -1,0 +1,199 @@
+use secrecy::ExposeSecret as _;
+
+use super::*;
+use crate::config::types::MailTls;
+use crate::events::id::{CredentialName, RepoId};
+
+fn try_read(text: &str) -> Result<Config, Problem> {
+    let environment = [("KEY", "real-key"), ("NO", "false"), ("HOST", "api.test")];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    read(
+        text,
+        &environment.into(),
+        Some(SocketAddr::from(([9, 9, 9, 9], 53))),
+    )
+}
+
+const WHOLE: &str = r#"
+config_version: 5
+vars:
+  mx: mail.harbor.test
+  cap_time: 5400
+execution: {max_concurrent: 5, shutdown_timeout: 120, conversation_max_age_days: 21, image_prune: false}
+dashboard: {enabled: true, host: 127.0.0.1, port: 5311, base_url: https://ops.harbor.test/airut}
+network: {upstream_dns: 9.9.9.9, internal_ranges: {corp: 10.20.0.0/16}}
+container_command: podman
+repos:
+  ferry:
+    repo_url: https://git.harbor.test/fleet/ferry.git
+    model: sonnet
+    effort: high
+    claude_version: stable
+    container_path: ops/agent-image
+    network: {sandbox_enabled: true}
+    resource_limits: {timeout: !var cap_time, memory: 6g, cpus: 2.5, pids_limit: 700}
+    secrets: {BUILD_FLAVOUR: nightly, UNSET: !env NOT_THERE}
+    masked_secrets:
+      ANTHROPIC_API_KEY:
+        value: !env KEY
+        scopes: [!env HOST]
+        headers: [x-api-key, Authorization]
+        allow_foreign_credentials: !env NO
+      SKIPPED:
+        value: !env NOT_THERE
+    email:
+      account: {username: ferrybot@harbor.test, from: "Ferry Bot <ferrybot@harbor.test>", password: !env KEY}
+      imap: {server: !var mx, connect_retries: 4, poll_interval: 30, use_idle: true, idle_reconnect_interval: 1500}
+      smtp: {server: !var mx, port: 465}
+      auth:
+        authorized_senders: [captain@harbor.test, "*@crew.harbor.test"]
+        trusted_authserv_id: mx1.harbor.test
+"#;
+
+#[test]
+fn the_worked_example_reads_as_written() {
+    let config = try_read(WHOLE).unwrap();
+    assert_eq!(config.execution.max_concurrent, 5);
+    assert_eq!(config.dashboard.port, 5311);
+    assert_eq!(
+        config.network.internal_ranges["corp"].to_string(),
+        "10.20.0.0/16"
+    );
+    let repo = &config.repos[&RepoId("ferry".to_owned())];
+    assert_eq!(repo.limits.timeout_s, Some(5400));
+    assert_eq!(repo.limits.memory_bytes, Some(6 << 30));
+    assert_eq!(repo.limits.cpu_millis, Some(2500));
+    assert_eq!(repo.secrets.len(), 1);
+    let email = repo.email.as_ref().unwrap();
+    assert_eq!((email.imap.port, email.imap.tls), (993, MailTls::Implicit));
+    assert_eq!((email.smtp.port, email.smtp.tls), (465, MailTls::Implicit));
+    assert_eq!(email.imap.server, "mail.harbor.test");
+}
+
+#[test]
+fn gap_17_tags_count_in_lists_and_booleans() {
+    let config = try_read(WHOLE).unwrap();
+    let masked = &config.repos[&RepoId("ferry".to_owned())].masked_secrets;
+    let secret = &masked[&CredentialName("ANTHROPIC_API_KEY".to_owned())];
+    assert!(!secret.allow_foreign_credentials);
+    assert_eq!(secret.scopes, ["api.test"]);
+    assert_eq!(secret.value.expose_secret(), "real-key");
+    assert_eq!(masked.len(), 1);
+    assert!(!format!("{config:?}").contains("real-key"));
+}
+
+#[test]
+fn defaults_hold_where_nothing_is_said() {
+    let config = defaults(None);
+    assert_eq!(config.execution.max_concurrent, 3);
+    assert_eq!(config.execution.shutdown_timeout_s, 60);
+    assert_eq!(config.dashboard.port, 5200);
+    assert!(config.repos.is_empty());
+    let config = try_read("config_version: 5\nrepos:\n  a: {repo_url: x}\n").unwrap();
+    let repo = &config.repos[&RepoId("a".to_owned())];
+    assert_eq!(
+        (repo.model.as_str(), repo.claude_version.as_str()),
+        ("opus", "latest")
+    );
+    assert_eq!(repo.container_path, ".airut/container");
+    assert!(repo.network_sandbox);
+}
+
+#[track_caller]
+fn refused(text: &str, expected: &str) {
+    let text = format!("config_version: 5\n{text}");
+    let problem = try_read(&text).unwrap_err().to_string();
+    assert!(problem.contains(expected), "{problem}\n{text}");
+}
+
+#[test]
+fn every_wrong_place_is_named_with_what_to_do() {
+    refused(
+        "exeuction: {}\n",
+        "2:1: unknown key exeuction; did you mean execution?",
+    );
+    refused(
+        "execution: {max_concurent: 2}\n",
+        "unknown key execution.max_concurent; did you mean max_concurrent?",
+    );
+    refused(
+        "execution: {max_concurrent: 0}\n",
+        "2:29: execution.max_concurrent must be a whole number from 1",
+    );
+    refused("execution: {image_prune: maybe}\n", "must be true or false");
+    refused("execution: [1]\n", "execution must be a mapping");
+    refused("dashboard: {port: 70000}\n", "from 1 to 65535");
+    refused(
+        "network: {upstream_dns: nowhere}\n",
+        "the address of a resolver",
+    );
+    refused(
+        "network: {internal_ranges: {a: 10.0.0.0}}\n",
+        "network.internal_ranges.a must be an address range",
+    );
+    refused("repos: {a: {}}\n", "repos.a.repo_url is required");
+    refused(
+        "repos: {../a: {repo_url: x}}\n",
+        "cannot be a repository's id",
+    );
+    refused(
+        "repos: {log: {repo_url: x}}\n",
+        "cannot be a repository's id",
+    );
+    refused(
+        "repos: {a: {repo_url: x, container_path: ../x}}\n",
+        "without ..",
+    );
+    refused(
+        "repos: {a: {repo_url: x, resource_limits: {timeout: 9}}}\n",
+        "from 10 to",
+    );
+    refused(
+        "repos: {a: {repo_url: x, resource_limits: {memory: 2x}}}\n",
+        "for example 2g",
+    );
+    refused(
+        "repos: {a: {repo_url: x, resource_limits: {memory: 0g}}}\n",
+        "for example 2g",
+    );
+    refused(
+        "repos: {a: {repo_url: x, slack: {bot_token: x}}}\n",
+        "repos.a.slack is not supported by this version",
+    );
+    refused(
+        "repos: {a: {repo_url: x, masked_secrets: {K: {value: v, scopes: [], headers: [h]}}}}\n",
+        "K.scopes must name at least one",
+    );
+    refused(
+        "repos: {a: {repo_url: x, secrets: {1K: v}}}\n",
+        "no name of an environment variable",
+    );
+    refused(
+        "repos: {a: {repo_url: x, email: {}}}\n",
+        "repos.a.email.account is required",
+    );
+    refused("- a\n", "");
+}
+
+#[test]
+fn other_versions_are_refused_with_words() {
+    let words = |text: &str| try_read(text).unwrap_err().to_string();
+    assert!(words("repos: {}\n").contains("config_version is missing"));
+    assert!(words("config_version: 4\n").contains("not read by this build"));
+    assert!(words("config_version: 6\n").contains("newer than this Airut reads"));
+    assert!(words("config_version: x\n").contains("whole number"));
+}
+
+#[test]
+fn two_repositories_cannot_share_a_mailbox() {
+    let two = WHOLE
+        .replace("  ferry:\n", "  ferry: &none\n")
+        .replace(" &none", "");
+    let repo = two.split("  ferry:\n").nth(1).unwrap();
+    let text = format!("{two}  other:\n{}", repo.replace("ferrybot@", "FERRYBOT@"));
+    let problem = try_read(&text).unwrap_err().to_string();
+    assert!(
+        problem.contains("ferry and other share a mailbox"),
+        "{problem}"
+    );
+}
