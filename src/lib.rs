@@ -14,6 +14,8 @@
 //! | `service` | composition root | all of the above |
 //! | `cli` | commands | `config`, `service` |
 
+#[cfg(feature = "gateway")]
+pub mod cli;
 pub mod clock;
 #[cfg(feature = "gateway")]
 pub mod config;

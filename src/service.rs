@@ -23,7 +23,9 @@ use crate::tasks::TaskSet;
 
 pub mod assemble;
 pub mod look;
+pub mod machine;
 pub mod standby;
+pub mod surface;
 
 pub use assemble::{SOCKET_NAME, ServicePlan, StartError};
 

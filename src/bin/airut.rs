@@ -1,3 +1,7 @@
 //! The `airut` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    airut::cli::main()
+}

@@ -231,7 +231,13 @@ mod tests {
             panic!("a map")
         };
         assert_eq!(inner[0].node.tag.as_deref(), Some("env"));
-        assert_eq!(inner[0].node.place, Place { line: 2, column: 11 });
+        assert_eq!(
+            inner[0].node.place,
+            Place {
+                line: 2,
+                column: 11
+            }
+        );
         let Value::List(items) = &inner[1].node.value else {
             panic!("a list")
         };

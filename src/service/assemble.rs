@@ -12,8 +12,10 @@ use crate::config::types::Config;
 use crate::events::blobs::{BlobError, Blobs};
 use crate::events::id::{RepoId, Sha256};
 use crate::events::log::{Log, ReadError};
+use crate::events::service::FailedRepo;
 use crate::handlers::bodies::Bodies;
 use crate::handlers::channels::Channel;
+use crate::handlers::channels::email::EmailChannel;
 use crate::handlers::channels::local::{Desk, LocalChannel};
 use crate::handlers::intake::Intake;
 use crate::handlers::operator::Operator;
@@ -124,7 +126,7 @@ pub async fn assemble(plan: ServicePlan, log: Log) -> Result<Parts, StartError> 
     let desk = Desk::new(log.clone(), bodies.clone(), repos, operator.clone());
     let socket = plan.runtime_dir.join(SOCKET_NAME);
     let local: Arc<dyn Channel> = Arc::new(LocalChannel::new(socket, desk));
-    let channels = Channels::new().with_local(local);
+    let (channels, failed) = mailboxes(&plan.config, Channels::new().with_local(local));
     let closing = Closing::default();
     let sandbox = Arc::new(StandbySandbox::new(starter(&plan, blobs, &closing)));
     let ports = Ports {
@@ -148,9 +150,29 @@ pub async fn assemble(plan: ServicePlan, log: Log) -> Result<Parts, StartError> 
         operator,
         questions,
         channels,
-        failed: vec![],
+        failed,
         closing,
     })
+}
+
+/// Adds the mailbox of each repository that has one; those that cannot be used are returned with
+/// the reason.
+fn mailboxes(config: &Config, mut channels: Channels) -> (Channels, Vec<FailedRepo>) {
+    let mut failed = Vec::new();
+    for (repo, settings) in &config.repos {
+        let Some(email) = &settings.email else {
+            continue;
+        };
+        match EmailChannel::new(repo.clone(), email.clone()) {
+            Ok(channel) => channels = channels.with(repo.clone(), Arc::new(channel)),
+            Err(error) => {
+                let (repo, error) = (repo.to_string(), error.to_string());
+                tracing::error!(repo, error, "the mailbox cannot be used");
+                failed.push(FailedRepo { repo, error });
+            }
+        }
+    }
+    (channels, failed)
 }
 
 fn starter(plan: &ServicePlan, blobs: Arc<Blobs>, closing: &Closing) -> Starter {

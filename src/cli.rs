@@ -1,0 +1,84 @@
+//! The commands: one file for each, its arguments and then `run`. This room names `config` and
+//! `service` and nothing behind them.
+
+mod check;
+mod events;
+mod init;
+mod log_source;
+mod output;
+mod paths;
+mod rebuild;
+mod replay;
+mod run_gateway;
+mod send;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use output::Output;
+
+/// The command did not do its work, or the configuration is wrong.
+const EXIT_FAILED: u8 = 1;
+
+/// Hand work to Claude Code by e-mail or from the command line, and get the result back.
+#[derive(Debug, Parser)]
+#[command(name = "airut", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a configuration to start from
+    Init(init::Arguments),
+    /// Check the configuration and what Airut needs of this machine
+    Check(check::Arguments),
+    /// Run the daemon
+    RunGateway(run_gateway::Arguments),
+    /// Hand a message to the running daemon
+    Send(send::Arguments),
+    /// Print the log
+    Events(events::Arguments),
+    /// Print tasks and conversations as they were at a position of the log
+    Replay(replay::Arguments),
+    /// Stop a task or whatever runs in a conversation
+    Stop(stop::Arguments),
+    /// Work on the log itself
+    Log(rebuild::Arguments),
+}
+
+/// Reads the command line and runs what it asks for.
+pub fn main() -> ExitCode {
+    let output = Output::of_terminal();
+    let Some(command) = Arguments::parse().command else {
+        let mut usage = Arguments::command();
+        output.line(&format!("Airut {}", env!("CARGO_PKG_VERSION")));
+        output.line(&usage.render_help().to_string());
+        return ExitCode::SUCCESS;
+    };
+    let ran = match command {
+        Command::Init(arguments) => init::run(&arguments, &output),
+        Command::Check(arguments) => check::run(&arguments, &output),
+        Command::RunGateway(arguments) => run_gateway::run(&arguments, &output),
+        Command::Send(arguments) => send::run(&arguments, &output),
+        Command::Events(arguments) => events::run(&arguments, &output),
+        Command::Replay(arguments) => replay::run(&arguments, &output),
+        Command::Stop(arguments) => stop::run(&arguments, &output),
+        Command::Log(arguments) => rebuild::run(&arguments, &output),
+    };
+    ran.unwrap_or_else(|error| {
+        output.error(&error.to_string());
+        ExitCode::from(EXIT_FAILED)
+    })
+}
+
+/// Runs a future on a runtime of its own.
+fn block_on<F: Future>(future: F) -> anyhow::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(future))
+}

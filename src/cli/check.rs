@@ -1,0 +1,130 @@
+//! `airut check`: the configuration, and what Airut needs of this machine (spec rows CLI-03, CLI-04).
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::output::{Mark, Output};
+use crate::cli::{EXIT_FAILED, paths};
+use crate::config::types::Config;
+use crate::config::{env, load};
+use crate::service::machine::{self, Tool};
+use crate::service::surface::Client;
+
+/// Arguments of `airut check`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(long, value_name = "PATH")]
+    config: Option<PathBuf>,
+}
+
+/// Checks everything and says what is wrong.
+pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
+    output.heading("Version");
+    output.finding(Mark::Good, &format!("airut {}", env!("CARGO_PKG_VERSION")));
+    output.heading("Configuration");
+    let config = check_config(arguments, *output);
+    output.heading("Dependencies");
+    let command = config
+        .as_ref()
+        .map_or("podman", |config| config.container_command.as_str());
+    let mut well = config.is_some();
+    for tool in super::block_on(machine::tools(command))? {
+        well &= check_tool(&tool, *output);
+    }
+    well &= check_proxy(*output);
+    output.heading("Service");
+    check_daemon(*output)?;
+    if well {
+        output.line("\nAll is well.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    output.line("\nSomething is wrong; see the lines marked bad.");
+    Ok(ExitCode::from(EXIT_FAILED))
+}
+
+fn check_config(arguments: &Arguments, output: Output) -> Option<Config> {
+    let path = paths::config_file(arguments.config.as_deref());
+    match load::load(&path, &env::read(&paths::directories().config)) {
+        Ok(loaded) if loaded.sha256.is_none() => {
+            let words = format!(
+                "{} is not there; the defaults hold (airut init)",
+                path.display()
+            );
+            output.finding(Mark::Note, &words);
+            Some(loaded.config)
+        }
+        Ok(loaded) => {
+            output.finding(Mark::Good, &path.display().to_string());
+            for (id, repo) in &loaded.config.repos {
+                let mail = if repo.email.is_some() {
+                    "mail and airut send"
+                } else {
+                    "airut send"
+                };
+                output.finding(Mark::Good, &format!("repository {id}, reachable by {mail}"));
+                if !repo.network_sandbox {
+                    let words = format!("repository {id} runs WITHOUT its network sandbox");
+                    output.finding(Mark::Note, &words);
+                }
+            }
+            Some(loaded.config)
+        }
+        Err(error) => {
+            output.finding(Mark::Bad, &error.to_string());
+            None
+        }
+    }
+}
+
+fn check_tool(tool: &Tool, output: Output) -> bool {
+    let Tool { name, minimum, .. } = tool;
+    let (mark, words) = match &tool.found {
+        Ok(version) if tool.is_new_enough() => (Mark::Good, format!("{name} {version}")),
+        Ok(version) => (
+            Mark::Bad,
+            format!("{name} {version} is too old: {minimum} is needed"),
+        ),
+        Err(error) => (
+            Mark::Bad,
+            format!("{error}; install {name} {minimum} or newer"),
+        ),
+    };
+    output.finding(mark, &words);
+    mark == Mark::Good
+}
+
+fn check_proxy(output: Output) -> bool {
+    let path = paths::proxy_binary();
+    let there = path.is_file();
+    let words = if there {
+        format!("airut-proxy at {}", path.display())
+    } else {
+        format!(
+            "airut-proxy is not at {}; build it with `make proxy`",
+            path.display()
+        )
+    };
+    output.finding(if there { Mark::Good } else { Mark::Bad }, &words);
+    there
+}
+
+fn check_daemon(output: Output) -> anyhow::Result<()> {
+    let asking = async { Client::connect(&paths::socket()).await?.status().await };
+    match super::block_on(asking)? {
+        Ok(status) => {
+            let words = format!(
+                "running as process {}, version {}",
+                status.pid, status.version
+            );
+            output.finding(Mark::Good, &words);
+            if status.version != env!("CARGO_PKG_VERSION") {
+                output.finding(Mark::Note, "it is of another version than this: restart it");
+            }
+        }
+        Err(error) => output.finding(Mark::Note, &error.to_string()),
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Where everything of this user lies.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::env::{self, Directories};
+use crate::service::assemble::SOCKET_NAME;
+
+/// This user's directories.
+pub(super) fn directories() -> Directories {
+    env::directories()
+}
+
+/// The daemon's socket.
+pub(super) fn socket() -> PathBuf {
+    directories().runtime.join(SOCKET_NAME)
+}
+
+/// The configuration file, unless another is named.
+pub(super) fn config_file(named: Option<&Path>) -> PathBuf {
+    named.map_or_else(|| directories().config.join("airut.yaml"), Path::to_owned)
+}
+
+/// The static proxy: named by `AIRUT_PROXY_BIN`, beside this program, or in `../libexec/airut`.
+pub(super) fn proxy_binary() -> PathBuf {
+    if let Some(named) = env::get("AIRUT_PROXY_BIN") {
+        return PathBuf::from(named);
+    }
+    let program = std::env::current_exe().unwrap_or_default();
+    let directory = program.parent().unwrap_or_else(|| Path::new("."));
+    let installed = directory.join("../libexec/airut/airut-proxy");
+    if installed.is_file() {
+        installed
+    } else {
+        directory.join("airut-proxy")
+    }
+}

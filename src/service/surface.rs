@@ -1,0 +1,13 @@
+//! What the command line may use of the rooms behind the service: the daemon's socket, the log's
+//! records, and the views folded from them.
+
+pub use crate::events::codec::{self, StoredRecord};
+pub use crate::events::id::{ConversationId, Position, RepoId, TaskId};
+pub use crate::events::log::sled::SledStore;
+pub use crate::events::log::{Log, ReadError};
+pub use crate::events::{Event, Recorded};
+pub use crate::handlers::channels::local::client::{Client, ClientError};
+pub use crate::handlers::channels::local::protocol::{File, Send};
+pub use crate::projections::conversations::Conversation;
+pub use crate::projections::task_board::{Answer, Card, Status};
+pub use crate::projections::views::Views;
