@@ -1,6 +1,11 @@
 //! The sandbox on a real Podman: what a run can do, what it cannot, and that nothing of it stays.
 //! Tests named `attack_…` try to get out; `make attack` runs them.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::print_stderr, reason = "a skipped part is said aloud")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a task that is aborted stands for a process that is killed"
+)]
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

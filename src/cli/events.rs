@@ -43,11 +43,8 @@ async fn print(arguments: &Arguments, output: Output) -> anyhow::Result<()> {
         while print_all(client.next_records().await?, arguments.json, output)?.is_some() {}
         return Ok(());
     }
-    loop {
-        match print_all(source.read(after).await?, arguments.json, output)? {
-            Some(last) => after = last,
-            None => break,
-        }
+    while let Some(last) = print_all(source.read(after).await?, arguments.json, output)? {
+        after = last;
     }
     source.close().await;
     Ok(())

@@ -47,7 +47,7 @@ pub fn read(
 pub fn defaults(system_dns: Option<SocketAddr>) -> Config {
     // The empty text has no wrong place but a missing resolver, for which any will do: there is
     // no repository that could ask it.
-    let dns = system_dns.or(Some(SocketAddr::from(([127, 0, 0, 1], DNS_PORT))));
+    let dns = system_dns.or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], DNS_PORT))));
     let version = format!("config_version: {CONFIG_VERSION}\n");
     read(&version, &Variables::new(), dns).expect("the defaults are a valid configuration")
 }

@@ -90,12 +90,13 @@ impl Blobs {
     /// [`BlobError::Missing`], [`BlobError::Damaged`] or [`BlobError::Disk`].
     pub fn get(&self, blob: &BlobRef) -> Result<Vec<u8>, BlobError> {
         let path = self.path(blob.sha256);
-        let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => BlobError::Missing(blob.sha256),
-            _ => BlobError::Disk {
-                path: path.clone(),
-                error,
-            },
+        let bytes = std::fs::read(&path).map_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                BlobError::Missing(blob.sha256)
+            } else {
+                let path = path.clone();
+                BlobError::Disk { path, error }
+            }
         })?;
         if Sha256::of(&bytes) != blob.sha256 {
             return Err(BlobError::Damaged(blob.sha256));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 
 use crate::events::id::RepoId;
-use crate::sandbox::mirrors::{GitError, MirrorHead, Mirrors};
+use crate::sandbox::mirrors::{GitError, MirrorHead, Mirrors, NamedFile};
 use crate::sandbox::process::{Call, ProcessError};
 use crate::sandbox::recorder::PortFuture;
 
@@ -146,7 +146,7 @@ impl Mirrors for GitMirrors {
         repo: &'a RepoId,
         commit: &'a str,
         path: &'a str,
-    ) -> PortFuture<'a, Result<Vec<(String, Vec<u8>)>, GitError>> {
+    ) -> PortFuture<'a, Result<Vec<NamedFile>, GitError>> {
         Box::pin(async move {
             let mut files = Vec::new();
             for file in self.list(repo, commit, path).await? {

@@ -182,36 +182,13 @@ fn event(run: RunId, fact: Fact) -> Event {
             rule,
             credentials,
             stripped,
-        } => {
-            let (request, line) = request_line(request);
-            let credentials = credentials.into_iter().map(credential_use).collect();
-            RequestAllowed {
-                run,
-                request,
-                line,
-                rule,
-                credentials,
-                stripped,
-            }
-            .into()
-        }
+        } => allowed(run, request, rule, credentials, stripped),
         Fact::Blocked {
             request,
             cause,
             detail,
             status,
-        } => {
-            let (request, line) = request_line(request);
-            RequestBlocked {
-                run,
-                request,
-                line,
-                cause: block_cause(cause),
-                detail,
-                status,
-            }
-            .into()
-        }
+        } => blocked(run, request, block_cause(cause), detail, status),
         Fact::Refused { port, name, reason } => ConnectionRefused {
             run,
             port,
@@ -253,6 +230,45 @@ fn event(run: RunId, fact: Fact) -> Event {
             .into()
         }
     }
+}
+
+fn allowed(
+    run: RunId,
+    request: ReportedRequest,
+    rule: String,
+    credentials: Vec<ReportedCredential>,
+    stripped: Vec<String>,
+) -> Event {
+    let (request, line) = request_line(request);
+    let credentials = credentials.into_iter().map(credential_use).collect();
+    RequestAllowed {
+        run,
+        request,
+        line,
+        rule,
+        credentials,
+        stripped,
+    }
+    .into()
+}
+
+fn blocked(
+    run: RunId,
+    request: ReportedRequest,
+    cause: BlockCause,
+    detail: String,
+    status: u16,
+) -> Event {
+    let (request, line) = request_line(request);
+    RequestBlocked {
+        run,
+        request,
+        line,
+        cause,
+        detail,
+        status,
+    }
+    .into()
 }
 
 fn request_line(request: ReportedRequest) -> (RequestId, RequestLine) {

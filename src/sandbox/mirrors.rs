@@ -31,6 +31,9 @@ pub enum GitError {
     Local(String),
 }
 
+/// A file's name within its directory, and its bytes.
+pub type NamedFile = (String, Vec<u8>);
+
 /// Keeps mirrors of repositories and makes workspaces of them.
 pub trait Mirrors: Send + Sync {
     /// Brings the mirror of a repository up to date, or makes it.
@@ -54,7 +57,7 @@ pub trait Mirrors: Send + Sync {
         repo: &'a RepoId,
         commit: &'a str,
         path: &'a str,
-    ) -> PortFuture<'a, Result<Vec<(String, Vec<u8>)>, GitError>>;
+    ) -> PortFuture<'a, Result<Vec<NamedFile>, GitError>>;
 
     /// Makes a full clone at `destination`, on the default branch, its origin being `url`; a clone
     /// that is there already is left as it is.

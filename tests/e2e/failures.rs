@@ -1,7 +1,7 @@
 //! When the model's side fails, the sender is told the truth.
 
 use crate::common::log::count;
-use crate::common::{Plan, World};
+use crate::common::{Event, Plan, World};
 
 /// What the API answers, a word of the reply (lower case), and the recorded outcome.
 const FAILURES: [(&str, &str, &str); 4] = [
@@ -26,15 +26,9 @@ fn a_failing_api_is_told_as_it_is() {
         let reply = String::from_utf8_lossy(&sent.stdout).to_lowercase();
         assert!(reply.contains(word), "{failure}: {reply}");
         daemon.await_replies(number);
-        let outcomes = daemon
-            .seen()
-            .iter()
-            .filter(|event| event.kind() == "RunOutcomeClassified");
-        assert_eq!(
-            outcomes.last().unwrap().text("outcome"),
-            outcome,
-            "{failure}"
-        );
+        let classified = |event: &&Event| event.kind() == "RunOutcomeClassified";
+        let last = daemon.seen().iter().rfind(classified).unwrap();
+        assert_eq!(last.text("outcome"), outcome, "{failure}");
     }
     assert_eq!(count(daemon.seen(), "TaskCompleted"), FAILURES.len());
 }

@@ -205,7 +205,7 @@ impl Writer {
         let in_group = group.keys.iter().find(|(known, _)| known == key);
         match in_group {
             Some((_, entry)) => Ok(Some(*entry)),
-            None => self.store.find_key(key).map_err(unwritable),
+            None => self.store.find_key(key).map_err(|error| unwritable(&error)),
         }
     }
 
@@ -213,7 +213,10 @@ impl Writer {
         if let Some(version) = self.versions.get(stream) {
             return Ok(*version);
         }
-        let version = self.store.stream_version(stream).map_err(unwritable)?;
+        let version = self
+            .store
+            .stream_version(stream)
+            .map_err(|error| unwritable(&error))?;
         self.versions.insert(stream.clone(), version);
         Ok(version)
     }
@@ -267,7 +270,7 @@ fn reply(
     let _caller_gone = answer.send(result);
 }
 
-fn unwritable(error: StoreError) -> AppendError {
+fn unwritable(error: &StoreError) -> AppendError {
     AppendError::Unwritable(error.to_string())
 }
 

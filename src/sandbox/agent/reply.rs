@@ -31,7 +31,7 @@ pub fn reply_text(transcript: &Transcript) -> String {
         return results()
             .next()
             .filter(|text| !text.is_empty())
-            .unwrap_or(NO_OUTPUT.to_owned());
+            .unwrap_or_else(|| NO_OUTPUT.to_owned());
     };
     let end = texts.len() - 1;
     let start = end.saturating_sub(WINDOW);

@@ -211,12 +211,9 @@ mod tests {
 
     #[track_caller]
     fn check(head: &str, expected: Result<&str, RejectionReason>) {
-        let judged = judged(head);
-        let actual = match &judged {
-            Ok(sender) => Ok(sender.address.as_str()),
-            Err((reason, _)) => Err(reason.clone()),
-        };
-        assert_eq!(actual, expected, "{head}: {judged:?}");
+        let judged = judged(head).map_err(|(reason, _)| reason);
+        let actual = judged.map(|sender| sender.address);
+        assert_eq!(actual, expected.map(str::to_owned), "{head}");
     }
 
     #[test]
