@@ -77,6 +77,8 @@ pub struct ContainerSpec {
     pub labels: BTreeMap<String, String>,
     /// Limits.
     pub limits: RunLimits,
+    /// Working directory; nothing: the image's.
+    pub work_dir: Option<String>,
     /// Whether it gets a standard input.
     pub stdin: bool,
     /// Whether it is a proxy: nothing writable, only the right to listen on low ports.
@@ -125,6 +127,9 @@ impl ContainerSpec {
         });
         if !networks.is_empty() {
             spec["networks"] = json!(networks);
+        }
+        if let Some(directory) = &self.work_dir {
+            spec["work_dir"] = json!(directory);
         }
         if !self.dns.is_empty() {
             let servers: Vec<String> = self.dns.iter().map(Ipv4Addr::to_string).collect();

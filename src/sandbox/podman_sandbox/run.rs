@@ -40,6 +40,9 @@ const KILL_TIME_MAX: Duration = Duration::from_secs(20);
 /// Chunks of output that are recorded with one append.
 const CHUNKS_PER_RECORD_MAX: usize = 64;
 
+/// Where the workspace is mounted, and where the command starts when it is.
+const WORKSPACE: &str = "/workspace";
+
 /// What a sandboxed run's agent needs of its network.
 struct Guard {
     network: String,
@@ -453,6 +456,11 @@ fn agent_spec(request: &RunRequest, names: &Names, guard: Option<&Guard>) -> Con
         mounts: request.mounts.iter().map(bind).collect(),
         labels: names.labels.clone(),
         limits: request.limits.clone(),
+        work_dir: request
+            .mounts
+            .iter()
+            .any(|m| m.target == WORKSPACE)
+            .then(|| WORKSPACE.to_owned()),
         stdin: true,
         ..ContainerSpec::default()
     };

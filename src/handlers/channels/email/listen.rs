@@ -173,6 +173,7 @@ impl EmailChannel {
         }
         let (user, server) = (&self.email.username, &self.email.imap.server);
         let header = |name| headers.first(name).unwrap_or_default();
+        let message_id = message_id_for_key(header("message-id"));
         Incoming {
             repo: self.repo.clone(),
             channel: ChannelKind::Email,
@@ -181,13 +182,22 @@ impl EmailChannel {
                 uid_validity,
                 uid,
             },
-            dedupe_key: format!("imap:{user}@{server}/{FOLDER};{uid_validity}/{uid}#{digest}"),
+            // Not the number: a mailbox that was rebuilt gives the same mail another one.
+            dedupe_key: format!("mail:{user}@{server}:{message_id}#{digest}"),
             claimed_sender: parse::one_line(header("from")),
             title: parse::content(&headers_only(&raw)).subject,
             raw,
             media_type: "message/rfc822".to_owned(),
         }
     }
+}
+
+/// Longest part of a `Message-ID` in a deduplication key, in characters; the digest beside it tells
+/// mails apart in any case.
+const KEY_ID_MAX: usize = 200;
+
+fn message_id_for_key(header: &str) -> String {
+    parse::one_line(header).chars().take(KEY_ID_MAX).collect()
 }
 
 /// The part of a mail that the title is read from; the whole would be parsed twice.
