@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::cli::log_source::LogSource;
 use crate::cli::output::Output;
-use crate::service::surface::{Position, Recorded, StoredRecord, codec};
+use crate::cli::paths;
+use crate::service::surface::{Client, Position, Recorded, StoredRecord, codec};
 
 /// Longest payload in the form for people, in characters; the rest is left out.
 const PAYLOAD_SHOWN_MAX: usize = 300;
@@ -33,16 +34,15 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
 }
 
 async fn print(arguments: &Arguments, output: Output) -> anyhow::Result<()> {
-    let mut source = LogSource::open().await?;
     let mut after = Position(arguments.from.saturating_sub(1));
     if arguments.follow {
-        let LogSource::Daemon(mut client) = source else {
-            anyhow::bail!("--follow needs a running daemon (start it with airut run-gateway)");
-        };
+        // Never from disk: only a daemon adds to the log, and one that starts wants it for itself.
+        let mut client = Client::connect(&paths::socket()).await?;
         client.follow(after).await?;
         while print_all(client.next_records().await?, arguments.json, output)?.is_some() {}
         return Ok(());
     }
+    let mut source = LogSource::open().await?;
     while let Some(last) = print_all(source.read(after).await?, arguments.json, output)? {
         after = last;
     }

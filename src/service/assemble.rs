@@ -5,12 +5,14 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::config::types::Config;
 use crate::events::blobs::{BlobError, Blobs};
 use crate::events::id::{RepoId, Sha256};
+use crate::events::log::sled::OpenError;
 use crate::events::log::{Log, ReadError};
 use crate::events::service::FailedRepo;
 use crate::handlers::bodies::Bodies;
@@ -29,6 +31,12 @@ use crate::service::standby::{StandbySandbox, Starter};
 
 /// Name of the daemon's socket within the runtime directory.
 pub const SOCKET_NAME: &str = "airut.sock";
+
+/// How often a log that another process has open is tried again; then the start is refused.
+const LOCKED_TRIES_MAX: u32 = 15;
+
+/// The pause before it is tried again.
+const LOCKED_PAUSE: Duration = Duration::from_millis(200);
 
 /// Everything a service is started by.
 #[derive(Debug, Clone)]
@@ -108,6 +116,20 @@ impl Closing {
 /// [`StartError`], which says what to do.
 pub async fn open_log(state_dir: &Path) -> Result<Log, StartError> {
     make_private(state_dir)?;
+    for _ in 0..LOCKED_TRIES_MAX {
+        match open_once(state_dir).await {
+            // A command that reads the log from disk, or a daemon that is just ending, has it for a
+            // moment.
+            Err(StartError::Log(LookError::Open(OpenError::Locked(_)))) => {
+                tokio::time::sleep(LOCKED_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+    open_once(state_dir).await
+}
+
+async fn open_once(state_dir: &Path) -> Result<Log, StartError> {
     let state_dir = state_dir.to_owned();
     let opened = tokio::task::spawn_blocking(move || look::open(&state_dir)).await;
     Ok(opened.map_err(|_| StartError::Replay)??)

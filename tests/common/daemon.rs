@@ -87,6 +87,8 @@ impl Daemon {
             .open(stderr_of(&launch.dir))
             .unwrap();
         let config = launch.config.to_string_lossy().into_owned();
+        // What a killed daemon left would be taken for the new one's.
+        drop(fs::remove_file(socket_of(&launch.dir)));
         let mut command = launch.command(&["run-gateway", "--config", &config]);
         command.envs(extra.iter().copied());
         command
