@@ -11,7 +11,7 @@ ENV := root=$(CURDIR); . scripts/env.sh;
 .PHONY: help setup build proxy demo test bench attack lint docs bless install check
 
 help: ## List these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what tests and demo need (Podman, mail servers, Claude Code, tools)
 	scripts/setup.sh all
