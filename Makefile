@@ -58,7 +58,7 @@ docs: ## Build the documentation of the code
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
 
 bless: ## Rewrite golden files, then show what changed
-	AIRUT_BLESS=1 cargo test --test golden
+	AIRUT_BLESS=1 cargo test --test golden -- written_as documentation_is_fresh
 	git diff --stat -- tests/golden doc
 
 install: proxy ## Install airut and its proxy into ~/.cargo/bin

@@ -1,0 +1,652 @@
+//! A sample of every kind of event. A sample of a released version never changes.
+
+use airut::events::Event;
+use airut::events::channel::{ChannelConnected, ChannelDegraded, ChannelStopped};
+use airut::events::container::{
+    ContainerCreated, ContainerExited, ContainerRemoved, ContainerRole, ContainerStarted,
+    NetworkCreated, NetworkRemoved, OrphanKind, OrphanRemovalFailed, OrphanRemoved, PromptWritten,
+    ProxyFailed, ProxyReady, StopCause, StopSignalSent,
+};
+use airut::events::conversation::{
+    ConversationCreated, ConversationParticipantJoined, PromptComposed, ReplyRecorded,
+    SessionAbandoned, ThreadLinked, TokenUsage, WorkspaceCloneFailed, WorkspaceCloned,
+};
+use airut::events::delivery::{
+    DeliveryAbandoned, DeliveryAttempted, DeliveryFailed, DeliveryKind, DeliveryNotFound,
+    DeliveryOutcomeUnknown, DeliveryRequested, DeliverySucceeded, DeliveryTarget,
+};
+use airut::events::id::{
+    AtMs, BlobRef, ChannelKind, ConversationId, CredentialName, DeliveryId, InboundId, Position,
+    RepoId, RequestId, RunId, SessionId, Sha256, StoredFile, TaskId,
+};
+use airut::events::message::{
+    AuthenticationMethod, HintSource, MessageDuplicateIgnored, MessageParsed, MessageReceived,
+    MessageRejected, MessageRouted, MessageSource, MessageSourceAcknowledged, RejectionReason,
+    ReplyAddress, SenderAuthorized,
+};
+use airut::events::proxy::{
+    BlockCause, ConnectionRefused, CredentialUse, DnsQueryAnswered, RequestAllowed, RequestBlocked,
+    RequestLine, ResponseCompleted, UpstreamFailed,
+};
+use airut::events::repository::{MirrorFetchFailed, MirrorFetched};
+use airut::events::run::{
+    AgentErrorOutput, AgentEventObserved, CredentialScope, ImageBuildFailed, ImageBuildStarted,
+    ImageBuilt, LineBody, Mount, RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned,
+};
+use airut::events::service::{
+    BootCompleted, ConfigLoaded, DrainStarted, FailedRepo, ServiceStarted, ServiceStopped,
+};
+use airut::events::task::{
+    CompletionReason, InterruptionDecision, TaskCoalesced, TaskCompleted, TaskInterrupted,
+    TaskPhase, TaskPhaseEntered, TaskQueued, TaskRetryScheduled, TaskStarted, TaskStopRequested,
+    TodoItem, TodoListUpdated, TodoStatus,
+};
+
+const CONVERSATION: ConversationId = ConversationId(0x0bad_cafe);
+const DELIVERY: DeliveryId = DeliveryId(0x1122_3344_5566_7788);
+const INBOUND: InboundId = InboundId([7; 16]);
+const TASK: TaskId = TaskId(0x0012_3456_789a_bcde & 0xffff_ffff_ffff);
+const RUN: RunId = RunId {
+    task: TASK,
+    attempt: 2,
+};
+
+fn text(words: &str) -> String {
+    words.to_owned()
+}
+
+fn repo() -> RepoId {
+    RepoId(text("ferry"))
+}
+
+fn blob() -> BlobRef {
+    BlobRef {
+        sha256: Sha256([9; 32]),
+        bytes: 1234,
+        media_type: text("text/markdown"),
+    }
+}
+
+fn file() -> StoredFile {
+    StoredFile {
+        name: text("report.pdf"),
+        blob: blob(),
+    }
+}
+
+fn session() -> SessionId {
+    SessionId(text("0f758c9c-7635-4ca2-b18c-3013f7a366f5"))
+}
+
+fn usage() -> TokenUsage {
+    TokenUsage {
+        input: 10,
+        output: 20,
+        cache_creation: 30,
+        cache_read: 40,
+        web_searches: 5,
+        web_fetches: 6,
+    }
+}
+
+fn line() -> RequestLine {
+    RequestLine {
+        method: text("POST"),
+        scheme: text("https"),
+        host: text("api.anthropic.com"),
+        port: 443,
+        path: text("/v1/messages"),
+        query_sha256: Some(Sha256([4; 32])),
+        http_version: text("HTTP/2"),
+    }
+}
+
+fn mailbox() -> MessageSource {
+    MessageSource::Mailbox {
+        folder: text("INBOX"),
+        uid_validity: 17,
+        uid: 4711,
+    }
+}
+
+/// Returns a sample of every kind, in the order of the catalogue.
+pub(crate) fn samples() -> Vec<Event> {
+    [
+        service(),
+        channels(),
+        messages(),
+        tasks(),
+        conversations(),
+        runs(),
+        containers(),
+        proxy(),
+        deliveries(),
+    ]
+    .concat()
+}
+
+fn service() -> Vec<Event> {
+    let failed = vec![FailedRepo {
+        repo: text("punt"),
+        error: text("no such file"),
+    }];
+    vec![
+        ServiceStarted {
+            version: text("0.1.0"),
+            pid: 42,
+            host: text("herald"),
+            previous_stop_clean: false,
+        }
+        .into(),
+        ConfigLoaded {
+            sha256: Some(Sha256([1; 32])),
+            generation: 1,
+            repos: vec![text("ferry")],
+        }
+        .into(),
+        BootCompleted {
+            live: vec![text("ferry")],
+            failed,
+            duration_ms: 120,
+        }
+        .into(),
+        DrainStarted {
+            cause: text("SIGTERM"),
+            executing: 1,
+            waiting: 2,
+        }
+        .into(),
+        ServiceStopped {
+            drain_ms: 900,
+            unfinished: 1,
+        }
+        .into(),
+    ]
+}
+
+fn channels() -> Vec<Event> {
+    let channel = ChannelKind::Email;
+    vec![
+        ChannelConnected {
+            repo: repo(),
+            channel,
+            endpoint: text("mail.test:993"),
+            mode: text("idle"),
+        }
+        .into(),
+        ChannelDegraded {
+            repo: repo(),
+            channel,
+            error: text("reset"),
+            failures: 3,
+            retry_at: AtMs(99),
+        }
+        .into(),
+        ChannelStopped {
+            repo: repo(),
+            channel,
+        }
+        .into(),
+        MirrorFetched {
+            repo: repo(),
+            branch: text("main"),
+            commit: text("c0ffee"),
+            created: true,
+            duration_ms: 8,
+        }
+        .into(),
+        MirrorFetchFailed {
+            repo: repo(),
+            error: text("could not resolve host"),
+        }
+        .into(),
+    ]
+}
+
+fn messages() -> Vec<Event> {
+    vec![
+        MessageReceived {
+            inbound: INBOUND,
+            repo: repo(),
+            channel: ChannelKind::Email,
+            source: mailbox(),
+            dedupe_key: text("mail:bot@mail.test:<1@x>#ab"),
+            raw: blob(),
+            claimed_sender: text("Alice <alice@example.test>"),
+            title: text("Please"),
+        }
+        .into(),
+        MessageDuplicateIgnored {
+            inbound: INBOUND,
+            first: Position(3),
+            source: MessageSource::Socket,
+        }
+        .into(),
+        MessageSourceAcknowledged { inbound: INBOUND }.into(),
+        SenderAuthorized {
+            inbound: INBOUND,
+            method: AuthenticationMethod::Dmarc,
+            identity: text("alice@example.test"),
+            evidence: text("mail.example.test; dmarc=pass"),
+            rule: text("*@example.test"),
+        }
+        .into(),
+        MessageRejected {
+            inbound: INBOUND,
+            reason: RejectionReason::NotAuthorized,
+            detail: text("no rule permits mallory@elsewhere.test"),
+            claimed_sender: text("mallory@elsewhere.test"),
+        }
+        .into(),
+        MessageParsed {
+            inbound: INBOUND,
+            body: blob(),
+            subject: text("Please"),
+            conversation_hint: Some(CONVERSATION),
+            hint_source: Some(HintSource::InReplyTo),
+            model_hint: Some(text("haiku")),
+            attachments: vec![file()],
+            reply_to: ReplyAddress::Email {
+                to: text("alice@example.test"),
+                message_id: text("<1@x>"),
+                references: vec![text("<0@x>")],
+            },
+        }
+        .into(),
+        MessageRouted {
+            inbound: INBOUND,
+            conversation: CONVERSATION,
+            new: true,
+            task: TASK,
+        }
+        .into(),
+    ]
+}
+
+fn tasks() -> Vec<Event> {
+    let todo = TodoItem {
+        content: text("Write the file"),
+        active_form: text("Writing the file"),
+        status: TodoStatus::InProgress,
+    };
+    vec![
+        TaskQueued {
+            task: TASK,
+            inbound: INBOUND,
+            repo: repo(),
+            conversation: CONVERSATION,
+            sender: text("alice@example.test"),
+            title: text("Please"),
+        }
+        .into(),
+        TaskCoalesced {
+            task: TaskId(1),
+            into: TASK,
+        }
+        .into(),
+        TaskStarted {
+            task: TASK,
+            attempt: 2,
+            coalesced: vec![TaskId(1)],
+        }
+        .into(),
+        TaskPhaseEntered {
+            task: TASK,
+            phase: TaskPhase::Running,
+        }
+        .into(),
+        TodoListUpdated {
+            task: TASK,
+            items: vec![todo],
+        }
+        .into(),
+        TaskStopRequested {
+            task: TASK,
+            by: text("local:root"),
+        }
+        .into(),
+        TaskInterrupted {
+            task: TASK,
+            run: RUN,
+            decision: InterruptionDecision::Conclude,
+        }
+        .into(),
+        TaskRetryScheduled {
+            task: TASK,
+            cause: text("interrupted"),
+            not_before: AtMs(1000),
+        }
+        .into(),
+        TaskCompleted {
+            task: TASK,
+            reason: CompletionReason::ExecutionFailed,
+            detail: text("exit 1"),
+            duration_ms: 5000,
+        }
+        .into(),
+    ]
+}
+
+fn conversations() -> Vec<Event> {
+    let conversation = CONVERSATION;
+    vec![
+        ConversationCreated {
+            conversation,
+            repo: repo(),
+            channel: ChannelKind::Local,
+            owner: text("local:root"),
+            model: text("opus"),
+            effort: Some(text("high")),
+        }
+        .into(),
+        ConversationParticipantJoined {
+            conversation,
+            identity: text("bob@example.test"),
+        }
+        .into(),
+        ThreadLinked {
+            conversation,
+            channel: ChannelKind::Email,
+            key: text("<1@x>"),
+        }
+        .into(),
+        WorkspaceCloned {
+            conversation,
+            branch: text("main"),
+            commit: text("c0ffee"),
+            duration_ms: 70,
+        }
+        .into(),
+        WorkspaceCloneFailed {
+            conversation,
+            error: text("no space left"),
+        }
+        .into(),
+        PromptComposed {
+            conversation,
+            run: RUN,
+            prompt: blob(),
+            resumes: Some(session()),
+        }
+        .into(),
+        SessionAbandoned {
+            conversation,
+            session: session(),
+            cause: text("prompt too long"),
+        }
+        .into(),
+        ReplyRecorded {
+            conversation,
+            task: TASK,
+            index: 3,
+            session: Some(session()),
+            body: blob(),
+            files: vec![file()],
+            usage: usage(),
+            cost_microusd: 42_300,
+            turns: 4,
+            duration_ms: 65_000,
+            is_error: false,
+        }
+        .into(),
+    ]
+}
+
+fn runs() -> Vec<Event> {
+    let run = RUN;
+    let credential = CredentialScope {
+        name: CredentialName(text("ANTHROPIC_API_KEY")),
+        kind: text("masked"),
+        scopes: vec![text("api.anthropic.com")],
+        surrogate_fingerprint: Sha256([5; 32]),
+    };
+    vec![
+        RunPlanned {
+            run,
+            image: text("localhost/airut-overlay:ab"),
+            argv: vec![text("-p"), text("-")],
+            env_names: vec![text("ANTHROPIC_API_KEY")],
+            mounts: vec![Mount {
+                source: text("/s"),
+                target: text("/workspace"),
+                read_only: false,
+            }],
+            limits: RunLimits {
+                timeout_ms: Some(60_000),
+                memory_bytes: Some(1 << 30),
+                cpu_millis: Some(1500),
+                pids_max: None,
+            },
+            allowlist: Some(blob()),
+            allowlist_commit: text("c0ffee"),
+            credentials: vec![credential],
+        }
+        .into(),
+        ImageBuildStarted {
+            run,
+            tag: text("localhost/airut-repo:ab"),
+        }
+        .into(),
+        ImageBuilt {
+            run,
+            tag: text("localhost/airut-repo:ab"),
+            duration_ms: 4000,
+        }
+        .into(),
+        ImageBuildFailed {
+            run,
+            tag: text("localhost/airut-repo:ab"),
+            error: text("exit status 9"),
+            log: blob(),
+        }
+        .into(),
+        AgentEventObserved {
+            run,
+            index: 1,
+            event_type: text("system"),
+            subtype: text("init"),
+            session: Some(session()),
+            line: LineBody::Inline(text("{}")),
+        }
+        .into(),
+        AgentErrorOutput {
+            run,
+            text: LineBody::Blob(blob()),
+        }
+        .into(),
+        RunOutcomeClassified {
+            run,
+            outcome: RunOutcome::PromptTooLong,
+            rule: text("terminal_reason=prompt_too_long"),
+            usage: usage(),
+            cost_microusd: 1,
+            turns: 1,
+        }
+        .into(),
+    ]
+}
+
+fn containers() -> Vec<Event> {
+    let (run, role) = (RUN, ContainerRole::Agent);
+    vec![
+        NetworkCreated {
+            run,
+            name: text("airut-conv-1"),
+            subnet: text("10.199.1.0/24"),
+        }
+        .into(),
+        NetworkRemoved {
+            run,
+            name: text("airut-conv-1"),
+        }
+        .into(),
+        ContainerCreated {
+            run,
+            role,
+            name: text("airut-run-1"),
+            container_id: text("abc"),
+        }
+        .into(),
+        ContainerStarted {
+            run,
+            role: ContainerRole::Proxy,
+        }
+        .into(),
+        ProxyReady { run, after_ms: 12 }.into(),
+        ProxyFailed {
+            run,
+            error: text("no answer"),
+        }
+        .into(),
+        PromptWritten { run, bytes: 300 }.into(),
+        StopSignalSent {
+            run,
+            signal: text("SIGTERM"),
+            cause: StopCause::Requested,
+        }
+        .into(),
+        ContainerExited {
+            run,
+            role,
+            exit_code: 137,
+            out_of_memory: true,
+            duration_ms: 10,
+        }
+        .into(),
+        ContainerRemoved { run, role }.into(),
+        OrphanRemoved {
+            kind: OrphanKind::Network,
+            name: text("airut-conv-1"),
+            run: Some(run),
+        }
+        .into(),
+        OrphanRemovalFailed {
+            kind: OrphanKind::Container,
+            name: text("x"),
+            error: text("busy"),
+        }
+        .into(),
+    ]
+}
+
+fn proxy() -> Vec<Event> {
+    let (run, request) = (RUN, RequestId(5));
+    let used = CredentialUse {
+        credential: CredentialName(text("ANTHROPIC_API_KEY")),
+        header: text("x-api-key"),
+        count: 1,
+    };
+    vec![
+        DnsQueryAnswered {
+            run,
+            name: text("a.test"),
+            query_type: text("A"),
+            answer: text("10.199.1.100"),
+        }
+        .into(),
+        RequestAllowed {
+            run,
+            request,
+            line: line(),
+            rule: text("domains[0]"),
+            credentials: vec![used],
+            stripped: vec![text("authorization")],
+        }
+        .into(),
+        RequestBlocked {
+            run,
+            request,
+            line: line(),
+            cause: BlockCause::Method,
+            detail: text("only GET"),
+            status: 403,
+        }
+        .into(),
+        ConnectionRefused {
+            run,
+            port: 443,
+            name: text(""),
+            reason: text("no server name"),
+        }
+        .into(),
+        UpstreamFailed {
+            run,
+            request,
+            error: text("connection refused"),
+            status: 502,
+        }
+        .into(),
+        ResponseCompleted {
+            run,
+            request,
+            status: 200,
+            bytes_up: 10,
+            bytes_down: 20,
+            first_byte_ms: 3,
+            duration_ms: 4,
+            complete: true,
+        }
+        .into(),
+    ]
+}
+
+fn deliveries() -> Vec<Event> {
+    let (delivery, attempt) = (DELIVERY, 1);
+    vec![
+        DeliveryRequested {
+            delivery,
+            kind: DeliveryKind::Reply,
+            repo: repo(),
+            channel: ChannelKind::Email,
+            conversation: CONVERSATION,
+            task: TASK,
+            target: DeliveryTarget::Email {
+                to: text("alice@example.test"),
+                subject: text("Re: [ID:0badcafe] Please"),
+                message_id: text("<airut.0badcafe.1.11223344@example.test>"),
+                in_reply_to: text("<1@x>"),
+                references: vec![text("<0@x>"), text("<1@x>")],
+            },
+            body: blob(),
+            files: vec![file()],
+        }
+        .into(),
+        DeliveryAttempted {
+            delivery,
+            attempt,
+            labelled_duplicate: true,
+        }
+        .into(),
+        DeliverySucceeded {
+            delivery,
+            attempt,
+            receipt: text("250 queued"),
+            reconciled: true,
+        }
+        .into(),
+        DeliveryFailed {
+            delivery,
+            attempt,
+            error: text("451 later"),
+            retry_at: AtMs(77),
+        }
+        .into(),
+        DeliveryOutcomeUnknown {
+            delivery,
+            attempt,
+            detail: text("lost after DATA"),
+        }
+        .into(),
+        DeliveryNotFound {
+            delivery,
+            attempt,
+            searched: text("INBOX, Sent"),
+        }
+        .into(),
+        DeliveryAbandoned {
+            delivery,
+            error: text("550 no such user"),
+        }
+        .into(),
+    ]
+}
