@@ -105,16 +105,42 @@ impl Channel for EmailChannel {
     }
 }
 
+/// Longest text of a header that enters an event, in characters; the rest is cut. Events have a
+/// limit of their own, and a mail that does not fit into one would never be done with.
+const TEXT_CHARS_MAX: usize = 1_000;
+/// Most earlier ids that are kept; the first and the newest are.
+const REFERENCES_MAX: usize = 40;
+
+fn shortened(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
+}
+
+/// Returns the ids of a field, the first and the newest when there are too many.
+fn ids(headers: &Headers, name: &str) -> Vec<String> {
+    let mut ids = headers
+        .first(name)
+        .map(headers::message_ids)
+        .unwrap_or_default();
+    let surplus = ids.len().saturating_sub(REFERENCES_MAX);
+    if surplus > 0 {
+        ids.drain(1..=surplus);
+    }
+    ids
+}
+
 /// Judges a mail. Pure.
 pub fn triage(raw: &[u8], email: &Email) -> Triage {
     let headers = Headers::of(raw);
-    let rejected = |reason, detail| Triage::Rejected { reason, detail };
+    let rejected = |reason, detail: String| Triage::Rejected {
+        reason,
+        detail: shortened(&detail),
+    };
     if let Some(bytes) = headers.first("x-airut-too-long") {
         let max = imap::MAIL_BYTES_MAX;
         let detail = format!("the mail has {bytes} bytes; at most {max} are taken in");
         return rejected(RejectionReason::Unreadable, detail);
     }
-    if let Some(detail) = filter::reason(&headers, &email.username) {
+    if let Some(detail) = filter::reason(&headers, [&email.username, &email.from]) {
         return rejected(RejectionReason::Filtered, detail);
     }
     let sender = match auth::judge(&headers, &email.auth) {
@@ -126,16 +152,10 @@ pub fn triage(raw: &[u8], email: &Email) -> Triage {
         body,
         attachments,
     } = parse::content(raw);
-    let ids = |name| {
-        headers
-            .first(name)
-            .map(headers::message_ids)
-            .unwrap_or_default()
-    };
     Triage::Accepted(Box::new(Triaged {
         method: sender.method,
         identity: sender.address.clone(),
-        evidence: sender.evidence,
+        evidence: shortened(&sender.evidence),
         rule: sender.rule,
         body,
         conversation_hint: thread::conversation_hint(&headers, &subject),
@@ -143,9 +163,9 @@ pub fn triage(raw: &[u8], email: &Email) -> Triage {
         attachments,
         reply_to: ReplyAddress::Email {
             to: sender.address,
-            message_id: ids("message-id").into_iter().next().unwrap_or_default(),
-            references: ids("references"),
+            message_id: ids(&headers, "message-id").into_iter().next().unwrap_or_default(),
+            references: ids(&headers, "references"),
         },
-        subject,
+        subject: shortened(&subject),
     }))
 }

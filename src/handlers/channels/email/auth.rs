@@ -96,7 +96,13 @@ fn without_quotes_and_comments(text: &str) -> Option<String> {
     (!quoted && depth == 0).then_some(kept)
 }
 
+/// Longest address of the grammar (RFC 5321); a longer one is none.
+const ADDRESS_BYTES_MAX: usize = 254;
+
 fn is_address(text: &str) -> bool {
+    if text.len() > ADDRESS_BYTES_MAX {
+        return false;
+    }
     let Some((local, domain)) = text.split_once('@') else {
         return false;
     };

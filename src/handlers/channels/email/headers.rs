@@ -42,11 +42,18 @@ impl Headers {
     }
 }
 
+/// Longest id that counts as one; longer ones are passed over.
+const ID_BYTES_MAX: usize = 250;
+
 /// Returns the ids, each with its angle brackets, of a field such as `References`.
 pub fn message_ids(value: &str) -> Vec<String> {
     let starts = value.split('<').skip(1);
     let ids = starts.filter_map(|rest| rest.split_once('>').map(|(id, _)| id.trim()));
-    ids.filter(|id| !id.is_empty() && !id.contains(char::is_whitespace))
+    let is_id = |id: &&str| {
+        let is_plain = id.bytes().all(|byte| byte.is_ascii_graphic());
+        !id.is_empty() && id.len() <= ID_BYTES_MAX && is_plain
+    };
+    ids.filter(is_id)
         .map(|id| format!("<{id}>"))
         .collect()
 }

@@ -1,28 +1,51 @@
 //! HTML mail as Markdown: what the sender wrote stays, what they quoted is marked or left out (spec
 //! rows EML-25 to EML-30). Pure.
 
+use std::rc::Rc;
+
 use htmd::element_handler::{HandlerResult, Handlers};
 use htmd::{Element, HtmlToMarkdown};
+use mail_parser::decoders::html::html_to_text;
 
 /// Marks in the converted text; characters that no mail means anything by.
 const QUOTE_START: char = '\u{F0000}';
 const QUOTE_END: char = '\u{F0001}';
 const ALL_AFTER_IS_QUOTED: char = '\u{F0002}';
+/// Most tags of a body that is read as a tree; the tags of a longer one are only taken out, for the
+/// time it takes to make a tree grows with the square of them.
+const TAGS_MAX: usize = 30_000;
+/// Deepest nesting of a body that is converted; the tags of a deeper one are only taken out, for
+/// each level takes from the thread's stack, and a stack that is used up ends the service.
+const DEPTH_MAX: usize = 200;
 /// What stands in place of a quote that nothing follows.
 pub const QUOTE_REMOVED: &str = "[quoted text removed]";
 
-/// Converts a body; text that cannot be converted is returned as it is.
+/// Converts a body; one that cannot be converted is returned as its text, without quote marks.
 pub fn to_markdown(html: &str) -> String {
     let clean: String = html
         .chars()
         .filter(|character| !is_mark(*character))
         .collect();
+    if clean.matches('<').count() > TAGS_MAX {
+        return html_to_text(&clean);
+    }
     let converter = HtmlToMarkdown::builder()
         .skip_tags(vec!["script", "style", "head", "title"])
         .add_handler(vec!["div", "blockquote", "span", "hr"], quote_handler)
         .build();
-    let markdown = converter.convert(&clean).unwrap_or(clean);
-    with_quotes(&markdown)
+    let Ok(tree) = converter.html_to_tree(&clean) else {
+        return html_to_text(&clean);
+    };
+    let mut level = vec![Rc::clone(&tree)];
+    for _ in 0..DEPTH_MAX {
+        let children = level.iter().flat_map(|node| node.children.borrow().clone());
+        level = children.collect();
+    }
+    if level.is_empty() {
+        with_quotes(&converter.tree_to_markdown(&tree))
+    } else {
+        html_to_text(&clean)
+    }
 }
 
 fn is_mark(character: char) -> bool {
@@ -122,5 +145,16 @@ mod tests {
     fn a_quote_that_is_answered_stays_as_a_quote() {
         let html = "<blockquote type=\"cite\">Which one?</blockquote><p>The first.</p>";
         assert_eq!(to_markdown(html), "> Which one?\n\nThe first.");
+    }
+
+    #[test]
+    fn deep_or_endless_markup_is_read_as_text() {
+        for tag in ["div", "blockquote", "b", "x", "ul><li", "table><tr><td", "select", "span"] {
+            for depth in [40, 150, 250, 100_000] {
+                let html = format!("{}<p>hello", format!("<{tag}>").repeat(depth));
+                let text = to_markdown(&html);
+                assert!(text.contains("hello"), "{tag} {depth}: {text:.80}");
+            }
+        }
     }
 }

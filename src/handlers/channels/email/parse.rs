@@ -76,9 +76,13 @@ fn attachments(mail: &mail_parser::Message<'_>) -> (Vec<Attachment>, usize) {
     (files, left_out)
 }
 
+/// Longest media type; a longer one counts as none.
+const MEDIA_TYPE_BYTES_MAX: usize = 100;
+
 fn media_type(part: &mail_parser::MessagePart<'_>) -> String {
     let declared = part.content_type();
     let named = declared.map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("*")));
+    let named = named.filter(|name| name.len() <= MEDIA_TYPE_BYTES_MAX);
     named.unwrap_or_else(|| "application/octet-stream".to_owned())
 }
 

@@ -19,31 +19,26 @@ use crate::handlers::channels::email::tls::Trust;
 
 /// How long a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(20);
-/// How long everything before the text may take; nothing was sent when it is reached.
+/// How long signing in, and then the envelope, may take; nothing was sent when it is reached.
 const ENVELOPE_MAX: Duration = Duration::from_secs(60);
 /// How long text and receipt may take; whether it was sent is unknown when it is reached.
 const TEXT_MAX: Duration = Duration::from_secs(300);
 
 /// Sends a mail.
 pub async fn send(email: &Email, trust: &Trust, mail: &Message) -> SendOutcome {
-    let opened = tokio::time::timeout(ENVELOPE_MAX, open(email, trust, mail)).await;
-    let mut connection = match opened {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => {
-            return SendOutcome::Refused {
-                permanent: error.is_permanent(),
-                error: words(email, &error),
-            };
-        }
-        Err(_) => {
-            let server = &email.smtp.server;
-            let error = format!("{server} took more than {} s", ENVELOPE_MAX.as_secs());
+    let mut connection = match before_text(open(email, trust), email).await {
+        Ok(connection) => connection,
+        // Nothing about this mail was said yet: whatever it is, it can be put right.
+        Err((error, _)) => {
             return SendOutcome::Refused {
                 error,
                 permanent: false,
             };
         }
     };
+    if let Err((error, permanent)) = before_text(name(&mut connection, mail), email).await {
+        return SendOutcome::Refused { error, permanent };
+    }
     let sent = tokio::time::timeout(TEXT_MAX, connection.message(&mail.formatted())).await;
     let outcome = match sent {
         Ok(Ok(response)) => SendOutcome::Accepted {
@@ -67,8 +62,22 @@ pub async fn send(email: &Email, trust: &Trust, mail: &Message) -> SendOutcome {
 
 type Error = lettre::transport::smtp::Error;
 
-/// Connects, signs in and names sender and recipient; the server then waits for the text.
-async fn open(email: &Email, trust: &Trust, mail: &Message) -> Result<AsyncSmtpConnection, Error> {
+/// Takes a step, bounded in time; says what went wrong, and whether that is for good.
+async fn before_text<T>(
+    step: impl Future<Output = Result<T, Error>>,
+    email: &Email,
+) -> Result<T, (String, bool)> {
+    match tokio::time::timeout(ENVELOPE_MAX, step).await {
+        Ok(taken) => taken.map_err(|error| (words(email, &error), error.is_permanent())),
+        Err(_) => {
+            let (server, seconds) = (&email.smtp.server, ENVELOPE_MAX.as_secs());
+            Err((format!("{server} took more than {seconds} s"), false))
+        }
+    }
+}
+
+/// Connects and signs in.
+async fn open(email: &Email, trust: &Trust) -> Result<AsyncSmtpConnection, Error> {
     let smtp = &email.smtp;
     let address = (smtp.server.as_str(), smtp.port);
     let hello = ClientId::default();
@@ -90,6 +99,11 @@ async fn open(email: &Email, trust: &Trust, mail: &Message) -> Result<AsyncSmtpC
             .auth(&[Mechanism::Plain, Mechanism::Login], &credentials)
             .await?;
     }
+    Ok(connection)
+}
+
+/// Names sender and recipient; the server then waits for the text.
+async fn name(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), Error> {
     let envelope = mail.envelope();
     let eight_bit = connection
         .server_info()
@@ -108,7 +122,7 @@ async fn open(email: &Email, trust: &Trust, mail: &Message) -> Result<AsyncSmtpC
             .await?;
     }
     connection.command(Data).await?;
-    Ok(connection)
+    Ok(())
 }
 
 fn parameters(server: &str, trust: &Trust) -> Result<TlsParameters, Error> {

@@ -34,6 +34,9 @@ fn of_subject(subject: &str) -> Option<ConversationId> {
     tags.find_map(|rest| rest.split_once(']')?.0.parse().ok())
 }
 
+/// Longest name of a model; a longer one is none.
+const MODEL_BYTES_MAX: usize = 64;
+
 /// Reads the model out of `airut+sonnet@example.test` in `To`.
 pub fn model_hint(headers: &Headers) -> Option<String> {
     let to = headers.first("to")?;
@@ -44,7 +47,8 @@ pub fn model_hint(headers: &Headers) -> Option<String> {
     let (local, _) = address.trim().split_once('@')?;
     let (_, hint) = local.split_once('+')?;
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let valid = !hint.is_empty() && hint.chars().all(is_name);
+    let fits = (1..=MODEL_BYTES_MAX).contains(&hint.len());
+    let valid = fits && hint.chars().all(is_name);
     valid.then(|| hint.to_ascii_lowercase())
 }
 
