@@ -33,7 +33,8 @@ impl MailServers {
         run(Command::new(script())
             .arg("start")
             .arg(&dir)
-            .arg(base_port.to_string()));
+            .arg(base_port.to_string())
+            .env("WATCH_PID", std::process::id().to_string()));
         let text = fs::read_to_string(dir.join("env")).unwrap();
         let pairs = text.lines().filter_map(|line| line.split_once('='));
         let unquoted = |(name, value): (&str, &str)| {

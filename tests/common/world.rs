@@ -257,7 +257,7 @@ fn undertaker(dir: &Path, name: &str) -> Child {
 }
 
 /// Takes a number that no other world on this machine has, for its ports.
-fn take_slot() -> (File, u16) {
+pub(crate) fn take_slot() -> (File, u16) {
     let slots = (0..20).find_map(|number| {
         let path = std::env::temp_dir().join(format!("airut-test-slot-{number}"));
         let file = File::options()

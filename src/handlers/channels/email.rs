@@ -163,7 +163,10 @@ pub fn triage(raw: &[u8], email: &Email) -> Triage {
         attachments,
         reply_to: ReplyAddress::Email {
             to: sender.address,
-            message_id: ids(&headers, "message-id").into_iter().next().unwrap_or_default(),
+            message_id: ids(&headers, "message-id")
+                .into_iter()
+                .next()
+                .unwrap_or_default(),
             references: ids(&headers, "references"),
         },
         subject: shortened(&subject),

@@ -53,9 +53,7 @@ pub fn message_ids(value: &str) -> Vec<String> {
         let is_plain = id.bytes().all(|byte| byte.is_ascii_graphic());
         !id.is_empty() && id.len() <= ID_BYTES_MAX && is_plain
     };
-    ids.filter(is_id)
-        .map(|id| format!("<{id}>"))
-        .collect()
+    ids.filter(is_id).map(|id| format!("<{id}>")).collect()
 }
 
 #[cfg(test)]

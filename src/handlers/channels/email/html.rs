@@ -149,7 +149,16 @@ mod tests {
 
     #[test]
     fn deep_or_endless_markup_is_read_as_text() {
-        for tag in ["div", "blockquote", "b", "x", "ul><li", "table><tr><td", "select", "span"] {
+        for tag in [
+            "div",
+            "blockquote",
+            "b",
+            "x",
+            "ul><li",
+            "table><tr><td",
+            "select",
+            "span",
+        ] {
             for depth in [40, 150, 250, 100_000] {
                 let html = format!("{}<p>hello", format!("<{tag}>").repeat(depth));
                 let text = to_markdown(&html);

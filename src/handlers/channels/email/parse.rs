@@ -4,6 +4,7 @@
 use mail_parser::{MessageParser, MimeHeaders as _, PartType};
 
 use crate::handlers::channels::Attachment;
+use crate::handlers::channels::email::headers::Headers;
 use crate::handlers::channels::email::html;
 use crate::handlers::channels::local::message::make_names_safe;
 
@@ -29,14 +30,19 @@ pub fn content(raw: &[u8]) -> Content {
             ..Content::default()
         };
     };
-    let subject = mail.subject().unwrap_or_default();
+    // A header that ends with the mail is passed over by the parser.
+    let headers = Headers::of(raw);
+    let subject = mail.subject().or_else(|| headers.first("subject"));
     let (attachments, left_out) = attachments(&mail);
     let mut body = body(&mail).trim().to_owned();
+    if body.is_empty() && attachments.is_empty() && mail.html_part(0).is_none() {
+        body = salvaged(raw);
+    }
     if left_out > 0 {
         body = format!("{body}\n\n[{left_out} further attachments were left out]");
     }
     Content {
-        subject: one_line(subject),
+        subject: one_line(subject.unwrap_or_default()),
         body,
         attachments,
     }
@@ -52,6 +58,19 @@ fn body(mail: &mail_parser::Message<'_>) -> String {
     html.filter(|html| !html.trim().is_empty())
         .or_else(text)
         .unwrap_or_default()
+}
+
+/// Reads the text out of parts that do not begin or end as they should: a broken mail must not look
+/// like an empty one.
+fn salvaged(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(raw).replace("\r\n", "\n");
+    let (_, written) = text.split_once("\n\n").unwrap_or_default();
+    let is_frame = |line: &&str| {
+        let start = line.get(..8).unwrap_or_default();
+        line.starts_with("--") || start.eq_ignore_ascii_case("content-")
+    };
+    let lines: Vec<&str> = written.lines().filter(|line| !is_frame(line)).collect();
+    lines.join("\n").trim().to_owned()
 }
 
 fn attachments(mail: &mail_parser::Message<'_>) -> (Vec<Attachment>, usize) {

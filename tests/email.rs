@@ -1,0 +1,31 @@
+//! The mail channel against real mail servers, and its judgement of kept mails. It knows the port
+//! of channels and the log, and nothing of tasks or sandboxes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a skipped part is said aloud"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests are outside the service and its ports"
+)]
+
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "of the test world only the mail servers are needed here"
+)]
+mod common;
+
+mod email {
+    mod golden;
+    mod intake;
+    mod post;
+    mod sending;
+}

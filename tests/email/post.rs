@@ -1,0 +1,208 @@
+//! One test's mail servers, and a mail channel that listens to them with a log of its own.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use airut::config::types::{Email, EmailAuth, Imap, MailTls, Smtp};
+use airut::events::blobs::Blobs;
+use airut::events::id::{Position, RepoId};
+use airut::events::log::memory::MemoryStore;
+use airut::events::log::{Log, Subscription};
+use airut::events::message::MessageReceived;
+use airut::events::{Event, event::MessageEvent};
+use airut::handlers::bodies::Bodies;
+use airut::handlers::channels::Channel as _;
+use airut::handlers::channels::email::EmailChannel;
+use airut::handlers::intake::Intake;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::common::PATIENCE;
+use crate::common::mail::{ALICE, BOT, MailServers, PASSWORD, script};
+use crate::common::world::take_slot;
+
+/// Mail servers with their files.
+pub(crate) struct Post {
+    pub(crate) servers: MailServers,
+    directory: TempDir,
+    _slot: File,
+}
+
+impl Post {
+    /// Starts the servers; says aloud what is missing.
+    pub(crate) fn start() -> Option<Self> {
+        for program in ["postfix", "dovecot"] {
+            let mut places = ["/usr/sbin", "/usr/bin"].iter();
+            if !places.any(|place| PathBuf::from(place).join(program).exists()) {
+                let required = std::env::var_os("AIRUT_REQUIRE_REAL").is_some();
+                assert!(!required, "a real part is missing: {program}");
+                eprintln!("SKIPPED: {program} is missing (make setup)");
+                return None;
+            }
+        }
+        let (slot, number) = take_slot();
+        let directory = tempfile::Builder::new().prefix("airut-mail").tempdir();
+        let directory = directory.unwrap();
+        Some(Self {
+            servers: MailServers::start(directory.path(), 11_000 + 1_000 * number),
+            directory,
+            _slot: slot,
+        })
+    }
+
+    /// The settings of Airut's account.
+    pub(crate) fn account(&self, imap_tls: MailTls, smtp_tls: MailTls) -> Email {
+        let imap_port = match imap_tls {
+            MailTls::Implicit => "IMAPS_PORT",
+            MailTls::StartTls => "IMAP_PORT",
+        };
+        let smtp_port = match smtp_tls {
+            MailTls::Implicit => "SMTPS_PORT",
+            MailTls::StartTls => "SUBMISSION_PORT",
+        };
+        Email {
+            imap: Imap {
+                server: "localhost".to_owned(),
+                port: self.servers.port(imap_port),
+                tls: imap_tls,
+                ..account().imap
+            },
+            smtp: Smtp {
+                server: "localhost".to_owned(),
+                port: self.servers.port(smtp_port),
+                tls: smtp_tls,
+                require_auth: true,
+            },
+            tls_ca_file: Some(self.servers.ca_file()),
+            ..account()
+        }
+    }
+
+    /// The directory of everything that this test keeps.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for Post {
+    fn drop(&mut self) {
+        let mut stop = Command::new(script());
+        stop.arg("stop").arg(self.directory.path().join("mail"));
+        assert!(stop.status().is_ok(), "the mail servers cannot be stopped");
+    }
+}
+
+/// An account without its servers.
+pub(crate) fn account() -> Email {
+    Email {
+        username: BOT.to_owned(),
+        from: format!("Airut <{BOT}>"),
+        password: Some(PASSWORD.to_owned().into()),
+        imap: Imap {
+            server: String::new(),
+            port: 993,
+            tls: MailTls::Implicit,
+            connect_retries: 3,
+            poll_interval_s: 0.2,
+            use_idle: true,
+            idle_reconnect_interval_s: 1740.0,
+        },
+        smtp: Smtp {
+            server: String::new(),
+            port: 587,
+            tls: MailTls::StartTls,
+            require_auth: true,
+        },
+        auth: EmailAuth {
+            authorized_senders: vec![ALICE.to_owned(), "*@partner.test".to_owned()],
+            trusted_authserv_id: "mail.example.test".to_owned(),
+            microsoft_internal_fallback: false,
+        },
+        tls_ca_file: None,
+    }
+}
+
+/// The channel of an account.
+pub(crate) fn channel(email: Email) -> Arc<EmailChannel> {
+    Arc::new(EmailChannel::new(RepoId("work".to_owned()), email).unwrap())
+}
+
+/// A channel that listens.
+pub(crate) struct Listening {
+    pub(crate) channel: Arc<EmailChannel>,
+    pub(crate) blobs: PathBuf,
+    log: Log,
+    events: Subscription,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Listening {
+    pub(crate) fn start(post: &Post, email: Email) -> Self {
+        let log = Log::open(Arc::new(MemoryStore::new())).unwrap();
+        let blobs = post.directory().join("blobs");
+        let bodies = Bodies::new(Arc::new(Blobs::open(&blobs).unwrap()));
+        let (channel, stop) = (channel(email), CancellationToken::new());
+        let intake = Intake::new(log.clone(), bodies);
+        let task = tokio::spawn(Arc::clone(&channel).listen(intake, stop.clone()));
+        let events = log.subscribe(Position(0));
+        Self {
+            channel,
+            blobs,
+            log,
+            events,
+            stop,
+            task,
+        }
+    }
+
+    /// Waits for the next event that `choose` takes.
+    pub(crate) async fn until<T>(&mut self, choose: impl Fn(Event) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                let recorded = self.events.next().await.unwrap().unwrap();
+                if let Some(found) = choose(recorded.event) {
+                    return found;
+                }
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        found.expect("the event comes")
+    }
+
+    /// Waits for the next message, and returns it with its bytes.
+    pub(crate) async fn message(&mut self) -> (MessageReceived, Vec<u8>) {
+        let received = |event| match event {
+            Event::Message(MessageEvent::Received(received)) => Some(received),
+            _ => None,
+        };
+        let received = self.until(received).await;
+        let raw = Blobs::open(&self.blobs)
+            .unwrap()
+            .get(&received.raw)
+            .unwrap();
+        (received, raw)
+    }
+
+    /// Waits until the next message's source was told.
+    pub(crate) async fn acknowledged(&mut self) {
+        let told = |event| match event {
+            Event::Message(MessageEvent::SourceAcknowledged(_)) => Some(()),
+            _ => None,
+        };
+        self.until(told).await;
+    }
+
+    /// Stops listening; that takes at most a second.
+    pub(crate) async fn stop(self) {
+        let start = Instant::now();
+        self.stop.cancel();
+        self.task.await.unwrap();
+        assert!(start.elapsed() < Duration::from_secs(1));
+        self.log.close().await;
+    }
+}

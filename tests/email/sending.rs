@@ -1,0 +1,110 @@
+//! Mail that goes out to real servers, and the search for it afterwards.
+
+use airut::config::types::MailTls;
+use airut::events::delivery::{DeliveryKind, DeliveryTarget};
+use airut::events::id::{ConversationId, DeliveryId, RepoId, TaskId};
+use airut::handlers::channels::{Attachment, Channel as _, OutboundMessage, SendOutcome, Trace};
+
+use crate::common::mail::{ALICE, BOT};
+use crate::common::{PATIENCE, until};
+use crate::email::post::{Post, channel};
+
+fn answer(to: &str, message_id: &str) -> OutboundMessage {
+    OutboundMessage {
+        delivery: DeliveryId(1),
+        kind: DeliveryKind::Reply,
+        repo: RepoId("work".to_owned()),
+        conversation: ConversationId(10),
+        task: TaskId(1),
+        target: DeliveryTarget::Email {
+            to: to.to_owned(),
+            subject: "Re: [ID:0000000a] Grüße".to_owned(),
+            message_id: message_id.to_owned(),
+            in_reply_to: "<one@example.test>".to_owned(),
+            references: vec!["<zero@x>".to_owned(), "<one@example.test>".to_owned()],
+        },
+        body: "It is **done**.\n.\n.. ünd more".to_owned(),
+        files: vec![Attachment {
+            name: "Größe.csv".to_owned(),
+            media_type: "text/csv".to_owned(),
+            bytes: b"1,2\n".to_vec(),
+        }],
+        labelled_duplicate: false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_arrives_in_its_thread_over_either_kind_of_tls() {
+    let Some(post) = Post::start() else { return };
+    for (tls, id) in [
+        (MailTls::StartTls, "<airut.0000000a.17.aa@example.test>"),
+        (MailTls::Implicit, "<airut.0000000a.17.bb@example.test>"),
+    ] {
+        let channel = channel(post.account(MailTls::Implicit, tls));
+        let outcome = channel.send(answer(ALICE, id)).await;
+        let SendOutcome::Accepted { receipt } = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert!(receipt.starts_with("250 "), "{receipt}");
+        let mail = until("the mail to arrive", PATIENCE, || {
+            let mut mails = post.servers.inbox(ALICE).into_iter();
+            mails.find(|mail| mail.header("Message-ID").as_deref() == Some(id))
+        });
+        for (name, value) in [
+            ("In-Reply-To", "<one@example.test>"),
+            ("References", "<zero@x> <one@example.test>"),
+            ("Auto-Submitted", "auto-replied"),
+        ] {
+            assert_eq!(mail.header(name).as_deref(), Some(value), "{name}");
+        }
+        assert_eq!(mail.subject(), "Re: [ID:0000000a] Grüße");
+        let text = mail.text().replace("\r\n", "\n");
+        assert_eq!(text.trim_end(), "It is **done**.\n.\n.. ünd more");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_is_found_and_what_was_not_is_absent() {
+    let Some(post) = Post::start() else { return };
+    let channel = channel(post.account(MailTls::Implicit, MailTls::StartTls));
+    let message = answer(BOT, "<airut.0000000a.17.cc@example.test>");
+    let trace = channel.search(message.clone()).await;
+    assert!(matches!(trace, Trace::Absent { .. }), "{trace:?}");
+    let outcome = channel.send(message.clone()).await;
+    assert!(
+        matches!(outcome, SendOutcome::Accepted { .. }),
+        "{outcome:?}"
+    );
+    until("the mail to arrive", PATIENCE, || {
+        (!post.servers.inbox(BOT).is_empty()).then_some(())
+    });
+    let trace = channel.search(message).await;
+    assert!(matches!(trace, Trace::Found { .. }), "{trace:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_sent_is_known_not_to_be_sent() {
+    let Some(post) = Post::start() else { return };
+    let good = post.account(MailTls::Implicit, MailTls::StartTls);
+    let mut unverified = good.clone();
+    unverified.tls_ca_file = None;
+    let mut locked_out = good.clone();
+    locked_out.password = Some("open-sesame".to_owned().into());
+    let mut nobody_there = good.clone();
+    nobody_there.smtp.port = post.servers.port("LMTP_PORT") - 1;
+    for (email, to, for_good) in [
+        (unverified, ALICE, false),
+        (locked_out, ALICE, false),
+        (nobody_there, ALICE, false),
+        (good, "nobody@example.test", true),
+    ] {
+        let message = answer(to, "<airut.0000000a.17.dd@example.test>");
+        let outcome = channel(email).send(message).await;
+        let SendOutcome::Refused { permanent, error } = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(permanent, for_good, "{error}");
+        assert!(!error.contains("open-sesame"), "{error}");
+    }
+    assert!(post.servers.inbox(ALICE).is_empty());
+}
