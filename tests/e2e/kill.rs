@@ -93,10 +93,11 @@ fn die_and_recover(world: &World, number: usize, (variable, value): Place) -> St
 
     let answers = answers(world, &id, &words);
     let labelled = answers.iter().filter(|mail| is_labelled(mail)).count();
-    assert_eq!(
-        answers.len() - labelled,
-        1,
-        "{value}: {labelled} labelled answers beside"
+    // Where nobody can know whether the answer went out, the only one may carry the label.
+    let unlabelled = answers.len() - labelled;
+    assert!(
+        !answers.is_empty() && unlabelled <= 1 && labelled <= 1,
+        "{value}: {unlabelled} answers and {labelled} labelled ones"
     );
     let log = events.len();
     format!(
