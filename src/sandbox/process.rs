@@ -218,12 +218,49 @@ impl Companion {
     }
 }
 
+/// Ends processes that were started with exactly these arguments, by whatever program: companions of
+/// a process of ours that was killed. The arguments must name something that is only ours.
+pub fn end_leftovers(arguments: &[&str]) {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    for id in ids.filter(|id| has_arguments(*id, arguments)) {
+        if let Some(id) = rustix::process::Pid::from_raw(id) {
+            // It may have ended by itself just now.
+            drop(rustix::process::kill_process(
+                id,
+                rustix::process::Signal::TERM,
+            ));
+        }
+    }
+}
+
+fn has_arguments(id: i32, arguments: &[&str]) -> bool {
+    let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    let line = line.strip_suffix(&[0]).unwrap_or(&line);
+    let mut words = line.split(|byte| *byte == 0).skip(1);
+    let mut wanted = arguments.iter();
+    wanted.all(|wanted| words.next() == Some(wanted.as_bytes())) && words.next().is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn shell(script: &str) -> Call<'static> {
         Call::new("sh", Duration::from_secs(10)).args(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn a_leftover_is_ended_by_its_arguments_and_nobody_else_is() {
+        let mine = ["300.0000017"];
+        let mut leftover = Companion::start("sleep", &mine).unwrap();
+        let mut other = Companion::start("sleep", &["300.0000018"]).unwrap();
+        while !has_arguments(leftover.child.id().unwrap().cast_signed(), &mine) {
+            tokio::task::yield_now().await;
+        }
+        end_leftovers(&mine);
+        leftover.child.wait().await.unwrap();
+        assert!(!leftover.is_running() && other.is_running());
     }
 
     #[tokio::test]
