@@ -6,11 +6,7 @@
     clippy::panic,
     reason = "a test may stop at the first surprise"
 )]
-#![expect(
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a skipped part is said aloud"
-)]
+#![expect(clippy::print_stderr, reason = "a skipped part is said aloud")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the tests are outside the service and its ports"

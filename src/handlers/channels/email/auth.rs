@@ -292,4 +292,39 @@ mod tests {
             );
         }
     }
+
+    #[track_caller]
+    fn check_microsoft(trusted: &str, fallback: bool, head: &str, accepted: bool) {
+        let auth = EmailAuth {
+            authorized_senders: vec!["alice@example.test".into()],
+            trusted_authserv_id: trusted.into(),
+            microsoft_internal_fallback: fallback,
+        };
+        let head = format!("{head}From: alice@example.test\n");
+        let judged = judge(&Headers::of(head.as_bytes()), &auth);
+        assert_eq!(judged.is_ok(), accepted, "{head} {judged:?}");
+    }
+
+    #[test]
+    fn an_empty_authserv_id_trusts_the_topmost_verdict_of_any_server() {
+        let unnamed = "Authentication-Results: spf=pass (x) smtp.mailfrom=example.test; dkim=pass\n \
+                       header.d=example.test;dmarc=pass action=none header.from=example.test;\n \
+                       compauth=pass reason=100\n";
+        check_microsoft("", false, unnamed, true);
+        check_microsoft("", false, PASS, true);
+        check_microsoft("mail.example.test", false, unnamed, false);
+        let failed = "Authentication-Results: dmarc=fail action=none\n";
+        check_microsoft("", false, &format!("{failed}{PASS}"), false);
+    }
+
+    #[test]
+    fn microsofts_mark_counts_only_where_no_verdict_is() {
+        let mark = "X-MS-Exchange-Organization-AuthAs: Internal\n";
+        check_microsoft("mail.example.test", true, mark, true);
+        check_microsoft("mail.example.test", false, mark, false);
+        let anonymous = "X-MS-Exchange-Organization-AuthAs: Anonymous\n";
+        check_microsoft("mail.example.test", true, anonymous, false);
+        let failed = "Authentication-Results: mail.example.test; dmarc=fail\n";
+        check_microsoft("mail.example.test", true, &format!("{failed}{mark}"), false);
+    }
 }

@@ -199,11 +199,7 @@ impl Mailbox {
 
     /// Says whether mail came while something else was done.
     pub fn has_news(&mut self) -> bool {
-        let mut news = false;
-        while let Ok(response) = self.session.unsolicited_responses.try_recv() {
-            news |= matches!(response, UnsolicitedResponse::Exists(_));
-        }
-        news
+        is_news_among(|| self.session.unsolicited_responses.try_recv())
     }
 
     /// Waits until the server has news, or `limit` has passed.
@@ -217,10 +213,17 @@ impl Mailbox {
             has_idle,
             has_uid_expunge,
         } = self;
+        let news = session.unsolicited_responses.clone();
         let mut idle = session.idle();
         within(COMMAND_MAX, "IDLE", idle.init()).await?;
-        let (wait, _interrupt) = idle.wait_with_timeout(limit);
-        wait.await?;
+        // Mail that came while IDLE was asked for is not announced a second time.
+        if !is_news_among(|| news.try_recv()) {
+            let (wait, _interrupt) = idle.wait_with_timeout(limit);
+            // Each sign of life from the server begins that wait anew; this limit is the real one.
+            if let Ok(ended) = tokio::time::timeout(limit, wait).await {
+                ended?;
+            }
+        }
         let session = within(COMMAND_MAX, "DONE", idle.done()).await?;
         Ok(Self {
             session,
@@ -281,6 +284,15 @@ impl Mailbox {
             .map(|name| name.name().to_owned())
             .collect())
     }
+}
+
+/// Reads all that the server said unasked; says whether mail came.
+fn is_news_among<E>(mut next: impl FnMut() -> Result<UnsolicitedResponse, E>) -> bool {
+    let mut news = false;
+    while let Ok(response) = next() {
+        news |= matches!(response, UnsolicitedResponse::Exists(_));
+    }
+    news
 }
 
 async fn connect(email: &Email, trust: &Trust) -> Result<Client<TlsStream<TcpStream>>, ImapError> {
