@@ -392,8 +392,15 @@ fn conversations() -> Vec<Event> {
     ]
 }
 
+const LIMITS: RunLimits = RunLimits {
+    timeout_ms: Some(60_000),
+    memory_bytes: Some(1 << 30),
+    cpu_millis: Some(1500),
+    pids_max: None,
+};
+
 fn runs() -> Vec<Event> {
-    let run = RUN;
+    let (run, limits) = (RUN, LIMITS);
     let credential = CredentialScope {
         name: CredentialName(text("ANTHROPIC_API_KEY")),
         kind: text("masked"),
@@ -411,12 +418,7 @@ fn runs() -> Vec<Event> {
                 target: text("/workspace"),
                 read_only: false,
             }],
-            limits: RunLimits {
-                timeout_ms: Some(60_000),
-                memory_bytes: Some(1 << 30),
-                cpu_millis: Some(1500),
-                pids_max: None,
-            },
+            limits,
             allowlist: Some(blob()),
             allowlist_commit: text("c0ffee"),
             credentials: vec![credential],
