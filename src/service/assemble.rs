@@ -93,12 +93,16 @@ pub enum StartError {
 /// What must be closed when the service ends.
 #[derive(Default)]
 pub struct Closing {
+    standby: Option<Arc<StandbySandbox>>,
     podman: Arc<Mutex<Option<Arc<PodmanSandbox>>>>,
 }
 
 impl Closing {
     /// Closes it.
     pub async fn close(&self) {
+        if let Some(standby) = &self.standby {
+            standby.release().await;
+        }
         let podman = self
             .podman
             .lock()
@@ -149,8 +153,9 @@ pub async fn assemble(plan: ServicePlan, log: Log) -> Result<Parts, StartError> 
     let socket = plan.runtime_dir.join(SOCKET_NAME);
     let local: Arc<dyn Channel> = Arc::new(LocalChannel::new(socket, desk));
     let (channels, failed) = mailboxes(&plan.config, Channels::new().with_local(local));
-    let closing = Closing::default();
+    let mut closing = Closing::default();
     let sandbox = Arc::new(StandbySandbox::new(starter(&plan, blobs, &closing)));
+    closing.standby = Some(Arc::clone(&sandbox));
     let ports = Ports {
         fingerprint_key: fingerprint_key(&plan.state_dir)?,
         mirrors: Arc::new(GitMirrors::new(plan.state_dir.clone())),

@@ -46,6 +46,11 @@ impl StandbySandbox {
         *started = Some(Arc::clone(&sandbox));
         Ok(sandbox)
     }
+
+    /// Lets go of the sandbox, so that whoever made it can end it.
+    pub async fn release(&self) {
+        *self.started.lock().await = None;
+    }
 }
 
 impl Sandbox for StandbySandbox {
