@@ -310,4 +310,6 @@ impl Log {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
