@@ -55,9 +55,13 @@ impl Repository {
             }
         }
         run(self.in_clone().args(["add", "-A"]));
-        run(self
-            .in_clone()
-            .args(["commit", "-q", "-m", "As the test needs it"]));
+        run(self.in_clone().args([
+            "commit",
+            "-q",
+            "--allow-empty",
+            "-m",
+            "As the test needs it",
+        ]));
         run(self.in_clone().args(["push", "-q", "origin", "HEAD:main"]));
     }
 
