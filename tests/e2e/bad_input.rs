@@ -76,7 +76,7 @@ fn odd_mail_of_a_permitted_sender_is_answered() {
     }
     daemon.await_replies(odd.len());
     for (id, _) in &odd {
-        the_reply(&world, &format!("{id}@example.test"), "");
+        the_reply(&world, &format!("{id}@example.test"), "Read.");
     }
 }
 
