@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A crash can only tear the last group, which was not acknowledged; it is cut off at the next
-//! start. It knows no index.
+//! start. A broken group with a whole one behind it is damage, and never cut off. It knows no index.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _};
@@ -116,20 +116,41 @@ impl Journal {
         let mut offset = offset;
         while offset < self.end {
             let Some(body) = read_group(&mut reader, self.end - offset)? else {
-                return Ok(Tail::Torn(offset));
+                return match self.is_followed(offset)? {
+                    true => Err(self.damaged(offset, "a group is broken and whole ones follow it")),
+                    false => Ok(Tail::Torn(offset)),
+                };
             };
-            offset += 8 + body.len() as u64;
             let records = split_body(&body, next)
                 .ok_or_else(|| self.damaged(offset, "a group's records do not fit its length"))?;
+            offset += 8 + body.len() as u64;
             next = Position(next.0 + records.len() as u64);
             visit(records, offset)?;
         }
         Ok(Tail::Whole)
     }
 
+    /// Tells whether a whole group lies where the broken one at `offset` says that it ends.
+    fn is_followed(&self, offset: u64) -> Result<bool, StoreError> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        let mut length = [0; 4];
+        if self.end - offset < 8 {
+            return Ok(false);
+        }
+        file.read_exact(&mut length)?;
+        let next = offset + 8 + u64::from(u32::from_le_bytes(length));
+        if next >= self.end {
+            return Ok(false);
+        }
+        file.seek(SeekFrom::Start(next))?;
+        let body = read_group(&mut BufReader::new(file), self.end - next)?;
+        Ok(body.is_some_and(|body| !body.is_empty()))
+    }
+
     fn damaged(&self, offset: u64, what: &str) -> StoreError {
         StoreError(format!(
-            "{} is damaged before byte {offset}: {what}",
+            "{} is damaged at byte {offset}: {what}; restore a backup",
             self.path.display()
         ))
     }

@@ -142,7 +142,7 @@ impl SledStore {
         }
         let mut writing = Writing::new(journal, anchor, &anchored);
         writing
-            .catch_up(&index, &anchored)
+            .catch_up(&index, &anchored, anchored.journal_end)
             .map_err(|problem| match problem {
                 Problem::Disk(source) => disk(source),
                 Problem::Journal(what) => regressed(what),
@@ -179,8 +179,11 @@ impl SledStore {
             what,
         };
         let index = Index::open(&index_path).map_err(unusable)?;
+        // An anchor that cannot be read promises nothing that could be compared.
+        let promised = anchor.read().ok().flatten();
+        let promised = promised.map_or(0, |anchored| anchored.journal_end);
         let mut writing = Writing::new(journal, anchor, &Anchor::empty());
-        let caught_up = writing.catch_up(&index, &Anchor::empty());
+        let caught_up = writing.catch_up(&index, &Anchor::empty(), promised);
         caught_up.map_err(|problem| match problem {
             Problem::Disk(source) => disk(source),
             Problem::Journal(what) | Problem::Index(what) => disk(StoreError(what)),
@@ -242,8 +245,9 @@ impl Writing {
         }
     }
 
-    /// Reads the journal behind the anchor, compares the index with it and adds what it lacks.
-    fn catch_up(&mut self, index: &Index, anchored: &Anchor) -> Result<(), Problem> {
+    /// Reads the journal behind the anchor, compares the index with it and adds what it lacks. A
+    /// torn end is cut off, but nothing of the `promised` bytes.
+    fn catch_up(&mut self, index: &Index, anchored: &Anchor, promised: u64) -> Result<(), Problem> {
         let indexed = index.last()?;
         let size = anchored.range.size();
         if indexed.position.0 < size {
@@ -286,6 +290,11 @@ impl Writing {
             )));
         }
         if let Tail::Torn(offset) = tail {
+            if offset < promised {
+                return Err(Problem::Journal(format!(
+                    "the journal is whole up to byte {offset}, {promised} were promised"
+                )));
+            }
             tracing::warn!(
                 offset,
                 "cut off the torn, unacknowledged end of the journal"

@@ -182,3 +182,52 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+fn flip(path: &Path, offset: u64) -> Vec<u8> {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[usize::try_from(offset).unwrap()] ^= 1;
+    std::fs::write(path, &bytes).unwrap();
+    bytes
+}
+
+#[tokio::test]
+async fn a_rebuild_cuts_nothing_off_a_journal_that_is_broken_in_the_middle() {
+    let (directory, _) = filled(20).await;
+    let journal = journal_of(&directory);
+    let broken = flip(&journal, 2000);
+    let error = SledStore::rebuild(directory.path()).expect_err("the journal is broken");
+    assert!(error.to_string().contains("is damaged at byte"), "{error}");
+    assert_eq!(std::fs::read(&journal).unwrap(), broken);
+}
+
+#[tokio::test]
+async fn a_rebuild_cuts_nothing_off_that_was_promised() {
+    let (directory, _) = filled(20).await;
+    let journal = journal_of(&directory);
+    let length = std::fs::metadata(&journal).unwrap().len();
+    let broken = flip(&journal, length - 1);
+    let error = SledStore::rebuild(directory.path()).expect_err("the last group is broken");
+    assert!(error.to_string().contains("were promised"), "{error}");
+    assert_eq!(std::fs::read(&journal).unwrap(), broken);
+}
+
+#[tokio::test]
+async fn a_broken_group_behind_the_anchor_with_whole_ones_after_it_is_no_torn_end() {
+    let (directory, _) = filled(5).await;
+    let anchor = directory.path().join("anchor");
+    let anchored = std::fs::read(&anchor).unwrap();
+    let journal = journal_of(&directory);
+    let length = std::fs::metadata(&journal).unwrap().len();
+    let log = open(&directory);
+    for number in 5..10 {
+        log.append(append("a", number)).await.unwrap();
+    }
+    log.close().await;
+    drop(log);
+    // As after a kill: the anchor is the older one.
+    std::fs::write(&anchor, anchored).unwrap();
+    let broken = flip(&journal, length + 100);
+    let refusal = refusal(&directory);
+    assert!(refusal.contains("is damaged at byte"), "{refusal}");
+    assert_eq!(std::fs::read(&journal).unwrap(), broken);
+}
