@@ -226,10 +226,7 @@ pub fn end_leftovers(arguments: &[&str]) {
     for id in ids.filter(|id| has_arguments(*id, arguments)) {
         if let Some(id) = rustix::process::Pid::from_raw(id) {
             // It may have ended by itself just now.
-            drop(rustix::process::kill_process(
-                id,
-                rustix::process::Signal::TERM,
-            ));
+            let _ended = rustix::process::kill_process(id, rustix::process::Signal::TERM);
         }
     }
 }
