@@ -2,6 +2,7 @@
 //! what an earlier process left. It knows no conversation.
 
 mod binary;
+mod guard;
 mod image;
 mod names;
 mod network;

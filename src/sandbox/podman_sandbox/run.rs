@@ -28,9 +28,6 @@ use crate::sandbox::proxy::ca;
 use crate::sandbox::proxy::wire::{Ports, Setup};
 use crate::sandbox::recorder::Recorder;
 
-/// Time for a proxy to open its listeners (spec row NET-07); then there is no run.
-const PROXY_READY_TIME_MAX: Duration = Duration::from_secs(5);
-
 /// Time a container has after `SIGTERM`; then it gets `SIGKILL` (spec row GW-24).
 const TERM_GRACE: Duration = Duration::from_secs(5);
 
@@ -42,14 +39,6 @@ const CHUNKS_PER_RECORD_MAX: usize = 64;
 
 /// Where the workspace is mounted, and where the command starts when it is.
 const WORKSPACE: &str = "/workspace";
-
-/// What a sandboxed run's agent needs of its network.
-struct Guard {
-    network: String,
-    proxy: Ipv4Addr,
-    ca_file: String,
-    link: watch::Receiver<LinkState>,
-}
 
 /// Why an agent was ended before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,146 +109,6 @@ impl PodmanSandbox {
             since,
         )
         .await
-    }
-
-    /// Makes network and proxy, and returns once the proxy answers.
-    async fn start_proxy(
-        &self,
-        run: RunId,
-        names: &Names,
-        policy: &ProxyPolicy,
-        recorder: &Arc<dyn Recorder>,
-        over: &CancellationToken,
-    ) -> Result<Guard, RunFailure> {
-        let image = self.make_proxy_image().await?;
-        self.ensure_egress().await?;
-        let network = self.make_network(names).await?;
-        let (name, subnet) = (names.network.clone(), network.subnet.clone());
-        recorder
-            .record(vec![NetworkCreated { run, name, subnet }.into()])
-            .await?;
-        let authority = ca::make_authority(&names.directory);
-        let authority = authority.map_err(|error| RunFailure::Setup(error.to_string()))?;
-        let directory = self.run_directory(names);
-        let failed =
-            |error: std::io::Error| RunFailure::Setup(format!("{}: {error}", directory.display()));
-        let server = LinkServer::bind(&directory.join("link")).map_err(failed)?;
-        let ca_file = directory.join("ca.crt");
-        tokio::fs::write(&ca_file, &authority.certificate)
-            .await
-            .map_err(failed)?;
-        let setup = Setup {
-            allowlist: policy.allowlist.clone(),
-            credentials: policy.credentials.clone(),
-            ca_name: names.directory.clone(),
-            ca_key: authority.key,
-            address: network.proxy,
-            upstream_dns: self.settings.upstream_dns,
-            internal_ranges: self.settings.internal_ranges.clone(),
-            upstream_ca: self.settings.upstream_ca.clone(),
-            ports: Ports::default(),
-        };
-        let link = server.state();
-        let link_directory = server.directory().display().to_string();
-        self.tasks
-            .spawn(server.serve(run, setup, Arc::clone(recorder), over.clone()));
-        self.run_proxy(
-            run,
-            names,
-            network.proxy,
-            image,
-            link_directory,
-            recorder.as_ref(),
-        )
-        .await?;
-        let guard = Guard {
-            network: names.network.clone(),
-            proxy: network.proxy,
-            ca_file: ca_file.display().to_string(),
-            link,
-        };
-        self.await_proxy(run, names, guard, recorder.as_ref()).await
-    }
-
-    async fn run_proxy(
-        &self,
-        run: RunId,
-        names: &Names,
-        address: Ipv4Addr,
-        image: String,
-        link_directory: String,
-        recorder: &dyn Recorder,
-    ) -> Result<(), RunFailure> {
-        let role = ContainerRole::Proxy;
-        let spec = ContainerSpec {
-            name: names.proxy.clone(),
-            image,
-            command: vec!["--link".to_owned(), "/run/airut/link.sock".to_owned()],
-            mounts: vec![BindMount {
-                source: link_directory,
-                target: "/run/airut".to_owned(),
-                read_only: false,
-            }],
-            networks: vec![
-                (EGRESS_NETWORK.to_owned(), None),
-                (names.network.clone(), Some(address)),
-            ],
-            labels: names.labels.clone(),
-            proxy: true,
-            ..ContainerSpec::default()
-        };
-        let container_id = self.podman().create_container(&spec).await?;
-        let name = names.proxy.clone();
-        let created = ContainerCreated {
-            run,
-            role,
-            name,
-            container_id,
-        };
-        recorder.record(vec![created.into()]).await?;
-        self.podman().start(&names.proxy).await?;
-        recorder
-            .record(vec![ContainerStarted { run, role }.into()])
-            .await?;
-        Ok(())
-    }
-
-    async fn await_proxy(
-        &self,
-        run: RunId,
-        names: &Names,
-        mut guard: Guard,
-        recorder: &dyn Recorder,
-    ) -> Result<Guard, RunFailure> {
-        let since = Stopwatch::start();
-        let link = &mut guard.link;
-        let waiting = async {
-            let state = link.wait_for(|state| *state != LinkState::Waiting).await;
-            state.is_ok_and(|state| *state == LinkState::Ready)
-        };
-        if tokio::time::timeout(PROXY_READY_TIME_MAX, waiting).await == Ok(true) {
-            let after_ms = since.elapsed_ms();
-            recorder
-                .record(vec![ProxyReady { run, after_ms }.into()])
-                .await?;
-            return Ok(guard);
-        }
-        let words = self.podman().logs(&names.proxy).await.unwrap_or_default();
-        let seconds = PROXY_READY_TIME_MAX.as_secs();
-        let error = format!(
-            "the network proxy did not answer within {seconds} s: {}",
-            words.trim()
-        );
-        recorder
-            .record(vec![
-                ProxyFailed {
-                    run,
-                    error: error.clone(),
-                }
-                .into(),
-            ])
-            .await?;
-        Err(RunFailure::Setup(error))
     }
 
     /// Feeds the agent, follows what it writes, and ends it when it must end.
