@@ -1,7 +1,6 @@
 //! One run from its network to its removal: every step is recorded when it is done, and everything
 //! made is removed again, whatever way the run ends.
 
-use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,20 +11,18 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Stopwatch;
 use crate::events::Event;
 use crate::events::container::{
-    ContainerCreated, ContainerExited, ContainerRole, ContainerStarted, NetworkCreated,
-    PromptWritten, ProxyFailed, ProxyReady, StopCause, StopSignalSent,
+    ContainerCreated, ContainerExited, ContainerRole, ContainerStarted, PromptWritten, StopCause,
+    StopSignalSent,
 };
-use crate::events::id::RunId;
 use crate::events::run::Mount;
-use crate::sandbox::link_server::{LinkServer, LinkState};
+use crate::sandbox::link_server::LinkState;
 use crate::sandbox::podman::{Attached, BindMount, ContainerSpec};
 use crate::sandbox::podman_sandbox::PodmanSandbox;
+use crate::sandbox::podman_sandbox::guard::Guard;
 use crate::sandbox::podman_sandbox::image::{CA_BUNDLE_PATH, CA_PATH};
-use crate::sandbox::podman_sandbox::names::{EGRESS_NETWORK, Names};
+use crate::sandbox::podman_sandbox::names::Names;
 use crate::sandbox::podman_sandbox::output::Output;
-use crate::sandbox::port::{NetworkRequest, ProxyPolicy, RunEnd, RunFailure, RunRequest};
-use crate::sandbox::proxy::ca;
-use crate::sandbox::proxy::wire::{Ports, Setup};
+use crate::sandbox::port::{NetworkRequest, RunEnd, RunFailure, RunRequest};
 use crate::sandbox::recorder::Recorder;
 
 /// Time a container has after `SIGTERM`; then it gets `SIGKILL` (spec row GW-24).
