@@ -19,7 +19,7 @@ pub(crate) fn bare() {
     match taken.get(ROUNDS / 2) {
         Some(median) => print("run.podman_bare", median.as_secs_f64() * 1e3, "ms"),
         None => {
-            println!("run.podman_bare - podman or {IMAGE} is missing (scripts/setup.sh podman)")
+            println!("run.podman_bare - podman or {IMAGE} is missing (scripts/setup.sh podman)");
         }
     }
 }
