@@ -1,6 +1,10 @@
 //! The log on a real disk under `kill -9`: whatever was acknowledged is there, in order, without a
 //! gap. The only test that trusts the real sled and the real file system.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the rules on processes and the environment are for the product"
+)]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
