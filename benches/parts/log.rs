@@ -144,15 +144,11 @@ pub(crate) fn fill() -> TempDir {
         };
         join_all((0..8).map(write)).await;
         assert_eq!(log.head().position, Position(MILLION));
+        let records = log.read_stored(Position(MILLION - 1), 1).unwrap();
+        print("log.record", records[0].bytes.len() as f64, "bytes");
         log.close().await;
         print_rate("log.fill", MILLION, watch.elapsed());
     });
-    let bytes = open(directory.path())
-        .read_stored(Position(MILLION - 1), 1)
-        .unwrap()[0]
-        .bytes
-        .len();
-    print("log.record", bytes as f64, "bytes");
     print("log.disk", disk_mib(directory.path()), "MiB");
     directory
 }
