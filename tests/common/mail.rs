@@ -9,7 +9,7 @@ use lettre::address::Envelope;
 use lettre::{SmtpTransport, Transport as _};
 
 use crate::common::mailbox::{Mail, Mailbox};
-use crate::common::run;
+use crate::common::{PATIENCE, run, until};
 
 /// The address that Airut reads.
 pub(crate) const BOT: &str = "bot@example.test";
@@ -23,6 +23,7 @@ pub(crate) const PASSWORD: &str = "secret";
 /// The running servers.
 #[derive(Debug)]
 pub(crate) struct MailServers {
+    dir: PathBuf,
     settings: BTreeMap<String, String>,
 }
 
@@ -41,9 +42,8 @@ impl MailServers {
             let name = name.trim_start_matches("export ");
             (name.to_owned(), value.trim_matches(['\'', '"']).to_owned())
         };
-        Self {
-            settings: pairs.map(unquoted).collect(),
-        }
+        let settings = pairs.map(unquoted).collect();
+        Self { dir, settings }
     }
 
     /// A port by its name in the servers' `env` file.
@@ -76,10 +76,28 @@ impl MailServers {
         Mailbox::open(self.port("IMAPS_PORT"), &self.ca_file(), user, PASSWORD)
     }
 
-    /// Everything in a person's inbox.
+    /// Everything in a person's inbox, once nothing is under way any more: what Postfix has
+    /// accepted lies in its queue for a moment, on a loaded machine for a long one.
+    #[track_caller]
     pub(crate) fn inbox(&self, user: &str) -> Vec<Mail> {
+        until("an empty mail queue", PATIENCE, || {
+            self.queue_is_empty().then_some(())
+        });
         self.mailbox(user).messages()
     }
+
+    /// Looks in the order in which a message passes the queues, so that none slips by.
+    fn queue_is_empty(&self) -> bool {
+        let mut queues = ["maildrop", "incoming", "active", "deferred"].into_iter();
+        queues.all(|queue| is_without_files(&self.dir.join("queue").join(queue)))
+    }
+}
+
+/// Says whether no file lies under a directory; one that goes away meanwhile counts as none.
+fn is_without_files(dir: &Path) -> bool {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    paths.all(|path| (path.is_dir() && is_without_files(&path)) || !path.exists())
 }
 
 /// The script that starts and stops the servers.
