@@ -36,10 +36,11 @@ test: ## Run every test against the real parts
 	$(ENV) AIRUT_REQUIRE_REAL=1 cargo nextest run --lib --bins --tests --examples \
 		$(if $(CI),--profile ci)
 
-bench: ## Measure, beside raw sled and bare Podman in the same run
-	scripts/setup.sh podman
+bench: ## Measure, beside raw sled and bare Podman in the same run (ONLY=proxy: one section)
+	scripts/setup.sh podman mail claude
 	$(MAKE) --no-print-directory proxy
-	$(ENV) cargo bench --bench bench
+	cargo build --release --example test-hosts
+	$(ENV) cargo bench --bench bench -- $(ONLY)
 
 attack: ## Run the attempts to escape from a sandbox
 	scripts/setup.sh podman

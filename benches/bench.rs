@@ -1,31 +1,61 @@
 //! `make bench`: prints `name value unit`, one line each; what cannot be measured here prints
 //! `name - reason`. What is compared is measured in the same run, on the same disk.
+//!
+//! `make bench ONLY=proxy` measures one section alone: `log`, `daemon`, `run` or `proxy`.
 #![expect(clippy::unwrap_used, reason = "a bench may stop at the first surprise")]
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
+#[path = "../tests/common/mod.rs"]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::print_stderr,
+    dead_code,
+    reason = "the world of the end-to-end tests, which needs more of it"
+)]
+mod common;
 mod parts;
 
-use parts::{daemon, log, podman, sled};
+use parts::{daemon, log, podman, proxy, run, sled};
 
-/// Measured by the tests of the proxy and of whole worlds only, so far.
-const NOT_YET: [(&str, &str); 4] = [
-    ("proxy.direct", "needs the bench of the proxy"),
-    ("proxy.strict", "needs the bench of the proxy"),
-    (
-        "run.overhead",
-        "needs a world with a model and a repository",
-    ),
-    ("log.rebuild", "needs a log with the kinds of a real day"),
-];
+/// Measured by the tests only, so far.
+const NOT_YET: [(&str, &str); 1] = [("log.rebuild", "needs a log with the kinds of a real day")];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    // The child that replays: its memory is its own.
-    if let [_, command, directory] = arguments.as_slice()
-        && command == log::REPLAY
-    {
-        return log::replay_child(directory.as_ref());
+    // The children: what is measured of them is their own.
+    if let [_, command, directory] = arguments.as_slice() {
+        match command.as_str() {
+            log::REPLAY => return log::replay_child(directory.as_ref()),
+            proxy::origin::SERVE => return proxy::origin::serve_child(directory.as_ref()),
+            _ => {}
+        }
     }
+    let mut sections = arguments
+        .iter()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'));
+    let only = sections.next().map(String::as_str);
+    let wanted = |section: &str| only.is_none_or(|only| only == section);
+    if wanted("log") {
+        measure_log();
+    }
+    if wanted("daemon") {
+        daemon::start();
+    }
+    if wanted("run") {
+        let bare = podman::bare();
+        run::overhead(bare);
+    }
+    if wanted("proxy") {
+        proxy::measure();
+    }
+    for (name, reason) in NOT_YET {
+        println!("{name} - {reason}");
+    }
+}
+
+fn measure_log() {
     for writers in [1, 16, 64] {
         let done = log::append(writers);
         sled::append(writers, &done);
@@ -35,9 +65,4 @@ fn main() {
     log::replay_rss(million.path());
     drop(million);
     sled::scan();
-    daemon::start();
-    podman::bare();
-    for (name, reason) in NOT_YET {
-        println!("{name} - {reason}");
-    }
 }

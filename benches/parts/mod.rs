@@ -3,6 +3,8 @@
 pub(crate) mod daemon;
 pub(crate) mod log;
 pub(crate) mod podman;
+pub(crate) mod proxy;
+pub(crate) mod run;
 pub(crate) mod sled;
 
 use std::time::Duration;
@@ -13,6 +15,17 @@ use tempfile::TempDir;
 pub(crate) fn print(name: &str, value: f64, unit: &str) {
     let digits = usize::from(value < 100.0) * 2;
     println!("{name} {value:.digits$} {unit}");
+}
+
+/// Prints a time.
+pub(crate) fn print_ms(name: &str, taken: Duration) {
+    print(name, taken.as_secs_f64() * 1e3, "ms");
+}
+
+/// Returns the middle one.
+pub(crate) fn median(mut taken: Vec<Duration>) -> Option<Duration> {
+    taken.sort();
+    taken.get(taken.len() / 2).copied()
 }
 
 /// Prints how many there were in a second.

@@ -1,0 +1,116 @@
+//! The proxy: the same requests straight to the origin, and through it with every decision durable.
+//! TLS on both sides, one client, one origin, one disk.
+//!
+//! `strict` speaks HTTP/2 upstream, because the origin offers it; `strict_one` is the same with an
+//! origin that has HTTP/1.1 alone.
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use self::client::Way;
+use self::guarded::Guarded;
+use self::origin::{LARGE_BYTES, Origin};
+use super::{median, print, print_ms, status_mib};
+
+mod client;
+mod guarded;
+pub(crate) mod origin;
+
+/// Proxies started of which the median counts, and downloads of which the median counts.
+const ROUNDS: usize = 5;
+
+/// After its start the proxy rests so long before its memory is read.
+const REST: Duration = Duration::from_secs(1);
+
+/// What is compared with later.
+const NOT_YET: [(&str, &str); 2] = [
+    ("proxy.relaxed.*", "there is no relaxed mode yet (issue 4)"),
+    ("proxy.mitmdump.*", "mitmdump is not set up yet (issue 4)"),
+];
+
+/// Measures all of it.
+pub(crate) fn measure() {
+    for (name, reason) in NOT_YET {
+        println!("{name} - {reason}");
+    }
+    let origin = Origin::start();
+    let direct = Way::new(origin.https, &origin.authority);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    download(&runtime, "proxy.direct", &direct);
+    keep_alive(&runtime, "proxy.direct", &direct);
+    connections(&runtime, "proxy.direct", &direct);
+    match guarded::binary() {
+        Some(binary) => measure_strict(&runtime, &binary, &origin),
+        None => println!("proxy.strict.* - airut-proxy is missing (make proxy)"),
+    }
+}
+
+fn measure_strict(runtime: &Runtime, binary: &Path, origin: &Origin) {
+    ready(runtime, binary, origin);
+    let guarded = Guarded::start(binary, origin, origin.https);
+    sleep(REST);
+    let process = guarded.process();
+    print("proxy.idle_rss", status_mib(&process, "VmRSS"), "MiB");
+    download(runtime, "proxy.strict", &guarded.way);
+    let peak = status_mib(&process, "VmHWM");
+    print("proxy.strict.download_rss", peak, "MiB");
+    let asked = keep_alive(runtime, "proxy.strict", &guarded.way);
+    connections(runtime, "proxy.strict", &guarded.way);
+    print("proxy.strict.rss", status_mib(&process, "VmRSS"), "MiB");
+    let durable = guarded.end();
+    assert!(durable >= asked, "{asked} answers, {durable} events");
+    let guarded = Guarded::start(binary, origin, origin.https_one);
+    download(runtime, "proxy.strict_one", &guarded.way);
+    keep_alive(runtime, "proxy.strict_one", &guarded.way);
+    guarded.end();
+}
+
+/// Measures from the start of the process to its first answer, which comes from the origin.
+fn ready(runtime: &Runtime, binary: &Path, origin: &Origin) {
+    let start = |_| {
+        let guarded = Guarded::start(binary, origin, origin.https);
+        runtime.block_on(guarded.way.ask_once());
+        let elapsed = guarded.since.elapsed();
+        guarded.end();
+        elapsed
+    };
+    let ready = median((0..ROUNDS).map(start).collect());
+    print_ms("proxy.ready", ready.unwrap());
+}
+
+/// Measures small bodies over connections that are kept; returns how many came.
+fn keep_alive(runtime: &Runtime, name: &str, way: &Way) -> u64 {
+    let mut answers = 0;
+    for connections in [1, 16, 64] {
+        let load = runtime.block_on(way.keep_asking(connections));
+        let rate = load.per_second();
+        print(&format!("{name}.rps.c{connections}"), rate, "requests/s");
+        match connections {
+            1 => print_ms(&format!("{name}.p50.c1"), load.percentile(50)),
+            16 => print_ms(&format!("{name}.p99.c16"), load.percentile(99)),
+            _ => {}
+        }
+        answers += load.answers();
+    }
+    answers
+}
+
+/// Measures new connections with one request each. Behind the proxy the connection to the origin
+/// is kept, so that each way has one handshake.
+fn connections(runtime: &Runtime, name: &str, way: &Way) {
+    let rate = runtime.block_on(way.keep_opening()).per_second();
+    print(&format!("{name}.tls_new"), rate, "connections/s");
+}
+
+fn download(runtime: &Runtime, name: &str, way: &Way) {
+    let taken = (0..ROUNDS).map(|_| runtime.block_on(way.download()));
+    let taken = median(taken.collect()).unwrap();
+    let rate = LARGE_BYTES as f64 / 1e6 / taken.as_secs_f64();
+    print(&format!("{name}.download"), rate, "MB/s");
+}
