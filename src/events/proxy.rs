@@ -81,7 +81,7 @@ data! {
         Filter,
         /// Its host resolves to an address that must not be reached.
         Address,
-        /// Its credential could not be made.
+        /// Its credential could not be made, or would go out in the clear.
         Credential,
     }
 

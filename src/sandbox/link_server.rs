@@ -310,5 +310,6 @@ fn block_cause(cause: Cause) -> BlockCause {
         Cause::Connect => BlockCause::Connect,
         Cause::Malformed => BlockCause::Malformed,
         Cause::Address => BlockCause::Address,
+        Cause::Credential => BlockCause::Credential,
     }
 }

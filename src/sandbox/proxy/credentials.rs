@@ -56,6 +56,23 @@ pub fn inject(headers: &mut HeaderMap, host: &str, credentials: &[MaskedCredenti
     injected
 }
 
+/// Returns the name of a credential that [`inject`] would put into `headers`.
+pub fn asked_for<'a>(
+    headers: &HeaderMap,
+    host: &str,
+    credentials: &'a [MaskedCredential],
+) -> Option<&'a str> {
+    let asked_for = |credential: &&MaskedCredential| {
+        let names = named_headers(headers, credential);
+        let mut values = names.iter().flat_map(|name| headers.get_all(name));
+        in_scope(credential, host) && values.any(|value| replace(value, credential).is_some())
+    };
+    credentials
+        .iter()
+        .find(asked_for)
+        .map(|found| found.name.as_str())
+}
+
 fn in_scope(credential: &MaskedCredential, host: &str) -> bool {
     credential
         .scopes
@@ -175,6 +192,18 @@ mod tests {
             &[("authorization", "Bearer real-k")],
             &[],
         );
+    }
+
+    #[test]
+    fn a_credential_is_asked_for_where_it_would_be_injected() {
+        let keys = [key("k", &["x-api-key"])];
+        let asked =
+            |sent: &[(&str, &str)], host| asked_for(&headers(sent), host, &keys).map(str::to_owned);
+        let sent = [("x-api-key", "other"), ("x-api-key", "surrogate-k")];
+        assert_eq!(asked(&sent, "api.test"), Some("k".to_owned()));
+        assert_eq!(asked(&sent, "other.test"), None);
+        assert_eq!(asked(&sent[..1], "api.test"), None);
+        assert_eq!(asked(&[("x-other", "surrogate-k")], "api.test"), None);
     }
 
     #[test]

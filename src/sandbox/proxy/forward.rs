@@ -4,10 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -20,6 +17,7 @@ use crate::sandbox::proxy::blocked;
 use crate::sandbox::proxy::body::{Counted, ProxyBody, full};
 use crate::sandbox::proxy::ca::Minter;
 use crate::sandbox::proxy::credentials;
+use crate::sandbox::proxy::headers;
 use crate::sandbox::proxy::link::Link;
 use crate::sandbox::proxy::policy::{self, Asked, Denial, Verdict};
 use crate::sandbox::proxy::target::{self, Entry, Target};
@@ -70,6 +68,16 @@ impl Proxy {
                 return self.block(reported, cause_of(denial), String::new()).await;
             }
         };
+        let https = entry.scheme == "https";
+        // First, so that a credential put in is a credential sent.
+        headers::clean_request(request.headers_mut(), target.websocket);
+        if !https
+            && let Some(name) =
+                credentials::asked_for(request.headers(), &target.host, &self.credentials)
+        {
+            let detail = format!("the credential {name} would be sent in the clear");
+            return self.block(reported, Cause::Credential, detail).await;
+        }
         let injected = credentials::inject(request.headers_mut(), &target.host, &self.credentials);
         let fact = Fact::Allowed {
             request: reported.clone(),
@@ -80,7 +88,6 @@ impl Proxy {
         if self.link.decide(fact).await.is_err() {
             return unrecorded();
         }
-        let https = entry.scheme == "https";
         let allowed = Allowed {
             number,
             since: Stopwatch::start(),
@@ -178,11 +185,11 @@ impl Proxy {
             let upstream = hyper::upgrade::on(&mut response);
             self.tunnel(downstream, upstream, bytes_up, finish);
             let (mut parts, _) = response.into_parts();
-            strip_hop_by_hop(&mut parts.headers, true);
+            headers::clean_response(&mut parts.headers, true);
             return Response::from_parts(parts, full(Bytes::new()));
         }
         let (mut parts, body) = response.into_parts();
-        strip_hop_by_hop(&mut parts.headers, false);
+        headers::clean_response(&mut parts.headers, false);
         let bytes_down = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&bytes_down);
         let at_end = move |complete| finish(bytes_down.load(Ordering::Relaxed), complete);
@@ -257,51 +264,12 @@ fn outgoing(
     bytes_up: Arc<AtomicU64>,
 ) -> Request<ProxyBody> {
     let (mut parts, body) = request.into_parts();
-    strip_hop_by_hop(&mut parts.headers, target.websocket);
+    // What the agent's connection left in them means nothing to upstream's.
     parts.extensions.clear();
     if let Ok(host) = HeaderValue::from_str(&target.host) {
         parts.headers.insert(HOST, host);
     }
     Request::from_parts(parts, Counted::new(body, bytes_up, |_| {}).boxed_unsync())
-}
-
-/// Removes the headers that concern one connection only (RFC 9110, 7.6.1).
-fn strip_hop_by_hop(headers: &mut HeaderMap, keep_upgrade: bool) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .filter(|name| !(keep_upgrade && *name == UPGRADE))
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    let trailers = headers
-        .get(TE)
-        .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    let fixed = [
-        CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRANSFER_ENCODING,
-    ];
-    for name in fixed {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-connection", "http2-settings"] {
-        headers.remove(name);
-    }
-    if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
-    if keep_upgrade {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    } else {
-        headers.remove(UPGRADE);
-    }
 }
 
 fn json(status: StatusCode, body: &serde_json::Value) -> Response<ProxyBody> {

@@ -23,6 +23,12 @@ pub const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// Time for a TLS handshake with the agent; then the connection is closed.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// Time without a frame after which a peer that speaks HTTP/2 is asked for a sign of life.
+pub const PING_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Time for that sign; then the connection is closed.
+pub const PONG_TIME_MAX: Duration = Duration::from_secs(20);
+
 /// Time to resolve a name and connect to it; then the request is answered 502.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
 

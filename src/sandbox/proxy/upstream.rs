@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use http::header::{HeaderValue, TRANSFER_ENCODING};
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use ipnet::IpNet;
@@ -195,8 +196,7 @@ impl Upstream {
     where
         S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
-        let mut builder = http1::Builder::new();
-        let (sender, connection) = builder.preserve_header_case(true).handshake(stream).await?;
+        let (sender, connection) = http1::Builder::new().handshake(stream).await?;
         self.drive(connection.with_upgrades());
         Ok(Sender::One(sender))
     }
@@ -288,6 +288,12 @@ fn client_config(further: Option<&str>) -> Result<ClientConfig, String> {
 
 /// HTTP/1.1 to an origin: the path alone; the host stands in its header.
 fn origin_form(mut request: Request<ProxyBody>) -> Request<ProxyBody> {
+    let body = request.body();
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        // Said explicitly, since without it a GET's body would be taken for an empty one.
+        let chunked = HeaderValue::from_static("chunked");
+        request.headers_mut().insert(TRANSFER_ENCODING, chunked);
+    }
     let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = path.map_or_else(http::Uri::default, http::Uri::from);
     *request.version_mut() = http::Version::HTTP_11;

@@ -151,6 +151,8 @@ pub enum Cause {
     Malformed,
     /// Its host resolves to an address that must not be reached.
     Address,
+    /// It would carry a credential in the clear.
+    Credential,
 }
 
 /// Something the proxy decided or saw.
