@@ -144,6 +144,23 @@ data! {
         /// Whether the body came to its end.
         pub complete: bool,
     }
+
+    /// Names were asked for so often, or so soon again, that not every query is recorded.
+    pub struct DnsQueriesSuppressed {
+        /// The run.
+        pub run: RunId,
+        /// How many queries of the run have no event of their own.
+        pub count: u64,
+    }
+
+    /// The run has made as many requests as a run may; every further one is denied with 429 and has
+    /// no event of its own.
+    pub struct DecisionLimitReached {
+        /// The run.
+        pub run: RunId,
+        /// How many decisions are recorded for a run.
+        pub decisions_max: u64,
+    }
 }
 
 /// Longest path kept in an event, in bytes after escaping; the rest is cut and marked with `…`.

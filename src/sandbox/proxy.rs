@@ -3,7 +3,7 @@
 //! its link ([`wire`]) and comes back as a receipt before a byte leaves.
 //!
 //! Pure: [`allowlist`], [`policy`], [`glob`], [`credentials`], [`dns`], [`addresses`], [`target`],
-//! [`headers`], [`blocked`], [`escape`], [`wire`]. Shell: [`server`], `forward`, `upstream`, [`link`], [`ca`].
+//! [`headers`], [`blocked`], [`escape`], [`wire`]. Shell: [`server`], `forward`, `upstream`, `pool`, [`link`], [`ca`].
 
 pub mod addresses;
 pub mod allowlist;
@@ -19,6 +19,7 @@ pub mod headers;
 pub mod limits;
 pub mod link;
 pub mod policy;
+mod pool;
 pub mod server;
 pub mod target;
 mod upstream;

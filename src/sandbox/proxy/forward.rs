@@ -18,10 +18,11 @@ use crate::sandbox::proxy::body::{Counted, ProxyBody, full};
 use crate::sandbox::proxy::ca::Minter;
 use crate::sandbox::proxy::credentials;
 use crate::sandbox::proxy::headers;
-use crate::sandbox::proxy::link::Link;
+use crate::sandbox::proxy::link::{Link, NotRecorded};
 use crate::sandbox::proxy::policy::{self, Asked, Denial, Verdict};
+use crate::sandbox::proxy::pool::Destination;
 use crate::sandbox::proxy::target::{self, Entry, Target};
-use crate::sandbox::proxy::upstream::{Destination, Upstream, UpstreamError};
+use crate::sandbox::proxy::upstream::{Upstream, UpstreamError};
 use crate::sandbox::proxy::wire::{Cause, Fact, MaskedCredential, ReportedRequest};
 use crate::tasks::TaskSet;
 
@@ -85,8 +86,8 @@ impl Proxy {
             credentials: injected.used,
             stripped: injected.stripped,
         };
-        if self.link.decide(fact).await.is_err() {
-            return unrecorded();
+        if let Err(why) = self.link.decide(fact).await {
+            return unrecorded(why);
         }
         let allowed = Allowed {
             number,
@@ -117,7 +118,7 @@ impl Proxy {
         };
         match self.link.decide(fact).await {
             Ok(()) => json(status, &body),
-            Err(_) => unrecorded(),
+            Err(why) => unrecorded(why),
         }
     }
 
@@ -138,7 +139,7 @@ impl Proxy {
             .then(|| hyper::upgrade::on(&mut request));
         let bytes_up = Arc::new(AtomicU64::new(0));
         let outgoing = outgoing(request, &allowed.target, Arc::clone(&bytes_up));
-        match self.upstream.send(&destination, outgoing).await {
+        match self.upstream.send(&destination, outgoing, &bytes_up).await {
             Ok(response) => self.respond(&allowed, response, downstream, bytes_up),
             Err(UpstreamError::Address(refused)) => {
                 self.block(
@@ -281,11 +282,22 @@ fn json(status: StatusCode, body: &serde_json::Value) -> Response<ProxyBody> {
     response
 }
 
-/// What the agent gets while nothing can be recorded: nothing is decided then, and nothing leaves.
-fn unrecorded() -> Response<ProxyBody> {
-    let body = serde_json::json!({
-        "error": "decision_not_recorded",
-        "message": "Airut cannot record network decisions at the moment, so no request may leave.",
-    });
-    json(StatusCode::SERVICE_UNAVAILABLE, &body)
+/// What the agent gets when nothing can be recorded: nothing is decided then, and nothing leaves.
+fn unrecorded(why: NotRecorded) -> Response<ProxyBody> {
+    let (status, error, message) = match why {
+        NotRecorded::Failed => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "decision_not_recorded",
+            "Airut cannot record network decisions at the moment, so no request may leave.",
+        ),
+        NotRecorded::BeyondLimit => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "This task has made more requests than a task may make; no further one may leave.",
+        ),
+    };
+    json(
+        status,
+        &serde_json::json!({ "error": error, "message": message }),
+    )
 }

@@ -135,6 +135,9 @@ impl Listeners {
             serve_http(proxy, entry, stream, Speaks::One).await;
         };
         tasks.spawn(until_stopped(tasks, accept(Arc::clone(proxy), http, plain)));
+        let sweeper = Arc::clone(proxy);
+        let sweeping = async move { sweeper.upstream.sweep().await };
+        tasks.spawn(until_stopped(tasks, sweeping));
         let tls = move |proxy: Arc<Proxy>, stream| serve_tls(proxy, stream, ports.https);
         tasks.spawn(until_stopped(tasks, accept(Arc::clone(proxy), https, tls)));
     }
