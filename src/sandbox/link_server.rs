@@ -201,3 +201,107 @@ impl Ledger {
         recorded.is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::events::id::TaskId;
+    use crate::sandbox::proxy::wire::Fact;
+    use crate::sandbox::recorder::{PortFuture, RecordError};
+
+    #[derive(Default)]
+    struct Kept {
+        names: Mutex<Vec<&'static str>>,
+        failing: AtomicBool,
+    }
+
+    impl Recorder for Kept {
+        fn record(&self, events: Vec<Event>) -> PortFuture<'_, Result<(), RecordError>> {
+            Box::pin(async move {
+                if self.failing.load(Ordering::Relaxed) {
+                    return Err(RecordError("no space left".to_owned()));
+                }
+                let names = events.iter().map(Event::name);
+                self.names.lock().unwrap().extend(names);
+                Ok(())
+            })
+        }
+    }
+
+    fn ledger(decisions: u64) -> (Ledger, Arc<Kept>) {
+        let kept = Arc::new(Kept::default());
+        let ledger = Ledger {
+            run: TaskId(1).run(1),
+            recorder: Arc::clone(&kept) as Arc<dyn Recorder>,
+            quota: Quota::used(decisions),
+            since: Stopwatch::start(),
+        };
+        (ledger, kept)
+    }
+
+    fn refused(number: u64) -> FromProxy {
+        let (port, name, reason) = (443, String::new(), "no server name".to_owned());
+        let fact = Fact::Refused { port, name, reason };
+        FromProxy::Decision { number, fact }
+    }
+
+    fn receipts(outcomes: &[(u64, Outcome)]) -> Vec<u8> {
+        let receipt = |(number, outcome): &(u64, Outcome)| {
+            let (number, outcome) = (*number, *outcome);
+            encode(&ToProxy::Receipt { number, outcome })
+        };
+        outcomes.iter().flat_map(receipt).collect()
+    }
+
+    #[tokio::test]
+    async fn the_limit_of_decisions_is_told_once_and_denies_for_ever() {
+        let (mut ledger, kept) = ledger(DECISIONS_MAX - 1);
+        let told = ledger.record(vec![refused(1), refused(2)]).await;
+        assert_eq!(
+            told,
+            receipts(&[(1, Outcome::Durable), (2, Outcome::BeyondLimit)])
+        );
+        let told = ledger.record(vec![refused(3)]).await;
+        assert_eq!(told, receipts(&[(3, Outcome::BeyondLimit)]));
+        let names = kept.names.lock().unwrap().clone();
+        assert_eq!(names, ["ConnectionRefused", "DecisionLimitReached"]);
+    }
+
+    #[tokio::test]
+    async fn the_limit_is_told_again_when_it_could_not_be_recorded() {
+        let (mut ledger, kept) = ledger(DECISIONS_MAX);
+        kept.failing.store(true, Ordering::Relaxed);
+        let told = ledger.record(vec![refused(1)]).await;
+        assert_eq!(told, receipts(&[(1, Outcome::BeyondLimit)]));
+        kept.failing.store(false, Ordering::Relaxed);
+        ledger.record(vec![refused(2)]).await;
+        assert_eq!(kept.names.lock().unwrap()[..], ["DecisionLimitReached"]);
+    }
+
+    #[tokio::test]
+    async fn queries_beyond_the_rate_are_told_in_one_event() {
+        let (mut ledger, kept) = ledger(0);
+        let query = |number: u64| {
+            let name = format!("n{number}.test");
+            let (query_type, answer) = ("A".to_owned(), "10.199.1.100".to_owned());
+            let fact = Fact::Dns {
+                name,
+                query_type,
+                answer,
+            };
+            FromProxy::Note { fact }
+        };
+        for _ in 0..3 {
+            ledger.record((0..500).map(query).collect()).await;
+        }
+        ledger.close().await;
+        let names = kept.names.lock().unwrap();
+        let summaries = names.iter().filter(|name| **name == "DnsQueriesSuppressed");
+        assert_eq!(summaries.count(), 1);
+        assert_eq!(names.last(), Some(&"DnsQueriesSuppressed"));
+        assert!((101..200).contains(&names.len()), "{}", names.len());
+    }
+}

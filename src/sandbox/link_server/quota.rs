@@ -79,6 +79,15 @@ impl Quota {
         self.queries.suppressed
     }
 
+    /// Returns a quota of which so many decisions are used up.
+    #[cfg(test)]
+    pub(super) fn used(decisions: u64) -> Self {
+        Self {
+            decisions,
+            ..Self::default()
+        }
+    }
+
     fn rule_decision(&mut self) -> Ruling {
         if self.decisions >= DECISIONS_MAX {
             return Ruling::Beyond;
@@ -140,10 +149,7 @@ mod tests {
 
     #[test]
     fn decisions_are_recorded_up_to_the_limit_and_denied_beyond() {
-        let mut quota = Quota {
-            decisions: DECISIONS_MAX - 2,
-            ..Quota::default()
-        };
+        let mut quota = Quota::used(DECISIONS_MAX - 2);
         assert_eq!(quota.rule(&refused(), 0), Ruling::Record, "below");
         assert_eq!(quota.rule(&refused(), 0), Ruling::Record, "at");
         assert_eq!(quota.rule(&refused(), 0), Ruling::Beyond, "above");
