@@ -1,5 +1,6 @@
 //! Nothing leaves unrecorded.
 
+use airut::events::event::ProxyEvent;
 use airut::sandbox::proxy::ca::make_authority;
 use airut::sandbox::proxy::link::{encode, read_message};
 use airut::sandbox::proxy::server::serve;
@@ -59,13 +60,15 @@ async fn without_its_link_the_proxy_denies_everything() {
     let get = "GET / HTTP/1.1\r\nhost: one.test\r\n\r\n";
     kept.write_all(get.as_bytes()).await.unwrap();
     assert_eq!(status(&read_until(&mut kept, "\r\n\r\n").await), 200);
+    let ended =
+        |event: &ProxyEvent| matches!(event, ProxyEvent::ResponseCompleted(_)).then_some(());
+    world.event(ended).await;
     world.recording.gate.send_replace(Gate::Closed);
     let (client, tasks) = (world.client.clone(), TaskSet::new());
     let asking = tasks.spawn(async move { client.say("two.test", GET).await });
     world.asked(3).await;
 
     world.stop.cancel();
-    world.recording.gate.send_replace(Gate::Open);
     let waiting = asking.await.unwrap();
     assert!([0, 503].contains(&status(&waiting)), "{waiting}");
     let on_kept = crate::client::say(kept, get).await;
