@@ -207,9 +207,14 @@ async fn answer(
             *response.body_mut() = with_trailers();
         }
         "/events" => *response.body_mut() = events(Arc::clone(&site.events)),
-        "/websocket" => {
+        "/websocket" | "/other-protocol" => {
+            let protocol = if path == "/websocket" {
+                "websocket"
+            } else {
+                "ssh"
+            };
             headers.insert("connection", HeaderValue::from_static("upgrade"));
-            headers.insert("upgrade", HeaderValue::from_static("websocket"));
+            headers.insert("upgrade", HeaderValue::from_static(protocol));
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             site.tasks.spawn(echo(upgraded));
         }

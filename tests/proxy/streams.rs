@@ -139,6 +139,16 @@ async fn a_connection_becomes_a_tunnel_only_when_the_origin_agrees() {
     assert_eq!(read_until(&mut stream, "\n").await, "frames\n");
     drop(stream);
 
+    let mut stream = world
+        .client
+        .tls("two.test", "http/1.1", true)
+        .await
+        .unwrap();
+    let other = ask("/other-protocol");
+    stream.write_all(other.as_bytes()).await.unwrap();
+    let answer = read_until(&mut stream, "\r\n\r\n").await;
+    assert_eq!(status(&answer), 502, "nobody asked for that");
+
     let hidden = "GET /evil HTTP/1.1\r\nhost: evil.test\r\nconnection: close\r\n\r\n";
     let both = format!("{}{hidden}", ask("/declined"));
     let answer = world.client.say("two.test", &both).await;
@@ -152,5 +162,24 @@ async fn a_connection_becomes_a_tunnel_only_when_the_origin_agrees() {
         .into_iter()
         .map(|seen| seen.path)
         .collect();
-    assert_eq!(paths, ["/websocket", "/declined"]);
+    assert_eq!(paths, ["/websocket", "/other-protocol", "/declined"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_waits_to_be_asked_for_is_asked_for() {
+    let world = World::start().await;
+    for host in ["one.test", "two.test"] {
+        let head = format!(
+            "POST /echo HTTP/1.1\r\nhost: {host}\r\nexpect: 100-continue\r\n\
+             content-length: 3\r\n\r\n"
+        );
+        let mut stream = world.client.tls(host, "http/1.1", true).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert_eq!(status(&read_until(&mut stream, "\r\n\r\n").await), 100);
+        stream.write_all(b"abc").await.unwrap();
+        assert_eq!(status(&read_until(&mut stream, "\r\n\r\n").await), 200);
+        assert_eq!(read_until(&mut stream, "abc").await, "abc");
+    }
+    let mut seen = world.origin.seen().into_iter();
+    assert!(seen.all(|seen| !seen.headers.contains_key("expect")));
 }

@@ -5,8 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::sandbox::proxy::escape::escape_cut;
 use crate::sandbox::proxy::glob;
 use crate::sandbox::proxy::wire::{MaskedCredential, ReportedCredential};
+
+/// Longest header name that is reported, in bytes; the rest is cut. Patterns match any length.
+const HEADER_NAME_BYTES_MAX: usize = 128;
 
 /// What was done to the headers of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +34,8 @@ pub fn inject(headers: &mut HeaderMap, host: &str, credentials: &[MaskedCredenti
             let count = replace_in(headers, &name, credential);
             if count > 0 {
                 spared.push(name.clone());
-                let (credential, header) = (credential.name.clone(), name.to_string());
+                let header = escape_cut(name.as_str().as_bytes(), HEADER_NAME_BYTES_MAX);
+                let credential = credential.name.clone();
                 injected.used.push(ReportedCredential {
                     name: credential,
                     header,
@@ -204,6 +209,15 @@ mod tests {
         assert_eq!(asked(&sent, "other.test"), None);
         assert_eq!(asked(&sent[..1], "api.test"), None);
         assert_eq!(asked(&[("x-other", "surrogate-k")], "api.test"), None);
+    }
+
+    #[test]
+    fn a_long_header_name_is_cut_where_it_is_reported() {
+        let name = format!("x-{}", "a".repeat(10_000));
+        let mut sent = headers(&[(&name, "surrogate-k")]);
+        let injected = inject(&mut sent, "api.test", &[key("k", &["x-*"])]);
+        assert_eq!(sent[name.as_str()], "real-k");
+        assert!(injected.used[0].header.len() <= HEADER_NAME_BYTES_MAX + 3);
     }
 
     #[test]

@@ -177,10 +177,10 @@ impl Proxy {
             .clone()
             .completion(allowed, status, Arc::clone(&bytes_up));
         if status == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(downstream) = downstream else {
+            let Some(downstream) = downstream.filter(|_| target::is_websocket(&response)) else {
                 finish(0, false);
                 let body = serde_json::json!({ "error": "upstream_failed",
-                    "message": "upstream switched protocols without being asked" });
+                    "message": "upstream switched to a protocol that nobody asked for" });
                 return json(StatusCode::BAD_GATEWAY, &body);
             };
             let upstream = hyper::upgrade::on(&mut response);

@@ -1,7 +1,7 @@
 //! Where a request goes: its scheme, host, port and path, all ways of saying it agreeing. Pure.
 
 use http::header::{HOST, UPGRADE};
-use http::{Method, Request, Version};
+use http::{Method, Request, Response, Version};
 
 use crate::sandbox::proxy::escape::{escape, escape_cut};
 use crate::sandbox::proxy::limits::REPORTED_PATH_BYTES_MAX;
@@ -196,6 +196,12 @@ fn read_upgrade<B>(request: &Request<B>) -> Result<bool, Unclear> {
         return Err(unclear(Cause::Malformed, detail));
     }
     Ok(true)
+}
+
+/// Returns whether the answer to such a request switches to what was asked for.
+pub fn is_websocket<B>(response: &Response<B>) -> bool {
+    let upgrade = response.headers().get(UPGRADE);
+    upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Returns a request as it is reported; the query only as a digest, since it may hold a secret.
