@@ -339,6 +339,22 @@ s.sendto(b'x',('9.9.9.9',53)); print('udp', len(s.recv(9)))\" 2>/dev/null || ech
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_the_sandbox_a_run_has_a_way_out_and_no_proxy() {
+    let Some(world) = world().await else { return };
+    let script = "ip route | grep -c default; ls /run/airut 2>/dev/null || echo no link";
+    let request = RunRequest {
+        network: NetworkRequest::Open,
+        ..world.request(script, &[]).await
+    };
+    assert_eq!(world.run(request).await.exit_code, 0);
+    assert_eq!(world.written(), ["1", "no link"]);
+    let names: Vec<&str> = world.events().iter().map(Event::name).collect();
+    assert!(!names.contains(&"NetworkCreated"), "{names:?}");
+    assert!(!names.contains(&"ProxyReady"), "{names:?}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn attack_privileges_and_the_link_are_out_of_reach() {
     let Some(world) = world().await else { return };
     let script = "grep -E 'CapEff|NoNewPrivs' /proc/self/status | tr '\\t' ' '\n\

@@ -40,7 +40,7 @@ const ROOMS: [(&str, &[&str]); 7] = [
 const PROXY: &str = "src/sandbox/proxy";
 
 /// Pure files and directories: same arguments, same result.
-const PURE: [&str; 30] = [
+const PURE: [&str; 32] = [
     "src/events/channel.rs",
     "src/events/codec.rs",
     "src/events/container.rs",
@@ -63,11 +63,13 @@ const PURE: [&str; 30] = [
     "src/config/read.rs",
     "src/sandbox/agent.rs",
     "src/sandbox/agent",
+    "src/sandbox/link_server/quota.rs",
     "src/sandbox/proxy/addresses.rs",
     "src/sandbox/proxy/allowlist.rs",
     "src/sandbox/proxy/credentials.rs",
     "src/sandbox/proxy/dns.rs",
     "src/sandbox/proxy/glob.rs",
+    "src/sandbox/proxy/headers.rs",
     "src/sandbox/proxy/policy.rs",
     "src/sandbox/proxy/target.rs",
     "src/handlers/react.rs",

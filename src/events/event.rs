@@ -89,6 +89,8 @@ macro_rules! catalogue {
                 163 v1 ConnectionRefused(ConnectionRefused),
                 164 v1 UpstreamFailed(UpstreamFailed),
                 165 v1 ResponseCompleted(ResponseCompleted),
+                166 v1 DnsQueriesSuppressed(DnsQueriesSuppressed),
+                167 v1 DecisionLimitReached(DecisionLimitReached),
             }
             Delivery(DeliveryEvent) in delivery {
                 180 v1 Requested(DeliveryRequested),

@@ -81,7 +81,7 @@ data! {
         Filter,
         /// Its host resolves to an address that must not be reached.
         Address,
-        /// Its credential could not be made.
+        /// Its credential could not be made, or would go out in the clear.
         Credential,
     }
 
@@ -143,6 +143,23 @@ data! {
         pub duration_ms: u64,
         /// Whether the body came to its end.
         pub complete: bool,
+    }
+
+    /// Names were asked for so often, or so soon again, that not every query is recorded.
+    pub struct DnsQueriesSuppressed {
+        /// The run.
+        pub run: RunId,
+        /// How many queries of the run have no event of their own.
+        pub count: u64,
+    }
+
+    /// The run has made as many requests as a run may; every further one is denied with 429 and has
+    /// no event of its own.
+    pub struct DecisionLimitReached {
+        /// The run.
+        pub run: RunId,
+        /// How many decisions are recorded for a run.
+        pub decisions_max: u64,
     }
 }
 

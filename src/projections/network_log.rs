@@ -90,6 +90,15 @@ impl NetworkLog {
                     self.push(completed.run, line);
                 }
             }
+            ProxyEvent::DnsQueriesSuppressed(suppressed) => {
+                let line = format!("=== {} DNS QUERIES NOT LISTED ===", suppressed.count);
+                self.push(suppressed.run, line);
+            }
+            ProxyEvent::DecisionLimitReached(reached) => {
+                let count = reached.decisions_max;
+                let line = format!("=== {count} REQUESTS REACHED: ALL FURTHER ONES -> 429 ===");
+                self.push(reached.run, line);
+            }
         }
     }
 }

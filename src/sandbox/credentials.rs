@@ -100,6 +100,31 @@ mod tests {
     }
 
     #[test]
+    fn every_run_has_surrogates_of_its_own() {
+        let secret = MaskedSecret {
+            value: SecretString::from("sk-ant-real-value-0123"),
+            scopes: vec![],
+            headers: vec![],
+            allow_foreign_credentials: false,
+        };
+        let secrets = BTreeMap::from([(CredentialName("KEY".to_owned()), secret)]);
+        let mut next = 0;
+        let mut random = |bytes: &mut [u8]| {
+            bytes.fill_with(|| {
+                next += 1;
+                next
+            });
+        };
+        let one = issue(&secrets, &[7; 32], &mut random);
+        let other = issue(&secrets, &[7; 32], &mut random);
+        assert_ne!(one.masked[0].surrogate, other.masked[0].surrogate);
+        assert_eq!(
+            one.masked[0].surrogate.expose(),
+            one.env[0].1.expose_secret()
+        );
+    }
+
+    #[test]
     fn only_the_proxy_gets_the_real_value() {
         let secret = MaskedSecret {
             value: SecretString::from("sk-ant-real-value-0123"),

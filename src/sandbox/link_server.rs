@@ -6,23 +6,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixListener;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Stopwatch;
 use crate::events::Event;
-use crate::events::id::{CredentialName, RequestId, RunId, Sha256};
-use crate::events::proxy::{
-    BlockCause, ConnectionRefused, CredentialUse, DnsQueryAnswered, RequestAllowed, RequestBlocked,
-    RequestLine, ResponseCompleted, UpstreamFailed,
-};
+use crate::events::id::RunId;
+use crate::events::proxy::{DecisionLimitReached, DnsQueriesSuppressed};
+use crate::sandbox::link_server::quota::{DECISIONS_MAX, Quota, Ruling};
 use crate::sandbox::proxy::link::{encode, read_message};
-use crate::sandbox::proxy::wire::{
-    Cause, Fact, FromProxy, ReportedCredential, ReportedRequest, Setup, ToProxy,
-};
+use crate::sandbox::proxy::wire::{FromProxy, Outcome, Setup, ToProxy};
 use crate::sandbox::recorder::Recorder;
+
+mod facts;
+mod quota;
 
 /// Messages recorded with one append; the rest goes with the next.
 const BATCH_MAX: usize = 256;
@@ -88,22 +88,24 @@ impl LinkServer {
         recorder: Arc<dyn Recorder>,
         stop: CancellationToken,
     ) {
-        let serving = self.serve_one(run, setup, recorder);
+        let mut ledger = Ledger {
+            run,
+            recorder,
+            quota: Quota::default(),
+            since: Stopwatch::start(),
+        };
+        let serving = self.serve_one(setup, &mut ledger);
         let why = tokio::select! {
             ended = serving => ended.err().map_or_else(|| "the proxy ended".to_owned(), |e| e.to_string()),
             () = stop.cancelled() => "the run ended".to_owned(),
         };
         self.state.send_replace(LinkState::Lost(why));
+        ledger.close().await;
         // What is left of it is swept with its run's directory.
         let _swept_later = std::fs::remove_dir_all(&self.directory);
     }
 
-    async fn serve_one(
-        &self,
-        run: RunId,
-        setup: Setup,
-        recorder: Arc<dyn Recorder>,
-    ) -> std::io::Result<()> {
+    async fn serve_one(&self, setup: Setup, ledger: &mut Ledger) -> std::io::Result<()> {
         let (connection, _) = self.listener.accept().await?;
         let (reader, mut writer) = connection.into_split();
         writer
@@ -115,7 +117,8 @@ impl LinkServer {
             if batch.contains(&FromProxy::Ready) {
                 self.state.send_replace(LinkState::Ready);
             }
-            record(run, batch, recorder.as_ref(), &mut writer).await?;
+            let receipts = ledger.record(batch).await;
+            writer.write_all(&receipts).await?;
         }
         Ok(())
     }
@@ -130,185 +133,175 @@ fn messages(reader: OwnedReadHalf) -> impl Stream<Item = std::io::Result<FromPro
     })
 }
 
-/// Makes what a batch says durable and returns the receipts.
-async fn record(
+/// What is recorded of one link.
+struct Ledger {
     run: RunId,
-    batch: Vec<FromProxy>,
-    recorder: &dyn Recorder,
-    writer: &mut (impl AsyncWrite + Unpin),
-) -> std::io::Result<()> {
-    let (mut numbers, mut events) = (Vec::new(), Vec::new());
-    for message in batch {
-        match message {
-            FromProxy::Ready => {}
-            FromProxy::Decision { number, fact } => {
-                numbers.push(number);
-                events.push(event(run, fact));
+    recorder: Arc<dyn Recorder>,
+    quota: Quota,
+    since: Stopwatch,
+}
+
+impl Ledger {
+    /// Makes what a batch says durable and returns the receipts.
+    async fn record(&mut self, batch: Vec<FromProxy>) -> Vec<u8> {
+        let (run, now_ms) = (self.run, self.since.elapsed_ms());
+        let (mut decided, mut events) = (Vec::new(), Vec::<Event>::new());
+        let mut limit_reached = false;
+        for message in batch {
+            let (number, fact) = match message {
+                FromProxy::Ready => continue,
+                FromProxy::Decision { number, fact } => (Some(number), fact),
+                FromProxy::Note { fact } => (None, fact),
+            };
+            let ruling = self.quota.rule(&fact, now_ms);
+            decided.extend(number.map(|number| (number, ruling)));
+            match ruling {
+                Ruling::Record => events.push(facts::event(run, fact)),
+                Ruling::Beyond => limit_reached = true,
+                Ruling::Suppress => {}
             }
-            FromProxy::Note { fact } => events.push(event(run, fact)),
+        }
+        let tell_limit = limit_reached && !self.quota.limit_told;
+        if tell_limit {
+            let decisions_max = DECISIONS_MAX;
+            events.push(DecisionLimitReached { run, decisions_max }.into());
+        }
+        let durable = self.append(events).await;
+        self.quota.limit_told |= tell_limit && durable;
+        let receipts = decided.into_iter().map(|(number, ruling)| {
+            let outcome = match ruling {
+                Ruling::Beyond => Outcome::BeyondLimit,
+                Ruling::Record if durable => Outcome::Durable,
+                Ruling::Record | Ruling::Suppress => Outcome::NotDurable,
+            };
+            ToProxy::Receipt { number, outcome }
+        });
+        receipts.flat_map(|receipt| encode(&receipt)).collect()
+    }
+
+    /// Records what was left out, once nothing more can come.
+    async fn close(self) {
+        let (run, count) = (self.run, self.quota.suppressed());
+        if count > 0 {
+            let summary = DnsQueriesSuppressed { run, count };
+            self.append(vec![summary.into()]).await;
         }
     }
-    if events.is_empty() {
-        return Ok(());
+
+    /// Returns whether the events are durable.
+    async fn append(&self, events: Vec<Event>) -> bool {
+        if events.is_empty() {
+            return true;
+        }
+        let recorded = self.recorder.record(events).await;
+        if let Err(error) = &recorded {
+            let run = self.run;
+            tracing::error!(%run, %error, "network decisions cannot be recorded; they are denied");
+        }
+        recorded.is_ok()
     }
-    let recorded = recorder.record(events).await;
-    if let Err(error) = &recorded {
-        tracing::error!(%run, %error, "network decisions cannot be recorded; they are denied");
-    }
-    let durable = recorded.is_ok();
-    let receipts = numbers
-        .into_iter()
-        .map(|number| ToProxy::Receipt { number, durable });
-    let receipts: Vec<u8> = receipts.flat_map(|receipt| encode(&receipt)).collect();
-    writer.write_all(&receipts).await
 }
 
-/// Returns a fact as the event that records it.
-fn event(run: RunId, fact: Fact) -> Event {
-    match fact {
-        Fact::Dns {
-            name,
-            query_type,
-            answer,
-        } => DnsQueryAnswered {
-            run,
-            name,
-            query_type,
-            answer,
-        }
-        .into(),
-        Fact::Allowed {
-            request,
-            rule,
-            credentials,
-            stripped,
-        } => allowed(run, request, rule, credentials, stripped),
-        Fact::Blocked {
-            request,
-            cause,
-            detail,
-            status,
-        } => blocked(run, request, block_cause(cause), detail, status),
-        Fact::Refused { port, name, reason } => ConnectionRefused {
-            run,
-            port,
-            name,
-            reason,
-        }
-        .into(),
-        Fact::UpstreamFailed {
-            request,
-            error,
-            status,
-        } => UpstreamFailed {
-            run,
-            request: RequestId(request),
-            error,
-            status,
-        }
-        .into(),
-        Fact::Completed {
-            request,
-            status,
-            bytes_up,
-            bytes_down,
-            first_byte_ms,
-            duration_ms,
-            complete,
-        } => {
-            let request = RequestId(request);
-            ResponseCompleted {
-                run,
-                request,
-                status,
-                bytes_up,
-                bytes_down,
-                first_byte_ms,
-                duration_ms,
-                complete,
-            }
-            .into()
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::events::id::TaskId;
+    use crate::sandbox::proxy::wire::Fact;
+    use crate::sandbox::recorder::{PortFuture, RecordError};
+
+    #[derive(Default)]
+    struct Kept {
+        names: Mutex<Vec<&'static str>>,
+        failing: AtomicBool,
+    }
+
+    impl Recorder for Kept {
+        fn record(&self, events: Vec<Event>) -> PortFuture<'_, Result<(), RecordError>> {
+            Box::pin(async move {
+                if self.failing.load(Ordering::Relaxed) {
+                    return Err(RecordError("no space left".to_owned()));
+                }
+                let names = events.iter().map(Event::name);
+                self.names.lock().unwrap().extend(names);
+                Ok(())
+            })
         }
     }
-}
 
-fn allowed(
-    run: RunId,
-    request: ReportedRequest,
-    rule: String,
-    credentials: Vec<ReportedCredential>,
-    stripped: Vec<String>,
-) -> Event {
-    let (request, line) = request_line(request);
-    let credentials = credentials.into_iter().map(credential_use).collect();
-    RequestAllowed {
-        run,
-        request,
-        line,
-        rule,
-        credentials,
-        stripped,
+    fn ledger(decisions: u64) -> (Ledger, Arc<Kept>) {
+        let kept = Arc::new(Kept::default());
+        let ledger = Ledger {
+            run: TaskId(1).run(1),
+            recorder: Arc::clone(&kept) as Arc<dyn Recorder>,
+            quota: Quota::used(decisions),
+            since: Stopwatch::start(),
+        };
+        (ledger, kept)
     }
-    .into()
-}
 
-fn blocked(
-    run: RunId,
-    request: ReportedRequest,
-    cause: BlockCause,
-    detail: String,
-    status: u16,
-) -> Event {
-    let (request, line) = request_line(request);
-    RequestBlocked {
-        run,
-        request,
-        line,
-        cause,
-        detail,
-        status,
+    fn refused(number: u64) -> FromProxy {
+        let (port, name, reason) = (443, String::new(), "no server name".to_owned());
+        let fact = Fact::Refused { port, name, reason };
+        FromProxy::Decision { number, fact }
     }
-    .into()
-}
 
-fn request_line(request: ReportedRequest) -> (RequestId, RequestLine) {
-    let query_sha256 = request
-        .query_sha256
-        .and_then(|digest| digest.parse::<Sha256>().ok());
-    let line = RequestLine {
-        method: request.method,
-        scheme: request.scheme,
-        host: request.host,
-        port: request.port,
-        path: request.path,
-        query_sha256,
-        http_version: request.http_version,
-    };
-    (RequestId(request.request), line)
-}
-
-fn credential_use(used: ReportedCredential) -> CredentialUse {
-    let ReportedCredential {
-        name,
-        header,
-        count,
-    } = used;
-    CredentialUse {
-        credential: CredentialName(name),
-        header,
-        count,
+    fn receipts(outcomes: &[(u64, Outcome)]) -> Vec<u8> {
+        let receipt = |(number, outcome): &(u64, Outcome)| {
+            let (number, outcome) = (*number, *outcome);
+            encode(&ToProxy::Receipt { number, outcome })
+        };
+        outcomes.iter().flat_map(receipt).collect()
     }
-}
 
-fn block_cause(cause: Cause) -> BlockCause {
-    match cause {
-        Cause::Host => BlockCause::Host,
-        Cause::Path => BlockCause::Path,
-        Cause::Method => BlockCause::Method,
-        Cause::Traversal => BlockCause::Traversal,
-        Cause::HostMismatch => BlockCause::HostMismatch,
-        Cause::Connect => BlockCause::Connect,
-        Cause::Malformed => BlockCause::Malformed,
-        Cause::Address => BlockCause::Address,
+    #[tokio::test]
+    async fn the_limit_of_decisions_is_told_once_and_denies_for_ever() {
+        let (mut ledger, kept) = ledger(DECISIONS_MAX - 1);
+        let told = ledger.record(vec![refused(1), refused(2)]).await;
+        assert_eq!(
+            told,
+            receipts(&[(1, Outcome::Durable), (2, Outcome::BeyondLimit)])
+        );
+        let told = ledger.record(vec![refused(3)]).await;
+        assert_eq!(told, receipts(&[(3, Outcome::BeyondLimit)]));
+        let names = kept.names.lock().unwrap().clone();
+        assert_eq!(names, ["ConnectionRefused", "DecisionLimitReached"]);
+    }
+
+    #[tokio::test]
+    async fn the_limit_is_told_again_when_it_could_not_be_recorded() {
+        let (mut ledger, kept) = ledger(DECISIONS_MAX);
+        kept.failing.store(true, Ordering::Relaxed);
+        let told = ledger.record(vec![refused(1)]).await;
+        assert_eq!(told, receipts(&[(1, Outcome::BeyondLimit)]));
+        kept.failing.store(false, Ordering::Relaxed);
+        ledger.record(vec![refused(2)]).await;
+        assert_eq!(kept.names.lock().unwrap()[..], ["DecisionLimitReached"]);
+    }
+
+    #[tokio::test]
+    async fn queries_beyond_the_rate_are_told_in_one_event() {
+        let (mut ledger, kept) = ledger(0);
+        let query = |number: u64| {
+            let name = format!("n{number}.test");
+            let (query_type, answer) = ("A".to_owned(), "10.199.1.100".to_owned());
+            let fact = Fact::Dns {
+                name,
+                query_type,
+                answer,
+            };
+            FromProxy::Note { fact }
+        };
+        for _ in 0..3 {
+            ledger.record((0..500).map(query).collect()).await;
+        }
+        ledger.close().await;
+        let names = kept.names.lock().unwrap();
+        let summaries = names.iter().filter(|name| **name == "DnsQueriesSuppressed");
+        assert_eq!(summaries.count(), 1);
+        assert_eq!(names.last(), Some(&"DnsQueriesSuppressed"));
+        assert!((101..200).contains(&names.len()), "{}", names.len());
     }
 }

@@ -3,7 +3,7 @@
 //! its link ([`wire`]) and comes back as a receipt before a byte leaves.
 //!
 //! Pure: [`allowlist`], [`policy`], [`glob`], [`credentials`], [`dns`], [`addresses`], [`target`],
-//! [`blocked`], [`escape`], [`wire`]. Shell: [`server`], `forward`, `upstream`, [`link`], [`ca`].
+//! [`headers`], [`blocked`], [`escape`], [`wire`]. Shell: [`server`], `forward`, `upstream`, `pool`, [`link`], [`ca`].
 
 pub mod addresses;
 pub mod allowlist;
@@ -15,9 +15,11 @@ pub mod dns;
 pub mod escape;
 mod forward;
 pub mod glob;
+pub mod headers;
 pub mod limits;
 pub mod link;
 pub mod policy;
+mod pool;
 pub mod server;
 pub mod target;
 mod upstream;

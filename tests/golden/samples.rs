@@ -25,8 +25,9 @@ use airut::events::message::{
     ReplyAddress, SenderAuthorized,
 };
 use airut::events::proxy::{
-    BlockCause, ConnectionRefused, CredentialUse, DnsQueryAnswered, RequestAllowed, RequestBlocked,
-    RequestLine, ResponseCompleted, UpstreamFailed,
+    BlockCause, ConnectionRefused, CredentialUse, DecisionLimitReached, DnsQueriesSuppressed,
+    DnsQueryAnswered, RequestAllowed, RequestBlocked, RequestLine, ResponseCompleted,
+    UpstreamFailed,
 };
 use airut::events::repository::{MirrorFetchFailed, MirrorFetched};
 use airut::events::run::{
@@ -587,6 +588,12 @@ fn proxy() -> Vec<Event> {
             first_byte_ms: 3,
             duration_ms: 4,
             complete: true,
+        }
+        .into(),
+        DnsQueriesSuppressed { run, count: 7 }.into(),
+        DecisionLimitReached {
+            run,
+            decisions_max: 200_000,
         }
         .into(),
     ]

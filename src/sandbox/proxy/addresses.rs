@@ -41,8 +41,11 @@ fn unwrap(address: IpAddr) -> IpAddr {
         IpAddr::V4(Ipv4Addr::new(a, b, c, d))
     };
     match segments {
-        // ::ffff:0:0/96 mapped, ::/96 compatible, 64:ff9b::/96 NAT64 (RFC 6052)
-        [0, 0, 0, 0, 0, 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => last(),
+        // ::ffff:0:0/96 mapped, ::ffff:0:0:0/96 translated (RFC 2765), ::/96 compatible,
+        // 64:ff9b::/96 NAT64 (RFC 6052)
+        [0, 0, 0, 0, 0, 0xffff, ..]
+        | [0, 0, 0, 0, 0xffff, 0, ..]
+        | [0x64, 0xff9b, 0, 0, 0, 0, ..] => last(),
         [0, 0, 0, 0, 0, 0, ..] if v6 != Ipv6Addr::LOCALHOST && v6 != Ipv6Addr::UNSPECIFIED => {
             last()
         }
@@ -72,6 +75,7 @@ fn kind_v4(v4: Ipv4Addr) -> Option<&'static str> {
         [100, 64..=127, ..] => "a shared (CGNAT) address",
         [192, 0, 0, _] => "a protocol assignment",
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => "a documentation address",
+        [192, 88, 99, _] => "a 6to4 relay",
         [198, 18..=19, ..] => "a benchmarking address",
         [224..=239, ..] => "a multicast address",
         [240..=255, ..] => "a reserved address",
@@ -88,7 +92,7 @@ fn kind_v6(v6: Ipv6Addr) -> Option<&'static str> {
         [0xfe80..=0xfebf, ..] => "a link-local address",
         [0xfec0..=0xfeff, ..] => "a site-local address",
         [0xff00..=0xffff, ..] => "a multicast address",
-        [0x2001, 0xdb8, ..] => "a documentation address",
+        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => "a documentation address",
         [0x64, 0xff9b, 1, ..] => "a local NAT64 address",
         [0x2001, 0, ..] => "a Teredo address",
         [0x100, 0, 0, 0, ..] => "a discard address",
@@ -123,6 +127,9 @@ mod tests {
             "64:ff9b::a00:1",
             "2002:a00:1::",
             "::10.0.0.1",
+            "::ffff:0:10.0.0.1",
+            "3fff::1",
+            "192.88.99.1",
             "ff02::1",
             "192.0.2.1",
             "198.18.0.1",

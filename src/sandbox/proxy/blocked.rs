@@ -30,6 +30,7 @@ fn message(request: &ReportedRequest, cause: Cause, detail: &str) -> String {
         Cause::Path => {
             format!("The network allowlist names the host {host}, but not the path {path}. {mend}")
         }
+        Cause::Method if !detail.is_empty() => format!("The request is refused: {detail}."),
         Cause::Method => {
             format!("The network allowlist names {host}{path}, but not the method {method}. {mend}")
         }
@@ -41,6 +42,10 @@ fn message(request: &ReportedRequest, cause: Cause, detail: &str) -> String {
                 .to_owned()
         }
         Cause::HostMismatch | Cause::Malformed => format!("The request is refused: {detail}."),
+        Cause::Credential => format!(
+            "The request is refused: {detail}. Credentials are put in over https alone: ask \
+             https://{host}{path}."
+        ),
         Cause::Address => format!(
             "The host {host} is allowed, but {detail}, which must not be reached from a sandbox. \
              The operator can name internal ranges under network.internal_ranges."

@@ -122,3 +122,17 @@ impl Minter {
         Ok(config)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_is_made_for_each_run_and_its_key_is_not_printed() {
+        let (one, other) = (make_authority("a").unwrap(), make_authority("a").unwrap());
+        assert_ne!(one.certificate, other.certificate);
+        assert_ne!(one.key, other.key);
+        assert!(!format!("{:?}", one.key).contains("PRIVATE"));
+        assert!(!one.certificate.contains("PRIVATE"));
+    }
+}

@@ -5,8 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::sandbox::proxy::escape::escape_cut;
 use crate::sandbox::proxy::glob;
 use crate::sandbox::proxy::wire::{MaskedCredential, ReportedCredential};
+
+/// Longest header name that is reported, in bytes; the rest is cut. Patterns match any length.
+const HEADER_NAME_BYTES_MAX: usize = 128;
 
 /// What was done to the headers of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +34,8 @@ pub fn inject(headers: &mut HeaderMap, host: &str, credentials: &[MaskedCredenti
             let count = replace_in(headers, &name, credential);
             if count > 0 {
                 spared.push(name.clone());
-                let (credential, header) = (credential.name.clone(), name.to_string());
+                let header = escape_cut(name.as_str().as_bytes(), HEADER_NAME_BYTES_MAX);
+                let credential = credential.name.clone();
                 injected.used.push(ReportedCredential {
                     name: credential,
                     header,
@@ -54,6 +59,23 @@ pub fn inject(headers: &mut HeaderMap, host: &str, credentials: &[MaskedCredenti
         }
     }
     injected
+}
+
+/// Returns the name of a credential that [`inject`] would put into `headers`.
+pub fn asked_for<'a>(
+    headers: &HeaderMap,
+    host: &str,
+    credentials: &'a [MaskedCredential],
+) -> Option<&'a str> {
+    let asked_for = |credential: &&MaskedCredential| {
+        let names = named_headers(headers, credential);
+        let mut values = names.iter().flat_map(|name| headers.get_all(name));
+        in_scope(credential, host) && values.any(|value| replace(value, credential).is_some())
+    };
+    credentials
+        .iter()
+        .find(asked_for)
+        .map(|found| found.name.as_str())
 }
 
 fn in_scope(credential: &MaskedCredential, host: &str) -> bool {
@@ -175,6 +197,27 @@ mod tests {
             &[("authorization", "Bearer real-k")],
             &[],
         );
+    }
+
+    #[test]
+    fn a_credential_is_asked_for_where_it_would_be_injected() {
+        let keys = [key("k", &["x-api-key"])];
+        let asked =
+            |sent: &[(&str, &str)], host| asked_for(&headers(sent), host, &keys).map(str::to_owned);
+        let sent = [("x-api-key", "other"), ("x-api-key", "surrogate-k")];
+        assert_eq!(asked(&sent, "api.test"), Some("k".to_owned()));
+        assert_eq!(asked(&sent, "other.test"), None);
+        assert_eq!(asked(&sent[..1], "api.test"), None);
+        assert_eq!(asked(&[("x-other", "surrogate-k")], "api.test"), None);
+    }
+
+    #[test]
+    fn a_long_header_name_is_cut_where_it_is_reported() {
+        let name = format!("x-{}", "a".repeat(10_000));
+        let mut sent = headers(&[(&name, "surrogate-k")]);
+        let injected = inject(&mut sent, "api.test", &[key("k", &["x-*"])]);
+        assert_eq!(sent[name.as_str()], "real-k");
+        assert!(injected.used[0].header.len() <= HEADER_NAME_BYTES_MAX + 3);
     }
 
     #[test]

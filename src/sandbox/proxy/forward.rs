@@ -4,10 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -20,10 +17,12 @@ use crate::sandbox::proxy::blocked;
 use crate::sandbox::proxy::body::{Counted, ProxyBody, full};
 use crate::sandbox::proxy::ca::Minter;
 use crate::sandbox::proxy::credentials;
-use crate::sandbox::proxy::link::Link;
+use crate::sandbox::proxy::headers;
+use crate::sandbox::proxy::link::{Link, NotRecorded};
 use crate::sandbox::proxy::policy::{self, Asked, Denial, Verdict};
+use crate::sandbox::proxy::pool::Destination;
 use crate::sandbox::proxy::target::{self, Entry, Target};
-use crate::sandbox::proxy::upstream::{Destination, Upstream, UpstreamError};
+use crate::sandbox::proxy::upstream::{Upstream, UpstreamError};
 use crate::sandbox::proxy::wire::{Cause, Fact, MaskedCredential, ReportedRequest};
 use crate::tasks::TaskSet;
 
@@ -70,6 +69,16 @@ impl Proxy {
                 return self.block(reported, cause_of(denial), String::new()).await;
             }
         };
+        let https = entry.scheme == "https";
+        // First, so that a credential put in is a credential sent.
+        headers::clean_request(request.headers_mut(), target.websocket);
+        if !https
+            && let Some(name) =
+                credentials::asked_for(request.headers(), &target.host, &self.credentials)
+        {
+            let detail = format!("the credential {name} would be sent in the clear");
+            return self.block(reported, Cause::Credential, detail).await;
+        }
         let injected = credentials::inject(request.headers_mut(), &target.host, &self.credentials);
         let fact = Fact::Allowed {
             request: reported.clone(),
@@ -77,10 +86,9 @@ impl Proxy {
             credentials: injected.used,
             stripped: injected.stripped,
         };
-        if self.link.decide(fact).await.is_err() {
-            return unrecorded();
+        if let Err(why) = self.link.decide(fact).await {
+            return unrecorded(why);
         }
-        let https = entry.scheme == "https";
         let allowed = Allowed {
             number,
             since: Stopwatch::start(),
@@ -110,7 +118,7 @@ impl Proxy {
         };
         match self.link.decide(fact).await {
             Ok(()) => json(status, &body),
-            Err(_) => unrecorded(),
+            Err(why) => unrecorded(why),
         }
     }
 
@@ -131,7 +139,7 @@ impl Proxy {
             .then(|| hyper::upgrade::on(&mut request));
         let bytes_up = Arc::new(AtomicU64::new(0));
         let outgoing = outgoing(request, &allowed.target, Arc::clone(&bytes_up));
-        match self.upstream.send(&destination, outgoing).await {
+        match self.upstream.send(&destination, outgoing, &bytes_up).await {
             Ok(response) => self.respond(&allowed, response, downstream, bytes_up),
             Err(UpstreamError::Address(refused)) => {
                 self.block(
@@ -169,20 +177,20 @@ impl Proxy {
             .clone()
             .completion(allowed, status, Arc::clone(&bytes_up));
         if status == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(downstream) = downstream else {
+            let Some(downstream) = downstream.filter(|_| target::is_websocket(&response)) else {
                 finish(0, false);
                 let body = serde_json::json!({ "error": "upstream_failed",
-                    "message": "upstream switched protocols without being asked" });
+                    "message": "upstream switched to a protocol that nobody asked for" });
                 return json(StatusCode::BAD_GATEWAY, &body);
             };
             let upstream = hyper::upgrade::on(&mut response);
             self.tunnel(downstream, upstream, bytes_up, finish);
             let (mut parts, _) = response.into_parts();
-            strip_hop_by_hop(&mut parts.headers, true);
+            headers::clean_response(&mut parts.headers, true);
             return Response::from_parts(parts, full(Bytes::new()));
         }
         let (mut parts, body) = response.into_parts();
-        strip_hop_by_hop(&mut parts.headers, false);
+        headers::clean_response(&mut parts.headers, false);
         let bytes_down = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&bytes_down);
         let at_end = move |complete| finish(bytes_down.load(Ordering::Relaxed), complete);
@@ -257,51 +265,12 @@ fn outgoing(
     bytes_up: Arc<AtomicU64>,
 ) -> Request<ProxyBody> {
     let (mut parts, body) = request.into_parts();
-    strip_hop_by_hop(&mut parts.headers, target.websocket);
+    // What the agent's connection left in them means nothing to upstream's.
     parts.extensions.clear();
     if let Ok(host) = HeaderValue::from_str(&target.host) {
         parts.headers.insert(HOST, host);
     }
     Request::from_parts(parts, Counted::new(body, bytes_up, |_| {}).boxed_unsync())
-}
-
-/// Removes the headers that concern one connection only (RFC 9110, 7.6.1).
-fn strip_hop_by_hop(headers: &mut HeaderMap, keep_upgrade: bool) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .filter(|name| !(keep_upgrade && *name == UPGRADE))
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    let trailers = headers
-        .get(TE)
-        .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    let fixed = [
-        CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRANSFER_ENCODING,
-    ];
-    for name in fixed {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-connection", "http2-settings"] {
-        headers.remove(name);
-    }
-    if trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
-    if keep_upgrade {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    } else {
-        headers.remove(UPGRADE);
-    }
 }
 
 fn json(status: StatusCode, body: &serde_json::Value) -> Response<ProxyBody> {
@@ -313,11 +282,22 @@ fn json(status: StatusCode, body: &serde_json::Value) -> Response<ProxyBody> {
     response
 }
 
-/// What the agent gets while nothing can be recorded: nothing is decided then, and nothing leaves.
-fn unrecorded() -> Response<ProxyBody> {
-    let body = serde_json::json!({
-        "error": "decision_not_recorded",
-        "message": "Airut cannot record network decisions at the moment, so no request may leave.",
-    });
-    json(StatusCode::SERVICE_UNAVAILABLE, &body)
+/// What the agent gets when nothing can be recorded: nothing is decided then, and nothing leaves.
+fn unrecorded(why: NotRecorded) -> Response<ProxyBody> {
+    let (status, error, message) = match why {
+        NotRecorded::Failed => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "decision_not_recorded",
+            "Airut cannot record network decisions at the moment, so no request may leave.",
+        ),
+        NotRecorded::BeyondLimit => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "This task has made more requests than a task may make; no further one may leave.",
+        ),
+    };
+    json(
+        status,
+        &serde_json::json!({ "error": error, "message": message }),
+    )
 }

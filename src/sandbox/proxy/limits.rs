@@ -23,6 +23,12 @@ pub const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 /// Time for a TLS handshake with the agent; then the connection is closed.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// Time without a frame after which a peer that speaks HTTP/2 is asked for a sign of life.
+pub const PING_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Time for that sign; then the connection is closed.
+pub const PONG_TIME_MAX: Duration = Duration::from_secs(20);
+
 /// Time to resolve a name and connect to it; then the request is answered 502.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
 
@@ -34,6 +40,19 @@ pub const LEAVES_MAX: usize = 1024;
 
 /// Idle upstream connections kept for each host; further ones are closed.
 pub const IDLE_PER_HOST_MAX: usize = 32;
+
+/// Hosts to which idle connections are kept; the one not used for longest makes room.
+pub const IDLE_HOSTS_MAX: usize = 64;
+
+/// Time an upstream connection is kept without being used; then it is closed.
+pub const IDLE_TIME_MAX: Duration = Duration::from_secs(90);
+
+/// Time for a response's head after the last byte of the request went up; then the request is
+/// answered 502. Long, because agents wait for models to think.
+pub const RESPONSE_HEAD_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// Time between two pieces of a body; then it is cut off.
+pub const BODY_IDLE_TIME_MAX: Duration = Duration::from_secs(900);
 
 /// Messages waiting to be written to the link; further ones wait.
 pub const LINK_WAITING_MAX: usize = 1024;

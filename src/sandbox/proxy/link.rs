@@ -13,13 +13,19 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::proxy::limits::{LINK_MESSAGE_BYTES_MAX, LINK_WAITING_MAX, RECEIPT_TIME_MAX};
-use crate::sandbox::proxy::wire::{Fact, FromProxy, Setup, ToProxy};
+use crate::sandbox::proxy::wire::{Fact, FromProxy, Outcome, Setup, ToProxy};
 use crate::tasks::TaskSet;
 
 /// A decision is not durable: do not act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the decision could not be recorded")]
-pub struct NotRecorded;
+pub enum NotRecorded {
+    /// It could not be recorded now; it may be later.
+    #[error("the decision could not be recorded")]
+    Failed,
+    /// The run has decided too much: nothing is recorded any more.
+    #[error("the run has made too many requests")]
+    BeyondLimit,
+}
 
 /// Why the link could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +38,7 @@ pub enum LinkError {
     NoSetup,
 }
 
-type Receipts = HashMap<u64, oneshot::Sender<bool>>;
+type Receipts = HashMap<u64, oneshot::Sender<Outcome>>;
 
 /// The link; clones share it.
 #[derive(Debug, Clone)]
@@ -83,7 +89,7 @@ impl Link {
         let (sender, receipt) = oneshot::channel();
         self.receipts()
             .as_mut()
-            .ok_or(NotRecorded)?
+            .ok_or(NotRecorded::Failed)?
             .insert(number, sender);
         let exchange = async {
             self.outgoing
@@ -92,14 +98,14 @@ impl Link {
                 .ok()?;
             receipt.await.ok()
         };
-        let durable = tokio::time::timeout(RECEIPT_TIME_MAX, exchange).await;
+        let outcome = tokio::time::timeout(RECEIPT_TIME_MAX, exchange).await;
         if let Some(receipts) = self.receipts().as_mut() {
             receipts.remove(&number);
         }
-        if durable == Ok(Some(true)) {
-            Ok(())
-        } else {
-            Err(NotRecorded)
+        match outcome {
+            Ok(Some(Outcome::Durable)) => Ok(()),
+            Ok(Some(Outcome::BeyondLimit)) => Err(NotRecorded::BeyondLimit),
+            Ok(Some(Outcome::NotDurable) | None) | Err(_) => Err(NotRecorded::Failed),
         }
     }
 
@@ -119,11 +125,11 @@ impl Link {
     }
 
     async fn read_receipts(self, mut reader: impl AsyncRead + Unpin, lost: CancellationToken) {
-        while let Ok(Some(ToProxy::Receipt { number, durable })) = read_message(&mut reader).await {
+        while let Ok(Some(ToProxy::Receipt { number, outcome })) = read_message(&mut reader).await {
             let waiting = self.receipts().as_mut().and_then(|all| all.remove(&number));
             if let Some(waiting) = waiting {
                 // Whoever stopped waiting has denied already.
-                let _gone = waiting.send(durable);
+                let _gone = waiting.send(outcome);
             }
         }
         // Dropping the senders fails every decision that waits; none is taken any more.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
@@ -24,7 +25,7 @@ use crate::sandbox::proxy::escape::escape_cut;
 use crate::sandbox::proxy::forward::Proxy;
 use crate::sandbox::proxy::limits::{
     CONNECTIONS_MAX, DNS_QUERY_BYTES_MAX, DNS_TCP_TIME_MAX, HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX,
-    HEAD_TIME_MAX, HEADER_LIST_BYTES_MAX, HEADERS_MAX, STREAMS_MAX,
+    HEAD_TIME_MAX, HEADER_LIST_BYTES_MAX, HEADERS_MAX, PING_TIME_MAX, PONG_TIME_MAX, STREAMS_MAX,
 };
 use crate::sandbox::proxy::link::{Link, LinkError};
 use crate::sandbox::proxy::target::Entry;
@@ -61,8 +62,8 @@ pub enum ServeError {
 pub async fn serve(link: &Path) -> Result<(), ServeError> {
     let (tasks, lost) = (TaskSet::new(), CancellationToken::new());
     let (link, setup) = Link::connect(link, &tasks, lost.clone()).await?;
-    let listeners = Listeners::bind(setup.ports).await?;
     let address = setup.address;
+    let listeners = Listeners::bind(address, setup.ports).await?;
     let proxy = Arc::new(proxy(setup, link.clone(), tasks.clone())?);
     listeners.serve(&proxy, address);
     link.ready().await;
@@ -93,8 +94,9 @@ struct Listeners {
 }
 
 impl Listeners {
-    async fn bind(ports: Ports) -> Result<Self, ServeError> {
-        let at = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+    /// Listens on the sandbox's side alone: the way out leads to other runs' proxies too.
+    async fn bind(address: Ipv4Addr, ports: Ports) -> Result<Self, ServeError> {
+        let at = |port| SocketAddr::new(IpAddr::V4(address), port);
         let failed = |port| move |error| ServeError::Listen { port, error };
         let tcp = async |port| TcpListener::bind(at(port)).await.map_err(failed(port));
         Ok(Self {
@@ -129,9 +131,13 @@ impl Listeners {
                 port: ports.http,
                 server_name: None,
             };
-            serve_http(proxy, entry, TokioIo::new(stream)).await;
+            // In the clear HTTP/1.1 alone: HTTP/2 with prior knowledge is an error there.
+            serve_http(proxy, entry, stream, Speaks::One).await;
         };
         tasks.spawn(until_stopped(tasks, accept(Arc::clone(proxy), http, plain)));
+        let sweeper = Arc::clone(proxy);
+        let sweeping = async move { sweeper.upstream.sweep().await };
+        tasks.spawn(until_stopped(tasks, sweeping));
         let tls = move |proxy: Arc<Proxy>, stream| serve_tls(proxy, stream, ports.https);
         tasks.spawn(until_stopped(tasks, accept(Arc::clone(proxy), https, tls)));
     }
@@ -211,38 +217,47 @@ async fn serve_tls(proxy: Arc<Proxy>, stream: TcpStream, port: u16) {
                 port,
                 server_name: Some(name),
             };
-            serve_http(proxy, entry, TokioIo::new(stream)).await;
+            let two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let speaks = if two { Speaks::Two } else { Speaks::One };
+            serve_http(proxy, entry, stream, speaks).await;
         }
         Ok(Err(error)) => refuse(name.as_bytes(), &format!("TLS failed: {error}")).await,
         Err(_) => refuse(name.as_bytes(), "no TLS handshake in time").await,
     }
 }
 
-async fn serve_http<S>(proxy: Arc<Proxy>, entry: Entry, stream: S)
+/// Which HTTP a connection speaks, agreed on before its first byte.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    One,
+    Two,
+}
+
+async fn serve_http<S>(proxy: Arc<Proxy>, entry: Entry, stream: S, speaks: Speaks)
 where
-    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let entry = Arc::new(entry);
-    let https = entry.scheme == "https";
+    let mut stream = BufReader::new(stream);
+    // Whoever says nothing at all would otherwise hold its place for ever.
+    let first = tokio::time::timeout(HEAD_TIME_MAX, stream.fill_buf()).await;
+    if !matches!(first, Ok(Ok(bytes)) if !bytes.is_empty()) {
+        return;
+    }
+    let (stream, entry) = (TokioIo::new(stream), Arc::new(entry));
     let (link, port) = (proxy.link.clone(), entry.port);
     let name = entry.server_name.clone().unwrap_or_default();
     let service = service_fn(move |request| {
         let answering = Arc::clone(&proxy).handle(Arc::clone(&entry), request);
         async move { Ok::<_, std::convert::Infallible>(answering.await) }
     });
-    // In the clear only HTTP/1.1 is spoken: HTTP/2 with prior knowledge is an error there.
-    let ended = if https {
-        let builder = http_builder();
-        builder
-            .serve_connection_with_upgrades(stream, service)
-            .await
-    } else {
-        let builder = http1_builder();
-        let connection = builder.serve_connection(stream, service).with_upgrades();
-        connection.await.map_err(Into::into)
+    let ended = match speaks {
+        Speaks::One => {
+            let connection = http1_builder().serve_connection(stream, service);
+            connection.with_upgrades().await
+        }
+        Speaks::Two => http2_builder().serve_connection(stream, service).await,
     };
     if let Err(error) = ended
-        && let Some(error) = error.downcast_ref::<hyper::Error>()
         && error.is_parse()
     {
         let reason = format!("no well-formed HTTP: {error}");
@@ -255,29 +270,19 @@ fn http1_builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME_MAX);
-    builder
+        .header_read_timeout(HEAD_TIME_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .preserve_header_case(true);
+        .max_headers(HEADERS_MAX);
     builder
 }
 
-fn http_builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    let mut http1 = builder.http1();
-    http1
+fn http2_builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME_MAX);
-    http1
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .preserve_header_case(true);
-    let mut http2 = builder.http2();
-    http2
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX);
-    http2
+        .keep_alive_interval(PING_TIME_MAX)
+        .keep_alive_timeout(PONG_TIME_MAX)
+        .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_LIST_BYTES_MAX)
         .adaptive_window(true);
     builder

@@ -1,7 +1,7 @@
 //! Where a request goes: its scheme, host, port and path, all ways of saying it agreeing. Pure.
 
 use http::header::{HOST, UPGRADE};
-use http::{Method, Request, Version};
+use http::{Method, Request, Response, Version};
 
 use crate::sandbox::proxy::escape::{escape, escape_cut};
 use crate::sandbox::proxy::limits::REPORTED_PATH_BYTES_MAX;
@@ -29,6 +29,18 @@ pub struct Target {
     pub websocket: bool,
 }
 
+/// Methods that are refused whatever the rules say.
+const ECHO_METHODS: [&str; 2] = ["TRACE", "TRACK"];
+
+/// Headers by which a request would mean another method or path to some servers.
+const OVERRIDE_HEADERS: [&str; 5] = [
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
 /// Why it is not clear where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unclear {
@@ -53,6 +65,8 @@ pub fn read<B>(request: &Request<B>, entry: &Entry) -> Result<Target, Unclear> {
     if request.method() == Method::CONNECT {
         return Err(unclear(Cause::Connect, "tunnels are not allowed"));
     }
+    refuse_echo(request)?;
+    refuse_other_target(request)?;
     let host = named_host(request, entry)?;
     if let Some(server_name) = &entry.server_name
         && *server_name != host
@@ -75,6 +89,31 @@ pub fn read<B>(request: &Request<B>, entry: &Entry) -> Result<Target, Unclear> {
         host,
         path_and_query: path_and_query.to_owned(),
         websocket,
+    })
+}
+
+/// Refuses methods whose answer is the request itself, with the credentials that were put into it
+/// (RFC 9110, 9.3.8).
+fn refuse_echo<B>(request: &Request<B>) -> Result<(), Unclear> {
+    let method = request.method().as_str();
+    let echo = ECHO_METHODS
+        .iter()
+        .any(|echo| echo.eq_ignore_ascii_case(method));
+    if echo {
+        let detail = format!("{method} is never allowed, since its answer repeats the request");
+        return Err(unclear(Cause::Method, detail));
+    }
+    Ok(())
+}
+
+/// Refuses headers that tell some servers to do something else than what is judged here.
+fn refuse_other_target<B>(request: &Request<B>) -> Result<(), Unclear> {
+    let named = OVERRIDE_HEADERS
+        .iter()
+        .find(|name| request.headers().contains_key(**name));
+    named.map_or(Ok(()), |name| {
+        let detail = format!("{name} names another target or method than the request");
+        Err(unclear(Cause::Malformed, detail))
     })
 }
 
@@ -157,6 +196,12 @@ fn read_upgrade<B>(request: &Request<B>) -> Result<bool, Unclear> {
         return Err(unclear(Cause::Malformed, detail));
     }
     Ok(true)
+}
+
+/// Returns whether the answer to such a request switches to what was asked for.
+pub fn is_websocket<B>(response: &Response<B>) -> bool {
+    let upgrade = response.headers().get(UPGRADE);
+    upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Returns a request as it is reported; the query only as a digest, since it may hold a secret.
@@ -283,6 +328,22 @@ mod tests {
         ] {
             let read = read(&request("GET", "/", &[("host", host)]), &entry());
             assert!(read.is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn methods_that_repeat_the_request_are_refused() {
+        for method in ["TRACE", "TRACK", "trace", "Track"] {
+            check(method, "/", &[("host", "a.test")], Err(Cause::Method));
+        }
+        check("TRACES", "/", &[("host", "a.test")], Ok("a.test"));
+    }
+
+    #[test]
+    fn headers_that_name_another_target_are_refused() {
+        for name in OVERRIDE_HEADERS {
+            let sent = [("host", "a.test"), (name, "DELETE")];
+            check("POST", "/", &sent, Err(Cause::Malformed));
         }
     }
 

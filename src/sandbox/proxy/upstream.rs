@@ -1,17 +1,19 @@
 //! Connections to the world: the name is resolved here, its addresses are checked, and the checked
 //! address is the one that is dialled. Idle connections are kept for the run and used again.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use http::header::{HeaderValue, TRANSFER_ENCODING};
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use ipnet::IpNet;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -19,9 +21,14 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::clock::Stopwatch;
 use crate::sandbox::proxy::addresses::{self, Refused};
 use crate::sandbox::proxy::body::ProxyBody;
-use crate::sandbox::proxy::limits::{CONNECT_TIME_MAX, HEADER_LIST_BYTES_MAX, IDLE_PER_HOST_MAX};
+use crate::sandbox::proxy::limits::{
+    CONNECT_TIME_MAX, HEADER_LIST_BYTES_MAX, IDLE_TIME_MAX, PING_TIME_MAX, PONG_TIME_MAX,
+    RESPONSE_HEAD_TIME_MAX,
+};
+use crate::sandbox::proxy::pool::{Destination, Pool, Sender};
 use crate::sandbox::proxy::wire::Setup;
 use crate::tasks::TaskSet;
 
@@ -40,29 +47,12 @@ pub(super) enum UpstreamError {
     /// Connecting took too long.
     #[error("no connection within {} s", CONNECT_TIME_MAX.as_secs())]
     Timeout,
+    /// Nothing came back for too long.
+    #[error("no answer within {} s", RESPONSE_HEAD_TIME_MAX.as_secs())]
+    Silent,
     /// HTTP failed.
     #[error("upstream broke the protocol or the connection: {0}")]
     Http(#[from] hyper::Error),
-}
-
-/// Where a request is sent.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Destination {
-    pub(super) https: bool,
-    pub(super) host: String,
-    /// WebSockets need HTTP/1.1.
-    pub(super) http1_only: bool,
-}
-
-enum Sender {
-    One(http1::SendRequest<ProxyBody>),
-    Two(http2::SendRequest<ProxyBody>),
-}
-
-#[derive(Default)]
-struct Idle {
-    one: Vec<http1::SendRequest<ProxyBody>>,
-    two: Option<http2::SendRequest<ProxyBody>>,
 }
 
 /// The run's connections.
@@ -72,7 +62,8 @@ pub(super) struct Upstream {
     tls_http1: Arc<ClientConfig>,
     internal_ranges: Vec<IpNet>,
     ports: (u16, u16),
-    idle: Mutex<HashMap<Destination, Idle>>,
+    pool: Mutex<Pool>,
+    since: Stopwatch,
     tasks: TaskSet,
 }
 
@@ -87,30 +78,32 @@ impl Upstream {
             tls_http1: Arc::new(tls_http1),
             internal_ranges: setup.internal_ranges.clone(),
             ports: (setup.ports.upstream_http, setup.ports.upstream_https),
-            idle: Mutex::default(),
+            pool: Mutex::default(),
+            since: Stopwatch::start(),
             tasks,
         })
     }
 
-    /// Sends a request, over an idle connection if there is one.
+    /// Sends a request, over an idle connection if there is one; `sent` counts its body's bytes.
     pub(super) async fn send(
         &self,
         destination: &Destination,
         request: Request<ProxyBody>,
+        sent: &AtomicU64,
     ) -> Result<Response<Incoming>, UpstreamError> {
         let mut request = request;
         while let Some(sender) = self.take_idle(destination) {
-            match self.send_over(destination, sender, request).await {
-                Ok(sent) => return Ok(sent),
+            match self.send_over(destination, sender, request, sent).await {
+                Ok(response) => return Ok(response),
                 // The connection was closed before the request went out: it goes over another.
                 Err((_, Some(unsent))) => request = unsent,
-                Err((error, None)) => return Err(error.into()),
+                Err((error, None)) => return Err(error),
             }
         }
         let connecting = tokio::time::timeout(CONNECT_TIME_MAX, self.connect(destination));
         let sender = connecting.await.map_err(|_| UpstreamError::Timeout)??;
-        let sent = self.send_over(destination, sender, request).await;
-        sent.map_err(|(error, _)| error.into())
+        let response = self.send_over(destination, sender, request, sent).await;
+        response.map_err(|(error, _)| error)
     }
 
     async fn send_over(
@@ -118,50 +111,47 @@ impl Upstream {
         destination: &Destination,
         sender: Sender,
         request: Request<ProxyBody>,
-    ) -> Result<Response<Incoming>, (hyper::Error, Option<Request<ProxyBody>>)> {
-        let unsent = |mut error: hyper::client::conn::TrySendError<Request<ProxyBody>>| {
+        sent: &AtomicU64,
+    ) -> Result<Response<Incoming>, (UpstreamError, Option<Request<ProxyBody>>)> {
+        let unsent = |mut error: TrySendError<Request<ProxyBody>>| {
             let request = error.take_message();
-            (error.into_error(), request)
+            (error.into_error().into(), request)
         };
+        let late = |error| (error, None);
         match sender {
             Sender::One(mut sender) => {
-                let request = origin_form(request);
-                let response = sender.try_send_request(request).await.map_err(unsent)?;
-                // It is ready again once the response's body is read to its end.
-                self.keep_one(destination, sender);
+                let head = sender.try_send_request(origin_form(request));
+                let head = await_head(head, sent, RESPONSE_HEAD_TIME_MAX).await;
+                let response = head.map_err(late)?.map_err(unsent)?;
+                self.pool()
+                    .keep_one(destination, sender, self.since.elapsed());
                 Ok(response)
             }
             Sender::Two(mut sender) => {
-                self.idle().entry(destination.clone()).or_default().two = Some(sender.clone());
-                let request = absolute_form(destination, request);
-                sender.try_send_request(request).await.map_err(unsent)
+                self.pool()
+                    .keep_two(destination, sender.clone(), self.since.elapsed());
+                let head = sender.try_send_request(absolute_form(destination, request));
+                let head = await_head(head, sent, RESPONSE_HEAD_TIME_MAX).await;
+                head.map_err(late)?.map_err(unsent)
             }
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, HashMap<Destination, Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep_one(&self, destination: &Destination, sender: http1::SendRequest<ProxyBody>) {
-        let mut idle = self.idle();
-        let kept = &mut idle.entry(destination.clone()).or_default().one;
-        kept.retain(|sender| !sender.is_closed());
-        if kept.len() < IDLE_PER_HOST_MAX {
-            kept.push(sender);
+    /// Closes idle connections in time, for ever.
+    pub(super) async fn sweep(&self) {
+        let mut tick = tokio::time::interval(IDLE_TIME_MAX / 3);
+        loop {
+            tick.tick().await;
+            self.pool().sweep(self.since.elapsed());
         }
     }
 
     fn take_idle(&self, destination: &Destination) -> Option<Sender> {
-        let mut idle = self.idle();
-        let kept = idle.get_mut(destination)?;
-        kept.two.take_if(|sender| sender.is_closed());
-        if let Some(sender) = &kept.two {
-            return Some(Sender::Two(sender.clone()));
-        }
-        kept.one.retain(|sender| !sender.is_closed());
-        let ready = kept.one.iter().position(http1::SendRequest::is_ready)?;
-        Some(Sender::One(kept.one.swap_remove(ready)))
+        self.pool().take(destination, self.since.elapsed())
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self, destination: &Destination) -> Result<Sender, UpstreamError> {
@@ -195,8 +185,7 @@ impl Upstream {
     where
         S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
-        let mut builder = http1::Builder::new();
-        let (sender, connection) = builder.preserve_header_case(true).handshake(stream).await?;
+        let (sender, connection) = http1::Builder::new().handshake(stream).await?;
         self.drive(connection.with_upgrades());
         Ok(Sender::One(sender))
     }
@@ -207,6 +196,9 @@ impl Upstream {
     {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_TIME_MAX)
+            .keep_alive_timeout(PONG_TIME_MAX)
             .max_header_list_size(HEADER_LIST_BYTES_MAX)
             .adaptive_window(true);
         let (sender, connection) = builder.handshake(stream).await?;
@@ -286,8 +278,32 @@ fn client_config(further: Option<&str>) -> Result<ClientConfig, String> {
     Ok(config)
 }
 
+/// Returns what `head` does, unless nothing comes back for so long after the last byte went up.
+async fn await_head<T>(
+    head: impl Future<Output = T>,
+    sent: &AtomicU64,
+    patience: Duration,
+) -> Result<T, UpstreamError> {
+    let mut head = std::pin::pin!(head);
+    loop {
+        let before = sent.load(Ordering::Relaxed);
+        match tokio::time::timeout(patience, &mut head).await {
+            Ok(head) => return Ok(head),
+            Err(_) if sent.load(Ordering::Relaxed) == before => return Err(UpstreamError::Silent),
+            // The request itself takes long.
+            Err(_) => {}
+        }
+    }
+}
+
 /// HTTP/1.1 to an origin: the path alone; the host stands in its header.
 fn origin_form(mut request: Request<ProxyBody>) -> Request<ProxyBody> {
+    let body = request.body();
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        // Said explicitly, since without it a GET's body would be taken for an empty one.
+        let chunked = HeaderValue::from_static("chunked");
+        request.headers_mut().insert(TRANSFER_ENCODING, chunked);
+    }
     let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = path.map_or_else(http::Uri::default, http::Uri::from);
     *request.version_mut() = http::Version::HTTP_11;
@@ -309,4 +325,34 @@ fn absolute_form(destination: &Destination, mut request: Request<ProxyBody>) -> 
     request.headers_mut().remove(http::header::HOST);
     *request.version_mut() = http::Version::HTTP_2;
     request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(1);
+
+    #[tokio::test]
+    async fn a_host_that_answers_nothing_is_given_up() {
+        let never = std::future::pending::<()>();
+        let gave_up = await_head(never, &AtomicU64::new(7), PATIENCE).await;
+        assert!(matches!(gave_up, Err(UpstreamError::Silent)));
+    }
+
+    #[tokio::test]
+    async fn a_long_upload_is_no_silence() {
+        let (sent, mut polls) = (AtomicU64::new(0), 0);
+        let uploading = std::future::poll_fn(|_| {
+            sent.fetch_add(1, Ordering::Relaxed);
+            polls += 1;
+            if polls < 4 {
+                std::task::Poll::Pending
+            } else {
+                std::task::Poll::Ready("answered")
+            }
+        });
+        let answered = await_head(uploading, &sent, PATIENCE).await;
+        assert_eq!(answered.unwrap(), "answered");
+    }
 }

@@ -151,6 +151,8 @@ pub enum Cause {
     Malformed,
     /// Its host resolves to an address that must not be reached.
     Address,
+    /// It would carry a credential in the clear.
+    Credential,
 }
 
 /// Something the proxy decided or saw.
@@ -229,13 +231,24 @@ pub enum Fact {
 pub enum ToProxy {
     /// The first message.
     Setup(Box<Setup>),
-    /// The fact with this number is durable, or could not be made so.
+    /// The answer to the fact with this number.
     Receipt {
         /// Its number.
         number: u64,
-        /// Whether it is durable.
-        durable: bool,
+        /// What became of it.
+        outcome: Outcome,
     },
+}
+
+/// What became of a fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It is durable.
+    Durable,
+    /// It could not be made durable.
+    NotDurable,
+    /// It is not recorded, since the run has decided too much already.
+    BeyondLimit,
 }
 
 /// From the proxy to the daemon.

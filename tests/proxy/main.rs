@@ -1,0 +1,12 @@
+//! The proxy as a run has it: the real proxy, the real link and its server, a recorder that a test
+//! can hold or break, and an origin that writes down whatever reaches it. All in this process, over
+//! real sockets on loopback.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod client;
+mod durable;
+mod framing;
+mod origin;
+mod refused;
+mod streams;
+mod world;
