@@ -241,7 +241,7 @@ impl Execution<'_> {
         let from = self.ports.mail_from(&task.repo);
         let append = decide_conclusion(self.assignment, conclusion, from, clock::now());
         self.ports.append(append).await?;
-        directories.clear_outbox(names.iter().map(String::as_str));
+        clear_outbox(&directories, names).await;
         if let Err(error) = export(self.ports, task.conversation, &directories).await {
             tracing::warn!(conversation = %task.conversation, %error, "exports were not written");
         }
@@ -285,6 +285,15 @@ async fn read_outbox(directories: &Directories) -> OutboxContents {
     let directories = directories.clone();
     let read = tokio::task::spawn_blocking(move || directories.read_outbox()).await;
     read.unwrap_or_default()
+}
+
+async fn clear_outbox(directories: &Directories, names: Vec<String>) {
+    let directories = directories.clone();
+    let clear = tokio::task::spawn_blocking(move || directories.clear_outbox(&names));
+    // What stays is removed before the next run.
+    if let Err(error) = clear.await {
+        tracing::warn!(%error, "the outbox was not cleared");
+    }
 }
 
 fn is_unusable(judged: &Judged) -> bool {
