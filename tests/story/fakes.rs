@@ -213,6 +213,7 @@ impl FakeSandbox {
             stopped: exit_code == 143,
             out_of_memory: false,
             proxy_lost: false,
+            too_much_output: false,
             duration_ms: 1000,
             stderr_tail: String::new(),
         })
