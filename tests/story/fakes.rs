@@ -119,6 +119,8 @@ pub(crate) enum Act {
     AnswerWhenReleased(&'static str),
     /// It says that the session is unknown.
     UnknownSession,
+    /// It says so, but its container never ends.
+    UnknownSessionAndHang,
     /// It says that the API is busy.
     Overloaded,
     /// It runs until it is stopped.
@@ -189,6 +191,11 @@ impl FakeSandbox {
             Act::UnknownSession => {
                 observe(vec![failure("error_during_execution", "null", UNKNOWN)]).await?;
                 1
+            }
+            Act::UnknownSessionAndHang => {
+                observe(vec![failure("error_during_execution", "null", UNKNOWN)]).await?;
+                stop.cancelled().await;
+                143
             }
             Act::Overloaded => {
                 observe(vec![init, failure("success", "529", "Overloaded")]).await?;

@@ -143,7 +143,7 @@ async fn attack_a_login_in_an_address_is_in_no_file_that_an_agent_sees() {
 }
 
 /// Answers one request with 404 and returns what it was.
-fn one_request(listener: std::net::TcpListener) -> String {
+fn one_request(listener: &std::net::TcpListener) -> String {
     use std::io::{Read as _, Write as _};
     let (mut stream, _) = listener.accept().unwrap();
     let mut request = Vec::new();
@@ -163,7 +163,7 @@ async fn a_login_in_an_address_reaches_the_server() {
     let mirrors = GitMirrors::new(directory.path().to_owned());
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://user:pw@{}/x.git", listener.local_addr().unwrap());
-    let asked = tokio::task::spawn_blocking(move || one_request(listener));
+    let asked = tokio::task::spawn_blocking(move || one_request(&listener));
     mirrors
         .fetch(&RepoId("r".to_owned()), &url)
         .await

@@ -108,6 +108,6 @@ mod tests {
         record_in_parts(events, &lengths).await.unwrap();
         let expected = [RECORD_EVENTS_MAX, RECORD_EVENTS_MAX, 1];
         assert_eq!(*lengths.0.lock().unwrap(), expected);
-        assert!(RECORD_EVENTS_MAX < APPEND_EVENTS_MAX);
+        const { assert!(RECORD_EVENTS_MAX < APPEND_EVENTS_MAX) };
     }
 }

@@ -18,7 +18,7 @@ use crate::sandbox::podman_sandbox::agent_spec::agent_spec;
 use crate::sandbox::podman_sandbox::names::Names;
 use crate::sandbox::podman_sandbox::oom::OomCounter;
 use crate::sandbox::podman_sandbox::output::Output;
-use crate::sandbox::podman_sandbox::recording::record_output;
+use crate::sandbox::podman_sandbox::recording::{SharedOutput, record_output};
 use crate::sandbox::podman_sandbox::{PodmanSandbox, network};
 use crate::sandbox::port::{NetworkRequest, RunEnd, RunFailure, RunRequest};
 use crate::sandbox::recorder::Recorder;
@@ -241,11 +241,7 @@ impl PodmanSandbox {
             proxy_lost: cut == Some(Cut::ProxyLost),
             too_much_output: cut == Some(Cut::TooMuchOutput),
             duration_ms,
-            stderr_tail: output
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .stderr_tail()
-                .to_owned(),
+            stderr_tail: stderr_tail(&output),
         })
     }
 
@@ -291,6 +287,11 @@ impl PodmanSandbox {
         }
         Ok(())
     }
+}
+
+fn stderr_tail(output: &SharedOutput) -> String {
+    let output = output.lock().unwrap_or_else(PoisonError::into_inner);
+    output.stderr_tail().to_owned()
 }
 
 /// Waits for a reason to end the agent.
