@@ -17,6 +17,8 @@ use containers_api::conn::Transport;
 use containers_api::conn::hyper::{Body, Method, Request, Response, StatusCode};
 use serde_json::Value;
 
+use crate::sandbox::cut::{ERROR_CHARS_MAX, first_chars};
+
 pub use attach::{Attached, OutputChunk, Stdin};
 pub use images::{BUILD_LOG_BYTES_MAX, BUILD_TIME_MAX, BuildFailure};
 pub use service::PodmanService;
@@ -333,10 +335,8 @@ async fn read_json(call: &str, response: Response<Body>) -> Result<Value, Podman
     let words = answer["message"]
         .as_str()
         .or_else(|| answer["cause"].as_str());
-    let message = words.map_or_else(
-        || String::from_utf8_lossy(&bytes).into_owned(),
-        str::to_owned,
-    );
+    let message = words.map_or_else(|| String::from_utf8_lossy(&bytes), Into::into);
+    let message = first_chars(&message, ERROR_CHARS_MAX).to_owned();
     Err(PodmanError::Refused {
         call: call.to_owned(),
         status: status.as_u16(),

@@ -309,7 +309,17 @@ struct RunRecord {
     facts: ExitFacts,
 }
 
+/// Reads it on a thread that may wait for the disk; it may be much.
 async fn read_record(ports: &Ports, run: RunId) -> Result<RunRecord, EffectError> {
+    let ports = ports.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let read =
+        tokio::task::spawn_blocking(move || runtime.block_on(read_whole_record(&ports, run)));
+    let ended_early = |_| EffectError::Later("the thread that read the run ended early".to_owned());
+    read.await.map_err(ended_early)?
+}
+
+async fn read_whole_record(ports: &Ports, run: RunId) -> Result<RunRecord, EffectError> {
     let mut record = RunRecord {
         transcript: Transcript::default(),
         facts: ExitFacts {

@@ -13,6 +13,7 @@ use crate::events::container::{
 };
 use crate::events::id::RunId;
 use crate::events::run::RunLimits;
+use crate::sandbox::cut::{ERROR_CHARS_MAX, last_chars};
 use crate::sandbox::link_server::{LinkServer, LinkState};
 use crate::sandbox::podman::{BindMount, ContainerSpec};
 use crate::sandbox::podman_sandbox::PodmanSandbox;
@@ -182,7 +183,7 @@ impl PodmanSandbox {
         let seconds = PROXY_READY_TIME_MAX.as_secs();
         let error = format!(
             "the network proxy did not answer within {seconds} s: {}",
-            words.trim()
+            last_chars(words.trim(), ERROR_CHARS_MAX)
         );
         recorder
             .record(vec![

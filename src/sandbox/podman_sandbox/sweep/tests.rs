@@ -1,5 +1,11 @@
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
 use super::*;
+use crate::events::run::RunLimits;
 use crate::sandbox::podman_sandbox::testing::{Answer, FakePodman, Kept};
+use crate::sandbox::port::{NetworkRequest, OutputKind, RunRequest};
 
 #[tokio::test]
 async fn a_part_that_stays_keeps_no_other_and_is_removed_before_the_next_run() {
@@ -23,6 +29,30 @@ async fn a_part_that_stays_keeps_no_other_and_is_removed_before_the_next_run() {
     let kept = Kept::default();
     sandbox.remove_left_overs(&kept).await;
     assert_eq!(kept.names(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_end_stays_an_end_when_something_of_the_run_cannot_be_removed() {
+    let podman = FakePodman::start();
+    let sandbox = podman.sandbox();
+    podman.answers("DELETE", Answer::Status(500));
+    let request = RunRequest {
+        run: "00000000000a.1".parse().unwrap(),
+        image: "i".to_owned(),
+        argv: vec![],
+        env: vec![],
+        mounts: vec![],
+        limits: RunLimits::default(),
+        stdin: vec![],
+        output: OutputKind::Plain,
+        network: NetworkRequest::Open,
+        service_ends: CancellationToken::new(),
+    };
+    let (kept, stop) = (Arc::new(Kept::default()), CancellationToken::new());
+    stop.cancel();
+    let ended = sandbox.execute(request, Arc::<Kept>::clone(&kept) as _, stop);
+    assert!(ended.await.unwrap().stopped);
+    assert_eq!(kept.names(), ["OrphanRemovalFailed"; 3]);
 }
 
 #[tokio::test]
