@@ -123,6 +123,8 @@ pub(crate) enum Act {
     UnknownSessionAndHang,
     /// It says that the API is busy.
     Overloaded,
+    /// It writes more than it may and is ended.
+    Flood,
     /// It runs until it is stopped.
     Hang,
     /// Its output is complete, but its container never ends.
@@ -201,6 +203,10 @@ impl FakeSandbox {
                 observe(vec![init, failure("success", "529", "Overloaded")]).await?;
                 1
             }
+            Act::Flood => {
+                observe(vec![init]).await?;
+                137
+            }
             Act::Hang => {
                 observe(vec![init]).await?;
                 stop.cancelled().await;
@@ -220,7 +226,7 @@ impl FakeSandbox {
             stopped: exit_code == 143,
             out_of_memory: false,
             proxy_lost: false,
-            too_much_output: false,
+            too_much_output: exit_code == 137,
             duration_ms: 1000,
             stderr_tail: String::new(),
         })
