@@ -10,6 +10,8 @@ pub mod allowlist_file;
 #[cfg(feature = "gateway")]
 pub mod credentials;
 #[cfg(feature = "gateway")]
+pub mod cut;
+#[cfg(feature = "gateway")]
 pub mod git;
 #[cfg(feature = "gateway")]
 pub mod link_server;

@@ -4,23 +4,26 @@
 #![expect(clippy::print_stderr, reason = "a skipped part is said aloud")]
 #![expect(
     clippy::disallowed_methods,
-    reason = "a task that is aborted stands for a process that is killed"
+    reason = "a task that is aborted stands for a killed process; others are told to the machine"
 )]
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use airut::events::Event;
 use airut::events::blobs::Blobs;
-use airut::events::container::ContainerRole;
+use airut::events::container::{ContainerRole, StopCause};
 use airut::events::event::{ContainerEvent, ProxyEvent, RunEvent};
 use airut::events::id::{RunId, TaskId};
 use airut::events::proxy::BlockCause;
 use airut::events::run::{LineBody, RunLimits};
-use airut::sandbox::podman_sandbox::{PodmanSandbox, SandboxSettings};
+use airut::sandbox::podman_sandbox::{
+    PROXY_MEMORY_BYTES_MAX, PROXY_PIDS_MAX, PodmanSandbox, SandboxSettings,
+};
 use airut::sandbox::port::{
-    Entrypoint, ImageRequest, NetworkRequest, OutputKind, ProxyPolicy, RunEnd, RunRequest,
-    Sandbox as _,
+    Entrypoint, ImageRequest, NetworkRequest, OUTPUT_LINES_MAX, OutputKind, ProxyPolicy, RunEnd,
+    RunRequest, Sandbox as _,
 };
 use airut::sandbox::proxy::allowlist::Allowlist;
 use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
@@ -91,6 +94,11 @@ async fn world() -> Option<World> {
     })
 }
 
+fn agent_started(event: &Event) -> bool {
+    matches!(event, Event::Container(ContainerEvent::Started(started))
+        if started.role == ContainerRole::Agent)
+}
+
 fn run_id() -> RunId {
     let mut id = [0; 8];
     getrandom::fill(&mut id[2..]).unwrap();
@@ -136,6 +144,7 @@ impl World {
                 allowlist,
                 credentials: vec![],
             })),
+            service_ends: CancellationToken::new(),
         }
     }
 
@@ -152,6 +161,32 @@ impl World {
         let request = self.request(script, allowed).await;
         self.run(request).await;
         self.written()
+    }
+
+    /// Runs until the agent has started, then does something, then stops the run.
+    async fn run_until_started(
+        &self,
+        request: RunRequest,
+        then: impl AsyncFnOnce(&Self),
+    ) -> RunEnd {
+        let (stop, before) = (CancellationToken::new(), self.events().len());
+        let running = self.sandbox.run(request, self.recorder(), stop.clone());
+        let stopping = async {
+            while !self.events()[before..].iter().any(agent_started) {
+                tokio::task::yield_now().await;
+            }
+            then(self).await;
+            stop.cancel();
+        };
+        tokio::join!(running, stopping).0.unwrap()
+    }
+
+    fn causes(&self) -> Vec<StopCause> {
+        let cause = |event| match event {
+            Event::Container(ContainerEvent::StopSignalSent(sent)) => Some(sent.cause),
+            _ => None,
+        };
+        self.events().into_iter().filter_map(cause).collect()
     }
 
     fn events(&self) -> Vec<Event> {
@@ -239,19 +274,121 @@ async fn a_run_is_ended_by_its_time_limit_and_by_request() {
     let mut request = world.request("sleep 60", &[]).await;
     request.limits.timeout_ms = Some(500);
     assert!(world.run(request).await.timed_out);
-    let request = world.request(
-        "trap 'echo bye; exit 0' TERM; while :; do sleep 0.1; done",
-        &[],
-    );
-    let request = request.await;
-    let stop = CancellationToken::new();
-    stop.cancel();
-    let end = world
-        .sandbox
-        .run(request, world.recorder(), stop)
-        .await
-        .unwrap();
+    let script = "trap 'echo bye; exit 0' TERM; while :; do sleep 0.1; done";
+    let request = world.request(script, &[]).await;
+    let end = world.run_until_started(request, async |_| {}).await;
     assert!(end.stopped);
+    assert!(world.causes().contains(&StopCause::Requested));
+    let request = world.request(script, &[]).await;
+    request.service_ends.cancel();
+    world.run_until_started(request, async |_| {}).await;
+    assert!(world.causes().contains(&StopCause::Shutdown));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_stopped_while_it_is_made_never_starts_its_agent() {
+    let Some(world) = world().await else { return };
+    let request = world.request("echo here", &[]).await;
+    let stop = CancellationToken::new();
+    let stops = stop.clone();
+    let running = world.sandbox.run(request, world.recorder(), stop);
+    let stopping = async {
+        while !world
+            .events()
+            .iter()
+            .any(|event| event.name() == "NetworkCreated")
+        {
+            tokio::task::yield_now().await;
+        }
+        stops.cancel();
+    };
+    let (end, ()) = tokio::join!(running, stopping);
+    assert!(end.unwrap().stopped);
+    assert_eq!(world.written(), [""; 0]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_killed_is_replaced_before_the_next_run() {
+    let Some(world) = world().await else { return };
+    assert_eq!(world.lines("echo one", &[]).await, ["one"]);
+    let service = world.sandbox.service_process().await.unwrap().to_string();
+    let killed = Command::new("kill").args(["-9", &service]).status();
+    assert!(killed.unwrap().success());
+    let request = world.request("echo two", &[]).await;
+    assert_eq!(world.run(request).await.exit_code, 0);
+    assert_eq!(world.written(), ["one", "two"]);
+    assert_ne!(
+        world.sandbox.service_process().await.unwrap().to_string(),
+        service
+    );
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_beyond_its_memory_is_told_from_one_that_only_looks_like_it() {
+    let Some(world) = world().await else { return };
+    let large = "exec python3 -c 'x = bytearray(400 * 1024 * 1024)'";
+    for (script, out_of_memory) in [(large, true), ("sleep 0.2; exit 137", false)] {
+        let mut request = world.request(script, &[]).await;
+        request.limits.memory_bytes = Some(64 * 1024 * 1024);
+        let end = world.run(request).await;
+        assert_eq!(
+            (end.exit_code, end.out_of_memory),
+            (137, out_of_memory),
+            "{script}"
+        );
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_a_run_starts_no_more_processes_than_it_may() {
+    let Some(world) = world().await else { return };
+    let script = "python3 -c \"\n\
+import subprocess\n\
+started = 0\n\
+try:\n\
+\x20   while started < 100: subprocess.Popen(['sleep', '30']); started += 1\n\
+except OSError: pass\n\
+print(started)\n\"\n";
+    let mut request = world.request(script, &[]).await;
+    request.limits.pids_max = Some(20);
+    world.run(request).await;
+    let started: u32 = world.written()[0].parse().unwrap();
+    assert!((5..20).contains(&started), "{started}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_a_run_that_writes_without_end_is_ended() {
+    let Some(world) = world().await else { return };
+    let request = world.request("exec yes", &[]).await;
+    let end = world.run(request).await;
+    assert!(end.too_much_output && !end.timed_out);
+    assert!(world.written().len() as u64 <= OUTPUT_LINES_MAX + 1);
+    assert_eq!(world.causes(), [StopCause::OutputLimit]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_has_its_limits() {
+    let Some(world) = world().await else { return };
+    let request = world.request("sleep 60", &[]).await;
+    let proxy = format!("airut-proxy-{}-{}", request.run.task, request.run.attempt);
+    let look = async |world: &World| {
+        let facts = world
+            .sandbox
+            .podman()
+            .inspect_container(&proxy)
+            .await
+            .unwrap();
+        let limits = &facts["HostConfig"];
+        assert_eq!(limits["Memory"], PROXY_MEMORY_BYTES_MAX);
+        assert_eq!(limits["PidsLimit"], PROXY_PIDS_MAX);
+    };
+    world.run_until_started(request, look).await;
     world.stop().await;
 }
 
@@ -262,10 +399,6 @@ async fn a_killed_process_leaves_what_the_next_sweep_removes() {
     let (run, sandbox, recorder) = (request.run, Arc::clone(&world.sandbox), world.recorder());
     let stop = CancellationToken::new();
     let running = tokio::spawn(async move { sandbox.run(request, recorder, stop).await.map(drop) });
-    let agent_started = |event: &Event| {
-        matches!(event, Event::Container(ContainerEvent::Started(started))
-            if started.role == ContainerRole::Agent)
-    };
     while !world.events().iter().any(agent_started) {
         tokio::task::yield_now().await;
     }
@@ -306,6 +439,12 @@ async fn attack_a_host_that_is_not_allowed_is_answered_with_403() {
 #[tokio::test(flavor = "multi_thread")]
 async fn attack_there_is_no_way_out_but_the_proxy() {
     let Some(world) = world().await else { return };
+    // Somebody rewrites the host's packet filter: each run closes the doors again.
+    let mut filter = Command::new("nft");
+    filter
+        .args(["delete", "table", "inet", "airut"])
+        .status()
+        .unwrap();
     // A listener on every address of the host, as a careless service would have it.
     let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -89,6 +89,8 @@ data! {
         ProxyLost,
         /// Airut itself failed.
         InternalError,
+        /// It wrote more than a run may write.
+        OutputLimit,
     }
 
     /// A container was told to stop.

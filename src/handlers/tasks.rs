@@ -12,3 +12,4 @@ pub mod prepare;
 pub mod prompt;
 pub mod recorder;
 pub mod run;
+mod untrusted;

@@ -1,9 +1,11 @@
 //! Claude Code as a command: its arguments, and what its event stream says. Pure; it knows no
 //! container. Formats: Claude Code's `--output-format stream-json`, versions 2.0 to 2.1.
 //!
-//! Unknown lines are kept and never fatal; fields that are missing stay at their zero.
+//! Unknown lines are kept and never fatal; fields that are missing stay at their zero. What is kept
+//! of a stream is bounded, whatever an agent writes: texts are cut where they are read.
 
 mod classify;
+mod long_line;
 mod reply;
 mod todos;
 mod usage;
@@ -14,9 +16,10 @@ use serde_json::Value;
 use crate::events::conversation::TokenUsage;
 use crate::events::id::SessionId;
 use crate::events::task::TodoItem;
+use crate::sandbox::cut::{first_bytes, first_chars};
 
-pub use classify::{ExitFacts, classify};
-pub use reply::{NO_OUTPUT, reply_text};
+pub use classify::{ExitFacts, RULE_CHARS_MAX, classify};
+pub use reply::{NO_OUTPUT, REPLY_BYTES_MAX, reply_text};
 use todos::Todos;
 
 /// Returns Claude Code's arguments (spec row SBX-11); the prompt comes on standard input.
@@ -85,40 +88,69 @@ pub struct Transcript {
     session: Option<SessionId>,
     texts: Vec<String>,
     results: Vec<ResultLine>,
+    turns: u32,
+    duration_ms: u64,
     todos: Todos,
     lines: u32,
     api_retries: u32,
     last_text_lines: Vec<String>,
 }
 
+/// Longest line that is read whole, in bytes; of a longer one only the head and a result are read.
+pub const LINE_READ_BYTES_MAX: usize = 1024 * 1024;
+
 /// Lines that were no events and are kept to be shown after a failure.
 const TEXT_LINES_MAX: usize = 10;
+
+/// Characters kept of such a line.
+const TEXT_LINE_CHARS_MAX: usize = 2000;
 
 /// Texts of the agent that are kept; the reply is chosen among the last of them.
 const TEXTS_MAX: usize = 64;
 
+/// Bytes kept of one text of the agent.
+const TEXT_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of texts that are kept together; the oldest give way.
+const TEXTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Results that are kept; the oldest give way, their turns still count.
+const RESULTS_MAX: usize = 16;
+
+/// Longest id of a session, in bytes; a longer one is none.
+pub const SESSION_BYTES_MAX: usize = 128;
+
+/// Characters kept of a line's `subtype` and of a result's reasons.
+const SUBTYPE_CHARS_MAX: usize = 128;
+
 impl Transcript {
     /// Takes the next line in.
     pub fn observe(&mut self, line: &str) -> LineFacts {
-        self.lines += 1;
-        let Ok(Value::Object(event)) = serde_json::from_str::<Value>(line) else {
+        self.lines = self.lines.saturating_add(1);
+        let read = if line.len() > LINE_READ_BYTES_MAX {
+            long_line::read(line)
+        } else {
+            serde_json::from_str(line).ok()
+        };
+        let Some(event @ Value::Object(_)) = read else {
             self.keep_text_line(line);
             return facts("_text", "", None, false);
         };
-        let event = Value::Object(event);
         let text = |key: &str| event[key].as_str().unwrap_or_default();
         let (event_type, subtype) = (text("type"), text("subtype"));
-        let session = Some(text("session_id")).filter(|id| !id.is_empty());
-        let session = session.map(|id| SessionId(id.to_owned()));
+        let session = session_id(text("session_id"));
         let mut plan_changed = false;
         match event_type {
-            "system" => self.api_retries += u32::from(subtype == "api_retry"),
+            "system" => {
+                let retries = u32::from(subtype == "api_retry");
+                self.api_retries = self.api_retries.saturating_add(retries);
+            }
             "assistant" => {
                 self.keep_texts(&event);
                 plan_changed = self.todos.observe_assistant(&event);
             }
             "user" => plan_changed = self.todos.observe_user(&event),
-            "result" => self.results.push(usage::result_line(&event)),
+            "result" => self.keep_result(usage::result_line(&event)),
             _ => {}
         }
         // A resumed session that is unknown is named by the failing result only.
@@ -178,11 +210,16 @@ impl Transcript {
 
     /// Returns turns and the agent's own time, over all results.
     pub fn turns_and_duration_ms(&self) -> (u32, u64) {
-        let turns = self.results.iter().map(|result| result.turns).sum();
-        (
-            turns,
-            self.results.iter().map(|result| result.duration_ms).sum(),
-        )
+        (self.turns, self.duration_ms)
+    }
+
+    fn keep_result(&mut self, result: ResultLine) {
+        self.turns = self.turns.saturating_add(result.turns);
+        self.duration_ms = self.duration_ms.saturating_add(result.duration_ms);
+        if self.results.len() == RESULTS_MAX {
+            self.results.remove(0);
+        }
+        self.results.push(result);
     }
 
     fn keep_text_line(&mut self, line: &str) {
@@ -192,6 +229,7 @@ impl Transcript {
         if self.last_text_lines.len() == TEXT_LINES_MAX {
             self.last_text_lines.remove(0);
         }
+        let line = first_chars(line, TEXT_LINE_CHARS_MAX);
         self.last_text_lines.push(line.to_owned());
     }
 
@@ -203,13 +241,22 @@ impl Transcript {
         for block in event["message"]["content"].as_array().into_iter().flatten() {
             let text = block["text"].as_str().filter(|_| block["type"] == "text");
             if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
-                if self.texts.len() == TEXTS_MAX {
-                    self.texts.remove(0);
-                }
-                self.texts.push(text.to_owned());
+                self.texts
+                    .push(first_bytes(text, TEXT_BYTES_MAX).to_owned());
             }
         }
+        let mut bytes: usize = self.texts.iter().map(String::len).sum();
+        while self.texts.len() > TEXTS_MAX || bytes > TEXTS_BYTES_MAX {
+            bytes -= self.texts.remove(0).len();
+        }
     }
+}
+
+/// Returns an id of a session, unless it is one that no file and no argument could be named by.
+fn session_id(id: &str) -> Option<SessionId> {
+    let fits = !id.is_empty() && id.len() <= SESSION_BYTES_MAX && !id.starts_with('-');
+    let is_plain = |c: char| c.is_ascii_graphic() && c != '/';
+    (fits && id.chars().all(is_plain)).then(|| SessionId(id.to_owned()))
 }
 
 fn facts(
@@ -218,7 +265,8 @@ fn facts(
     session: Option<SessionId>,
     plan_changed: bool,
 ) -> LineFacts {
-    let (event_type, subtype) = (event_type.to_owned(), subtype.to_owned());
+    let subtype = first_chars(subtype, SUBTYPE_CHARS_MAX).to_owned();
+    let event_type = event_type.to_owned();
     LineFacts {
         event_type,
         subtype,

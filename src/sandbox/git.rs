@@ -2,6 +2,8 @@
 //! it does in a mirror or in a fresh clone, never in a workspace an agent has written to: its
 //! hooks and configuration would be executed on the host.
 
+mod remote;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +12,8 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 
 use crate::events::id::RepoId;
+use crate::sandbox::cut::{ERROR_CHARS_MAX, last_chars};
+use crate::sandbox::git::remote::Remote;
 use crate::sandbox::mirrors::{GitError, MirrorHead, Mirrors, NamedFile};
 use crate::sandbox::process::{Call, ProcessError};
 use crate::sandbox::recorder::PortFuture;
@@ -19,6 +23,12 @@ pub const FETCH_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Time for everything that needs no network.
 pub const LOCAL_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// Files of a directory that are read together, an image's context; more are refused.
+pub const CONTEXT_FILES_MAX: usize = 1000;
+
+/// Bytes of such a directory; more are refused.
+pub const CONTEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Mirrors below a directory: `<root>/<repo>/git-mirror`.
 #[derive(Debug)]
@@ -51,15 +61,16 @@ impl GitMirrors {
         let _alone = lock.write().await;
         let mirror = self.mirror(repo);
         let created = !mirror.join("HEAD").exists();
+        let origin = Remote::of(url);
         if created {
-            clone_mirror(url, &mirror).await?;
+            clone_mirror(&origin, &mirror).await?;
         } else {
             // The configured address may have changed since the mirror was made (gap 24).
-            in_mirror(&mirror, &["remote", "set-url", "origin", url]).await?;
-            let update = git(FETCH_TIME_MAX).args(["-C"]).args([&mirror]);
+            in_mirror(&mirror, &["remote", "set-url", "origin", &origin.url]).await?;
+            let update = from_remote(&origin).args(["-C"]).args([&mirror]);
             let update = update.args(["remote", "update", "--prune"]);
             update.output().await.map_err(|error| remote(&error))?;
-            follow_default_branch(&mirror).await;
+            follow_default_branch(&origin, &mirror).await;
         }
         let (branch, commit) = head(&mirror).await?;
         Ok(MirrorHead {
@@ -81,19 +92,30 @@ impl GitMirrors {
         in_mirror(&mirror, &["cat-file", "blob", &object]).await
     }
 
+    /// Returns the plain files below a directory, their paths from it; links are left out.
     async fn list(&self, repo: &RepoId, commit: &str, path: &str) -> Result<Vec<String>, GitError> {
         let lock = self.lock(repo);
         let _shared = lock.read().await;
         let directory = format!("{}/", path.trim_end_matches('/'));
-        let arguments = ["ls-tree", "-z", commit, "--", &directory];
+        let arguments = ["ls-tree", "-r", "-l", "-z", commit, "--", &directory];
         let listing = in_mirror(&self.mirror(repo), &arguments).await?;
         let listing = String::from_utf8_lossy(&listing).into_owned();
-        // Each entry: mode, type, object, a tab, the path. Links and directories are left out.
+        // Each entry: mode, type, object, size, a tab, the path.
         let plain = |entry: &str| {
             let (facts, path) = entry.split_once('\t')?;
-            facts.starts_with("100").then(|| path.to_owned())
+            let size: u64 = facts.split_whitespace().nth(3)?.parse().ok()?;
+            let path = path.strip_prefix(&directory)?;
+            facts.starts_with("100").then(|| (path.to_owned(), size))
         };
-        Ok(listing.split('\0').filter_map(plain).collect())
+        let (files, sizes): (Vec<String>, Vec<u64>) = listing.split('\0').filter_map(plain).unzip();
+        let too_large = |what: String| GitError::TooLarge(path.to_owned(), what);
+        if files.len() > CONTEXT_FILES_MAX {
+            return Err(too_large(format!("{CONTEXT_FILES_MAX} files")));
+        }
+        if sizes.iter().sum::<u64>() > CONTEXT_BYTES_MAX {
+            return Err(too_large(format!("{CONTEXT_BYTES_MAX} bytes")));
+        }
+        Ok(files)
     }
 
     async fn make_workspace(
@@ -115,7 +137,8 @@ impl GitMirrors {
         let clone = clone.args([&branch]).args([&mirror, &unfinished]);
         clone.output().await.map_err(|error| local(&error))?;
         // Still our own fresh clone: no agent has touched it.
-        in_mirror(&unfinished, &["remote", "set-url", "origin", url]).await?;
+        let origin = Remote::of(url).url;
+        in_mirror(&unfinished, &["remote", "set-url", "origin", &origin]).await?;
         // An empty directory that a mount made is no workspace yet and gives way.
         let _not_there = tokio::fs::remove_dir(destination).await;
         let renamed = tokio::fs::rename(&unfinished, destination).await;
@@ -149,9 +172,11 @@ impl Mirrors for GitMirrors {
     ) -> PortFuture<'a, Result<Vec<NamedFile>, GitError>> {
         Box::pin(async move {
             let mut files = Vec::new();
-            for file in self.list(repo, commit, path).await? {
-                let name = file.rsplit('/').next().unwrap_or(&file).to_owned();
-                files.push((name, self.show(repo, commit, &file).await?));
+            let directory = path.trim_end_matches('/');
+            for name in self.list(repo, commit, path).await? {
+                let file = format!("{directory}/{name}");
+                let bytes = self.show(repo, commit, &file).await?;
+                files.push((name, bytes));
             }
             if files.is_empty() {
                 return Err(GitError::NoSuchPath(path.to_owned()));
@@ -187,6 +212,13 @@ fn git(timeout: Duration) -> Call<'static> {
     .fold(call, Call::without_env)
 }
 
+/// Returns a call of git that talks to a remote.
+fn from_remote(origin: &Remote) -> Call<'static> {
+    let call = git(FETCH_TIME_MAX);
+    let env = origin.env();
+    env.fold(call, |call, (name, value)| call.env(name, value))
+}
+
 async fn in_mirror(directory: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
     let call = git(LOCAL_TIME_MAX)
         .args(["-C"])
@@ -196,10 +228,10 @@ async fn in_mirror(directory: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitE
 }
 
 /// Clones beside its place and renames, so that a killed clone leaves no half mirror.
-async fn clone_mirror(url: &str, mirror: &Path) -> Result<(), GitError> {
+async fn clone_mirror(origin: &Remote, mirror: &Path) -> Result<(), GitError> {
     let unfinished = beside(mirror, "unfinished");
     prepare(&unfinished).await?;
-    let clone = git(FETCH_TIME_MAX).args(["clone", "--quiet", "--mirror", url]);
+    let clone = from_remote(origin).args(["clone", "--quiet", "--mirror", &origin.url]);
     clone
         .args([&unfinished])
         .output()
@@ -210,8 +242,8 @@ async fn clone_mirror(url: &str, mirror: &Path) -> Result<(), GitError> {
 }
 
 /// Follows the remote when it has another default branch now; on failure the old one stays.
-async fn follow_default_branch(mirror: &Path) {
-    let ask = git(FETCH_TIME_MAX).args(["-C"]).args([mirror]);
+async fn follow_default_branch(origin: &Remote, mirror: &Path) {
+    let ask = from_remote(origin).args(["-C"]).args([mirror]);
     let ask = ask
         .args(["ls-remote", "--symref", "origin", "HEAD"])
         .output()
@@ -259,11 +291,16 @@ async fn prepare(unfinished: &Path) -> Result<(), GitError> {
 }
 
 fn remote(error: &ProcessError) -> GitError {
-    GitError::Remote(without_credentials(&error.to_string()))
+    GitError::Remote(told(error))
 }
 
 fn local(error: &ProcessError) -> GitError {
-    GitError::Local(without_credentials(&error.to_string()))
+    GitError::Local(told(error))
+}
+
+fn told(error: &ProcessError) -> String {
+    let text = without_credentials(&error.to_string());
+    last_chars(&text, ERROR_CHARS_MAX).to_owned()
 }
 
 /// Removes `user:password@` from the URLs in a text.

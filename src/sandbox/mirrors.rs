@@ -26,12 +26,15 @@ pub enum GitError {
     /// The path is not in the commit.
     #[error("{0} is not in the repository's default branch")]
     NoSuchPath(String),
+    /// There is more in a directory than is read: make it smaller.
+    #[error("{0} holds more than {1}")]
+    TooLarge(String, String),
     /// Git failed here.
     #[error("{0}")]
     Local(String),
 }
 
-/// A file's name within its directory, and its bytes.
+/// A file's path within a directory, and its bytes.
 pub type NamedFile = (String, Vec<u8>);
 
 /// Keeps mirrors of repositories and makes workspaces of them.
@@ -51,7 +54,7 @@ pub trait Mirrors: Send + Sync {
         path: &'a str,
     ) -> PortFuture<'a, Result<Vec<u8>, GitError>>;
 
-    /// Returns the plain files of a directory of a commit, with their contents.
+    /// Returns the plain files of a directory of a commit and of those in it, with their contents.
     fn read_directory<'a>(
         &'a self,
         repo: &'a RepoId,

@@ -6,6 +6,7 @@
 
 mod attach;
 mod images;
+mod networks;
 mod service;
 mod specs;
 
@@ -15,6 +16,8 @@ use std::time::Duration;
 use containers_api::conn::Transport;
 use containers_api::conn::hyper::{Body, Method, Request, Response, StatusCode};
 use serde_json::Value;
+
+use crate::sandbox::cut::{ERROR_CHARS_MAX, first_chars};
 
 pub use attach::{Attached, OutputChunk, Stdin};
 pub use images::{BUILD_LOG_BYTES_MAX, BUILD_TIME_MAX, BuildFailure};
@@ -59,11 +62,17 @@ impl PodmanError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
-    /// Returns whether something stands in the way, for example a subnet in use.
-    pub fn is_conflict(&self) -> bool {
+    /// Returns whether a thing of this name is there already.
+    pub fn is_name_in_use(&self) -> bool {
+        matches!(self, Self::Refused { status: 409, .. })
+            || matches!(self, Self::Refused { status: 500, message, .. }
+                if message.contains("name") && message.contains("already"))
+    }
+
+    /// Returns whether the wanted subnet is in use, by the host or another network.
+    pub fn is_subnet_in_use(&self) -> bool {
         matches!(self, Self::Refused { status: 409 | 500, message, .. }
-            if message.contains("already") || message.contains("conflict")
-                || message.contains("in use") || message.contains("subnet"))
+            if message.contains("subnet") && message.contains("already used"))
     }
 }
 
@@ -87,72 +96,14 @@ impl Podman {
         }
     }
 
-    /// Returns Podman's version.
+    /// Asks whether Podman is there.
     ///
     /// # Errors
     /// [`PodmanError`] when it does not answer.
-    pub async fn version(&self) -> Result<String, PodmanError> {
-        let answer = self.json(Method::GET, "/libpod/version", None).await?;
-        Ok(answer["Version"].as_str().unwrap_or_default().to_owned())
-    }
-
-    /// Makes a network.
-    ///
-    /// # Errors
-    /// [`PodmanError`], a conflict when its addresses or interface are in use.
-    pub async fn create_network(&self, spec: &NetworkSpec) -> Result<(), PodmanError> {
-        self.json(
-            Method::POST,
-            "/libpod/networks/create",
-            Some(spec.to_json()),
-        )
-        .await
-        .map(drop)
-    }
-
-    /// Returns whether a network is there.
-    ///
-    /// # Errors
-    /// [`PodmanError`] when Podman does not answer.
-    pub async fn network_exists(&self, name: &str) -> Result<bool, PodmanError> {
-        found(
-            self.json(
-                Method::GET,
-                &format!("/libpod/networks/{name}/exists"),
-                None,
-            )
-            .await,
-        )
-    }
-
-    /// Removes a network and disconnects what is connected; returns whether it was there.
-    ///
-    /// # Errors
-    /// [`PodmanError`] when it is still there.
-    pub async fn remove_network(&self, name: &str) -> Result<bool, PodmanError> {
-        let path = format!("/libpod/networks/{name}?force=true");
-        found(self.json(Method::DELETE, &path, None).await)
-    }
-
-    /// Returns names and labels of the networks that carry a label.
-    ///
-    /// # Errors
-    /// [`PodmanError`].
-    pub async fn networks(&self, label: &str) -> Result<Vec<(String, Value)>, PodmanError> {
-        let path = format!("/libpod/networks/json?filters={}", label_filter(label));
-        let answer = self.json(Method::GET, &path, None).await?;
-        let named = |network: &Value| {
-            Some((
-                network["name"].as_str()?.to_owned(),
-                network["labels"].clone(),
-            ))
-        };
-        Ok(answer
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(named)
-            .collect())
+    pub async fn ping(&self) -> Result<(), PodmanError> {
+        self.json(Method::GET, "/libpod/_ping", None)
+            .await
+            .map(drop)
     }
 
     /// Makes a container and returns its id.
@@ -256,8 +207,11 @@ impl Podman {
     /// [`PodmanError`].
     pub async fn logs(&self, name: &str) -> Result<String, PodmanError> {
         let path = format!("/libpod/containers/{name}/logs?stdout=true&stderr=true&tail=20");
-        let (call, response) = self.send_limited(Method::GET, &path, None).await?;
-        let bytes = read_all(&call, response).await?;
+        let reading = async {
+            let (call, response) = self.send(Method::GET, &path, None).await?;
+            read_all(&call, response).await
+        };
+        let bytes = in_time(&format!("GET {path}"), reading).await?;
         Ok(attach::plain_text(&bytes))
     }
 
@@ -267,20 +221,12 @@ impl Podman {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value, PodmanError> {
-        let (call, response) = self.send_limited(method, path, body).await?;
-        read_json(&call, response).await
-    }
-
-    async fn send_limited(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
-    ) -> Result<(String, Response<Body>), PodmanError> {
-        let call = format!("{method} {}", path.split('?').next().unwrap_or_default());
-        let seconds = CALL_TIME_MAX.as_secs();
-        let sent = tokio::time::timeout(CALL_TIME_MAX, self.send(method, path, body)).await;
-        sent.map_err(|_| PodmanError::Timeout { call, seconds })?
+        let call = format!("{method} {path}");
+        let asking = async {
+            let (call, response) = self.send(method, path, body).await?;
+            read_json(&call, response).await
+        };
+        in_time(&call, asking).await
     }
 
     async fn send(
@@ -324,6 +270,18 @@ impl Podman {
             .map_err(|error| unreachable(&error))?;
         Ok((call, response))
     }
+}
+
+/// Waits for an answer with its whole body, as long as a call may take.
+async fn in_time<T>(
+    call: &str,
+    asking: impl Future<Output = Result<T, PodmanError>>,
+) -> Result<T, PodmanError> {
+    let answered = tokio::time::timeout(CALL_TIME_MAX, asking).await;
+    answered.map_err(|_| PodmanError::Timeout {
+        call: call.split('?').next().unwrap_or_default().to_owned(),
+        seconds: CALL_TIME_MAX.as_secs(),
+    })?
 }
 
 /// Returns an error with its causes: hyper's own text leaves them out.
@@ -377,10 +335,8 @@ async fn read_json(call: &str, response: Response<Body>) -> Result<Value, Podman
     let words = answer["message"]
         .as_str()
         .or_else(|| answer["cause"].as_str());
-    let message = words.map_or_else(
-        || String::from_utf8_lossy(&bytes).into_owned(),
-        str::to_owned,
-    );
+    let message = words.map_or_else(|| String::from_utf8_lossy(&bytes), Into::into);
+    let message = first_chars(&message, ERROR_CHARS_MAX).to_owned();
     Err(PodmanError::Refused {
         call: call.to_owned(),
         status: status.as_u16(),

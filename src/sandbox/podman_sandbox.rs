@@ -1,18 +1,24 @@
 //! The sandbox on Podman: networks, proxy and agent containers of runs, images, and the sweep of
 //! what an earlier process left. It knows no conversation.
 
+mod agent_spec;
 mod binary;
 mod guard;
 mod image;
 mod names;
 mod network;
+mod oom;
 mod output;
+mod recording;
 mod run;
 mod sweep;
+#[cfg(test)]
+mod testing;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
 use tokio::sync::Mutex;
@@ -25,6 +31,8 @@ use crate::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequ
 use crate::sandbox::recorder::{PortFuture, Recorder};
 use crate::tasks::TaskSet;
 
+pub use guard::{PROXY_MEMORY_BYTES_MAX, PROXY_PIDS_MAX};
+use image::BuildLocks;
 pub use names::Names;
 
 /// What the sandbox works by.
@@ -64,8 +72,11 @@ pub enum SandboxError {
 pub struct PodmanSandbox {
     settings: SandboxSettings,
     service: PodmanService,
-    /// Builds are one at a time: two of the same tag would do everything twice.
-    building: Mutex<()>,
+    building: BuildLocks,
+    /// Tag of the proxy's image, once it is known.
+    proxy_image: OnceLock<String>,
+    /// Runs of which something could not be removed; locked for a look only.
+    left_over: std::sync::Mutex<BTreeSet<RunId>>,
     /// Addresses are chosen one run at a time.
     allocating: Mutex<u8>,
     /// Bodies that are too long for an event.
@@ -87,18 +98,24 @@ impl PodmanSandbox {
             .map_err(failed)?;
         let (command, runtime_dir) = (&settings.container_command, &settings.runtime_dir);
         // Always our own service: a socket that lies about may belong to another store or user.
-        let service = PodmanService::find_or_start(command, &[], runtime_dir).await?;
+        let service = PodmanService::start(command, runtime_dir).await?;
         network::close_host_doors()
             .await
             .map_err(SandboxError::Host)?;
-        Ok(Self {
+        Ok(Self::on(service, settings, blobs))
+    }
+
+    fn on(service: PodmanService, settings: SandboxSettings, blobs: Arc<Blobs>) -> Self {
+        Self {
             settings,
             service,
-            building: Mutex::default(),
+            building: BuildLocks::default(),
+            proxy_image: OnceLock::new(),
+            left_over: std::sync::Mutex::default(),
             allocating: Mutex::default(),
             blobs,
             tasks: TaskSet::new(),
-        })
+        }
     }
 
     /// Ends everything of this process; runs must have ended before.
@@ -107,6 +124,11 @@ impl PodmanSandbox {
         if let Ok(sandbox) = Arc::try_unwrap(self) {
             sandbox.service.stop().await;
         }
+    }
+
+    /// Returns the process that serves Podman's API.
+    pub async fn service_process(&self) -> Option<u32> {
+        self.service.process_id().await
     }
 
     /// Returns Podman's API.

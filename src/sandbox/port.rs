@@ -13,6 +13,12 @@ use crate::sandbox::proxy::allowlist::Allowlist;
 use crate::sandbox::proxy::wire::MaskedCredential;
 use crate::sandbox::recorder::{PortFuture, RecordError, Recorder};
 
+/// Lines and pieces of error output that a run may write; one that writes more is ended.
+pub const OUTPUT_LINES_MAX: u64 = 200_000;
+
+/// Bytes that a run may write, to both of its streams together; one that writes more is ended.
+pub const OUTPUT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 /// What the image's entry point does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entrypoint {
@@ -29,7 +35,7 @@ pub struct ImageRequest {
     pub run: RunId,
     /// The Dockerfile's bytes.
     pub dockerfile: Vec<u8>,
-    /// Files beside it, by name.
+    /// Files beside and below it, by their path.
     pub context: Vec<(String, Vec<u8>)>,
     /// What the overlay's entry point does.
     pub entrypoint: Entrypoint,
@@ -83,6 +89,8 @@ pub struct RunRequest {
     pub output: OutputKind,
     /// How it reaches the network.
     pub network: NetworkRequest,
+    /// Cancelled when a stop comes from the end of the service and not from a person.
+    pub service_ends: CancellationToken,
 }
 
 /// How a run ended.
@@ -98,6 +106,8 @@ pub struct RunEnd {
     pub out_of_memory: bool,
     /// Whether the proxy was lost, which ends the run.
     pub proxy_lost: bool,
+    /// Whether it wrote more than [`OUTPUT_LINES_MAX`] or [`OUTPUT_BYTES_MAX`], which ends the run.
+    pub too_much_output: bool,
     /// How long the agent container ran.
     pub duration_ms: u64,
     /// The last lines it wrote to standard error.

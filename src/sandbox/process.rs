@@ -13,8 +13,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-/// Output kept of a process, for each of its two streams; the rest is read and dropped.
+use crate::sandbox::cut::last_bytes;
+
+/// Output kept of a process, for each of its two streams; the rest is read and dropped, and more on
+/// standard output is an error: half an answer is none.
 pub const OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Longest end of standard error that an error tells, in bytes.
+const TAIL_BYTES_MAX: usize = 4 * 1024;
 
 /// Why a process did not do its work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +40,12 @@ pub enum ProcessError {
         program: String,
         /// Its limit.
         seconds: u64,
+    },
+    /// It wrote more than is kept: what was asked for is too large.
+    #[error("{program} wrote more than {OUTPUT_BYTES_MAX} bytes")]
+    TooLong {
+        /// The program.
+        program: String,
     },
     /// It ended with an error.
     #[error("{program} failed: {stderr}")]
@@ -130,7 +142,7 @@ impl<'a> Call<'a> {
         };
         let (status, stdout, stderr) = ended.map_err(start)?;
         if status.success() {
-            return Ok(stdout);
+            return stdout.ok_or(ProcessError::TooLong { program });
         }
         let stderr = tail(&stderr);
         Err(ProcessError::Failed {
@@ -144,7 +156,7 @@ impl<'a> Call<'a> {
 async fn run(
     child: &mut Child,
     input: &[u8],
-) -> std::io::Result<(std::process::ExitStatus, Vec<u8>, Vec<u8>)> {
+) -> std::io::Result<(std::process::ExitStatus, Option<Vec<u8>>, Vec<u8>)> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {
         if let Some(mut stdin) = stdin {
@@ -153,21 +165,25 @@ async fn run(
         }
     };
     let ((), stdout, stderr) = tokio::join!(write, read(stdout), read(stderr));
-    Ok((child.wait().await?, stdout?, stderr?))
+    let ((stdout, is_whole), (stderr, _)) = (stdout?, stderr?);
+    Ok((child.wait().await?, is_whole.then_some(stdout), stderr))
 }
 
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+/// Returns what a process writes to a stream, and whether that is all of it.
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<(Vec<u8>, bool)> {
     let mut kept = Vec::new();
     let Some(mut stream) = stream else {
-        return Ok(kept);
+        return Ok((kept, true));
     };
     let mut chunk = vec![0; 64 * 1024];
+    let mut is_whole = true;
     loop {
         let length = stream.read(&mut chunk).await?;
         if length == 0 {
-            return Ok(kept);
+            return Ok((kept, is_whole));
         }
         let room = OUTPUT_BYTES_MAX - kept.len();
+        is_whole &= length <= room;
         kept.extend(&chunk[..length.min(room)]);
     }
 }
@@ -176,7 +192,8 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>
 fn tail(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines: Vec<&str> = text.trim().lines().collect();
-    lines[lines.len().saturating_sub(20)..].join("\n")
+    let lines = lines[lines.len().saturating_sub(20)..].join("\n");
+    last_bytes(&lines, TAIL_BYTES_MAX).to_owned()
 }
 
 /// A process of ours that runs beside us and is killed when this is dropped.
@@ -204,6 +221,11 @@ impl Companion {
         Ok(Self {
             child: command.spawn().map_err(start)?,
         })
+    }
+
+    /// Returns its process, unless it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Returns whether it still runs.
@@ -271,6 +293,19 @@ mod tests {
         assert!(
             matches!(failed, ProcessError::Failed { code: Some(3), ref stderr, .. } if stderr == "why")
         );
+    }
+
+    #[tokio::test]
+    async fn half_an_output_is_no_success_and_an_error_is_short() {
+        let script = format!("head -c {} /dev/zero", OUTPUT_BYTES_MAX + 1);
+        let long = shell(&script).output().await;
+        assert!(matches!(long, Err(ProcessError::TooLong { .. })));
+        let whole = format!("head -c {OUTPUT_BYTES_MAX} /dev/zero");
+        let whole = shell(&whole).output().await.unwrap();
+        assert_eq!(whole.len(), OUTPUT_BYTES_MAX);
+        let failed = "head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1";
+        let failed = shell(failed).output().await.unwrap_err();
+        assert!(failed.to_string().len() <= TAIL_BYTES_MAX + 20);
     }
 
     #[tokio::test]

@@ -5,6 +5,10 @@ use std::pin::Pin;
 
 use crate::events::Event;
 
+/// Events that are handed over at once: half of what one append holds, so that a recorder may add
+/// some of its own.
+pub const RECORD_EVENTS_MAX: usize = crate::events::log::APPEND_EVENTS_MAX / 2;
+
 /// A future that a port returns.
 pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -275,10 +275,40 @@ fn write_key(path: &Path, key: &[u8]) -> std::io::Result<()> {
     std::fs::rename(new, path)
 }
 
+/// Makes a directory that nobody else can look into, also out of one that is there already.
 fn make_private(path: &Path) -> Result<(), StartError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| StartError::Disk {
+    let make = || {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let mut permissions = path.metadata()?.permissions();
+        let mode = permissions.mode();
+        if mode & 0o1000 != 0 {
+            let shared = "it is shared with other users; choose a directory of its own";
+            return Err(std::io::Error::other(shared));
+        }
+        permissions.set_mode(mode & !0o077);
+        std::fs::set_permissions(path, permissions)
+    };
+    make().map_err(|error| StartError::Disk {
         path: path.to_owned(),
         error,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_others_could_look_into_is_closed_and_a_shared_one_refused() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let own = directory.path().join("own");
+        let mode = |mode| std::fs::Permissions::from_mode(mode);
+        std::fs::create_dir(&own).unwrap();
+        std::fs::set_permissions(&own, mode(0o755)).unwrap();
+        make_private(&own).unwrap();
+        let closed = own.metadata().unwrap().permissions().mode();
+        assert_eq!(closed & 0o777, 0o700);
+        std::fs::set_permissions(&own, mode(0o1777)).unwrap();
+        make_private(&own).unwrap_err();
+    }
 }

@@ -108,6 +108,18 @@ async fn an_unreachable_remote_is_told_to_the_sender() {
 }
 
 #[tokio::test]
+async fn an_agent_that_writes_without_end_is_told_as_what_it_is() {
+    let world = World::new(&[Act::Flood]);
+    let daemon = world.daemon().await;
+    daemon.receive("m1", "alice", "", "Hello.").await.unwrap();
+    daemon.until("DeliverySucceeded", 2).await;
+    daemon.drain().await;
+    let body = world.channel.replies()[0].body.clone();
+    assert!(body.contains("more output than a run may write"), "{body}");
+    assert!(body.contains("again"), "{body}");
+}
+
+#[tokio::test]
 async fn an_overloaded_api_is_told_as_what_it_is() {
     let world = World::new(&[Act::Overloaded]);
     let daemon = world.daemon().await;

@@ -114,6 +114,36 @@ async fn an_unusable_session_is_left_and_the_message_answered_in_a_fresh_one() {
 }
 
 #[tokio::test]
+async fn a_session_that_a_crash_left_as_unusable_is_not_tried_again() {
+    let acts = [
+        Act::Answer("Good."),
+        Act::UnknownSessionAndHang,
+        Act::Answer("Fresh."),
+    ];
+    let world = World::new(&acts);
+    let daemon = world.daemon().await;
+    daemon.receive("m1", "alice", "", "First.").await.unwrap();
+    daemon.until("TaskCompleted", 1).await;
+    let conversation = conversation_of(&world.events(), "m1");
+    let second = daemon.receive("m2", "alice", &conversation, "Second.");
+    second.await.unwrap();
+    daemon.until("AgentEventObserved", 4).await;
+    daemon.crash().await;
+    let daemon = world.daemon().await;
+    daemon.until("TaskCompleted", 2).await;
+    daemon.drain().await;
+    let ran = world.sandbox.ran.lock().unwrap().clone();
+    assert_eq!(ran.len(), 3);
+    assert!(ran[1].argv.contains(&"--resume".to_owned()));
+    assert!(!ran[2].argv.contains(&"--resume".to_owned()));
+    assert!(ran[2].prompt.contains("> Good."), "{}", ran[2].prompt);
+    let directory = format!("work/conversations/{conversation}/events.jsonl");
+    let lines = std::fs::read_to_string(world.state_dir().join(directory)).unwrap();
+    // Each run's lines once, and a blank line between two runs.
+    assert_eq!(lines.lines().count(), 3 + 1 + 1 + 1 + 3, "{lines}");
+}
+
+#[tokio::test]
 async fn a_drain_lets_the_running_task_end_and_begins_no_other() {
     let world = World::new(&[Act::AnswerWhenReleased("Last.")]);
     let daemon = world.daemon().await;

@@ -119,8 +119,12 @@ pub(crate) enum Act {
     AnswerWhenReleased(&'static str),
     /// It says that the session is unknown.
     UnknownSession,
+    /// It says so, but its container never ends.
+    UnknownSessionAndHang,
     /// It says that the API is busy.
     Overloaded,
+    /// It writes more than it may and is ended.
+    Flood,
     /// It runs until it is stopped.
     Hang,
     /// Its output is complete, but its container never ends.
@@ -190,9 +194,18 @@ impl FakeSandbox {
                 observe(vec![failure("error_during_execution", "null", UNKNOWN)]).await?;
                 1
             }
+            Act::UnknownSessionAndHang => {
+                observe(vec![failure("error_during_execution", "null", UNKNOWN)]).await?;
+                stop.cancelled().await;
+                143
+            }
             Act::Overloaded => {
                 observe(vec![init, failure("success", "529", "Overloaded")]).await?;
                 1
+            }
+            Act::Flood => {
+                observe(vec![init]).await?;
+                137
             }
             Act::Hang => {
                 observe(vec![init]).await?;
@@ -213,6 +226,7 @@ impl FakeSandbox {
             stopped: exit_code == 143,
             out_of_memory: false,
             proxy_lost: false,
+            too_much_output: exit_code == 137,
             duration_ms: 1000,
             stderr_tail: String::new(),
         })

@@ -1,20 +1,39 @@
 //! A conversation's directories (spec row CNV-02), and the files that come and go through them. What
 //! an agent wrote is not trusted: only regular files are read, and no link is followed.
 
-use std::fs::{self, File};
-use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::events::id::{ConversationId, RepoId, SessionId};
 use crate::events::run::Mount;
 use crate::handlers::channels::Attachment;
+use crate::handlers::tasks::untrusted;
+use crate::sandbox::cut::{first_bytes, first_chars};
 
 /// Files taken from an outbox; the rest is named in the answer and left.
 pub const OUTBOX_FILES_MAX: usize = 32;
 
 /// Bytes taken from an outbox; files beyond are named in the answer and left.
 pub const OUTBOX_BYTES_MAX: u64 = 25 * 1024 * 1024;
+
+/// Entries of an outbox that are looked at; an outbox with more says so in the answer.
+pub const OUTBOX_ENTRIES_MAX: usize = 1000;
+
+/// Refused files that an answer names; the rest is counted.
+pub const REFUSED_NAMES_MAX: usize = 20;
+
+/// Characters of a refused file's name that an answer shows.
+const REFUSED_NAME_CHARS_MAX: usize = 100;
+
+/// Names that are tried for a file in the inbox; a message whose file finds none is refused.
+pub const INBOX_NAMES_MAX: u32 = 1000;
+
+/// Bytes of an attachment's name that are kept: with a number it fits what a disk takes.
+const INBOX_NAME_BYTES_MAX: usize = 200;
+
+/// Project directories of Claude Code that are looked through; a session beyond begins anew.
+const PROJECTS_MAX: usize = 1000;
 
 /// Where a conversation lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,57 +104,65 @@ impl Directories {
 
     /// Returns whether Claude Code kept what it needs to resume a session.
     pub fn has_session(&self, session: &SessionId) -> bool {
+        let projects = self.root.join("claude/projects");
+        // A link in their place would have us look elsewhere on the host.
+        if session.0.contains('/') || !untrusted::is_directory(&projects) {
+            return false;
+        }
         let file = format!("{}.jsonl", session.0);
-        let projects = fs::read_dir(self.root.join("claude/projects"));
-        let mut projects = projects.into_iter().flatten().flatten();
-        !session.0.contains('/') && projects.any(|project| project.path().join(&file).is_file())
+        let (projects, _) = untrusted::entries(&projects, PROJECTS_MAX);
+        let mut projects = projects.iter().filter(|path| untrusted::is_directory(path));
+        projects.any(|project| untrusted::is_file(&project.join(&file)))
     }
 
     /// Puts a file into the inbox and returns its name there: the same file again keeps its name,
     /// another file of that name gets a number (spec row EML-31).
     ///
     /// # Errors
-    /// What the disk says.
+    /// What the disk says, or that every name is taken.
     pub fn put_into_inbox(&self, attachment: &Attachment) -> std::io::Result<String> {
         let inbox = self.root.join("inbox");
-        for number in 0.. {
-            let name = numbered(&attachment.name, number);
+        let name = plain_name(&attachment.name);
+        for number in 0..INBOX_NAMES_MAX {
+            let name = numbered(&name, number);
             let path = inbox.join(&name);
-            match fs::symlink_metadata(&path) {
-                Err(_) => {
-                    write_new(&path, &attachment.bytes)?;
-                    return Ok(name);
-                }
-                Ok(there) if there.is_file() && same_content(&path, &attachment.bytes) => {
-                    return Ok(name);
-                }
-                Ok(_) => {}
+            if untrusted::has_content(&path, &attachment.bytes) {
+                return Ok(name);
+            }
+            // The file gets its bytes where no agent can reach it, and its name only if it is free.
+            if untrusted::put_new(&self.root, &path, &attachment.bytes)? {
+                return Ok(name);
             }
         }
-        Ok(attachment.name.clone())
+        Err(std::io::Error::other(format!(
+            "the inbox has {INBOX_NAMES_MAX} files named like {name}; remove some"
+        )))
     }
 
     /// Reads the regular files directly in the outbox, sorted by name (spec row EML-38).
     pub fn read_outbox(&self) -> OutboxContents {
-        let entries = fs::read_dir(self.root.join("outbox"));
-        let mut paths: Vec<PathBuf> = entries
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .collect();
-        paths.sort();
+        let outbox = self.root.join("outbox");
+        let (paths, is_whole) = untrusted::entries(&outbox, OUTBOX_ENTRIES_MAX);
         let mut contents = OutboxContents::default();
         let mut room = OUTBOX_BYTES_MAX;
         for path in paths {
             take_from_outbox(&path, &mut contents, &mut room);
         }
+        let unnamed = contents.refused.len().saturating_sub(REFUSED_NAMES_MAX);
+        if unnamed > 0 {
+            contents.refused.truncate(REFUSED_NAMES_MAX);
+            contents.refused.push(format!("and {unnamed} more"));
+        }
+        if !is_whole {
+            let rest = format!("and what is beyond {OUTBOX_ENTRIES_MAX} files");
+            contents.refused.push(rest);
+        }
         contents
     }
 
-    /// Removes files from the outbox by name, and links whatever they point to.
-    pub fn clear_outbox<'a>(&self, names: impl Iterator<Item = &'a str>) {
-        for name in names.filter(|name| !name.contains('/')) {
+    /// Removes files from the outbox by name, and links instead of what they point to.
+    pub fn clear_outbox(&self, names: &[String]) {
+        for name in names.iter().filter(|name| !name.contains('/')) {
             // A file that is gone is what was wanted.
             fs::remove_file(self.root.join("outbox").join(name)).ok();
         }
@@ -153,58 +180,55 @@ impl Directories {
 }
 
 fn take_from_outbox(path: &Path, contents: &mut OutboxContents, room: &mut u64) {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_file = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
-    if !is_file {
+    if !untrusted::is_file(path) {
         return;
     }
-    if contents.files.len() == OUTBOX_FILES_MAX {
-        contents.refused.push(format!("{name} (too many files)"));
-        return;
-    }
-    match read_regular(path, *room) {
-        Ok(bytes) => {
+    let name = path.file_name().unwrap_or_default();
+    let read = match sendable_name(name) {
+        Some(_) if contents.files.len() == OUTBOX_FILES_MAX => {
+            Err(std::io::Error::other("too many files"))
+        }
+        Some(name) => untrusted::read_file(path, *room).map(|bytes| (name, bytes)),
+        None => Err(std::io::Error::other("its name has odd characters")),
+    };
+    match read {
+        Ok((name, bytes)) => {
             *room -= bytes.len() as u64;
             contents.files.push(Attachment {
-                media_type: media_type(&name).to_owned(),
-                name: name.into_owned(),
+                media_type: media_type(name).to_owned(),
+                name: name.to_owned(),
                 bytes,
             });
         }
-        Err(error) => contents.refused.push(format!("{name} ({error})")),
+        Err(error) => contents.refused.push(refusal(name, &error)),
     }
 }
 
-/// Reads a regular file of at most `bytes_max` bytes; a link that took its place is not followed.
-fn read_regular(path: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let flags = i32::try_from(flags.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(std::io::Error::other("too large"));
-    }
-    Ok(bytes)
+/// Returns a name under which the same file is found again, to be removed once it is sent.
+fn sendable_name(name: &OsStr) -> Option<&str> {
+    name.to_str()
+        .filter(|name| !name.contains(char::is_control))
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let new = path.with_extension("airut-new");
-    fs::write(&new, bytes)?;
-    fs::rename(new, path)
+fn refusal(name: &OsStr, error: &std::io::Error) -> String {
+    let shown = name.to_string_lossy().replace(char::is_control, "\u{fffd}");
+    let name = first_chars(&shown, REFUSED_NAME_CHARS_MAX);
+    format!("{name} ({error})")
 }
 
-fn same_content(path: &Path, bytes: &[u8]) -> bool {
-    read_regular(path, bytes.len() as u64).is_ok_and(|there| there == bytes)
+/// Returns a name that is one of a file directly in a directory, whatever a mail calls it.
+fn plain_name(name: &str) -> String {
+    let odd = |c: char| c == '/' || c.is_control();
+    let name = first_bytes(&name.replace(odd, "_"), INBOX_NAME_BYTES_MAX).to_owned();
+    if matches!(name.as_str(), "" | "." | "..") {
+        return "attachment".to_owned();
+    }
+    name
 }
 
 fn numbered(name: &str, number: u32) -> String {
-    let name = name.replace('/', "_");
     if number == 0 {
-        return name;
+        return name.to_owned();
     }
     match name.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() => format!("{stem}-{number}.{extension}"),
@@ -269,7 +293,7 @@ mod tests {
         let contents = directories.read_outbox();
         assert_eq!(contents.files, [file("b.txt", "b")]);
         assert_eq!(contents.refused, Vec::<String>::new());
-        directories.clear_outbox(["b.txt", "../inbox"].into_iter());
+        directories.clear_outbox(&["b.txt", "../inbox"].map(str::to_owned));
         assert!(!outbox.join("b.txt").exists() && directories.root().join("inbox").exists());
     }
 
@@ -277,13 +301,107 @@ mod tests {
     fn a_file_beyond_the_limit_is_named_and_left() {
         let (_state, directories) = directories();
         let path = directories.root().join("outbox/large.bin");
-        File::create(&path)
+        fs::File::create(&path)
             .unwrap()
             .set_len(OUTBOX_BYTES_MAX + 1)
             .unwrap();
         let contents = directories.read_outbox();
         assert_eq!(contents.refused, ["large.bin (too large)"]);
         assert!(path.exists());
+    }
+
+    #[test]
+    fn an_answer_names_few_of_many_refused_files() {
+        let (_state, directories) = directories();
+        let outbox = directories.root().join("outbox");
+        for number in 0..OUTBOX_ENTRIES_MAX + 1 {
+            fs::write(outbox.join(format!("{number:0>200}")), "").unwrap();
+        }
+        let contents = directories.read_outbox();
+        assert_eq!(contents.files.len(), OUTBOX_FILES_MAX);
+        assert_eq!(contents.refused.len(), REFUSED_NAMES_MAX + 2);
+        assert_eq!(contents.refused[REFUSED_NAMES_MAX], "and 948 more");
+        assert!(contents.refused.iter().all(|name| name.len() < 150));
+    }
+
+    #[test]
+    fn attack_a_file_whose_name_is_not_found_again_is_not_sent_for_ever() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let (_state, directories) = directories();
+        let outbox = directories.root().join("outbox");
+        fs::write(outbox.join(OsStr::from_bytes(b"a\xff")), "").unwrap();
+        fs::write(outbox.join("b\nSubject: c"), "").unwrap();
+        let contents = directories.read_outbox();
+        assert_eq!(contents.files, []);
+        let odd = |name| format!("{name} (its name has odd characters)");
+        let expected = ["a\u{fffd}", "b\u{fffd}Subject: c"].map(odd);
+        assert_eq!(contents.refused, expected);
+    }
+
+    #[test]
+    fn attack_a_link_in_the_inbox_leads_no_byte_out_of_it() {
+        let (state, directories) = directories();
+        let inbox = directories.root().join("inbox");
+        let victim = state.path().join("victim");
+        fs::write(&victim, "the host's").unwrap();
+        let planted = ["a.airut-new", "a.txt", "a-1.txt"].map(|name| inbox.join(name));
+        for link in &planted {
+            std::os::unix::fs::symlink(&victim, link).unwrap();
+        }
+        // A link to nowhere would have its target made.
+        std::os::unix::fs::symlink(state.path().join("made"), inbox.join("a-2.txt")).unwrap();
+        let name = directories.put_into_inbox(&file("a.txt", "mail")).unwrap();
+        assert_eq!(name, "a-3.txt");
+        assert_eq!(fs::read_to_string(inbox.join(name)).unwrap(), "mail");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "the host's");
+        assert!(!state.path().join("made").exists());
+        assert!(planted.iter().all(|link| link.is_symlink()));
+    }
+
+    #[test]
+    fn attack_pipes_in_inbox_and_outbox_hold_nobody_up() {
+        let (_state, directories) = directories();
+        let pipe = |path: PathBuf| {
+            let mode = rustix::fs::Mode::from_raw_mode(0o666);
+            rustix::fs::mkfifoat(rustix::fs::CWD, path, mode).unwrap();
+        };
+        for name in ["inbox/a.txt", "inbox/a.airut-new", "outbox/a.txt"] {
+            pipe(directories.root().join(name));
+        }
+        let name = directories.put_into_inbox(&file("a.txt", "mail")).unwrap();
+        assert_eq!(name, "a-1.txt");
+        assert_eq!(directories.read_outbox(), OutboxContents::default());
+    }
+
+    #[test]
+    fn attack_an_inbox_full_of_names_is_told_and_a_mail_names_no_path() {
+        let (_state, directories) = directories();
+        let inbox = directories.root().join("inbox");
+        for number in 0..INBOX_NAMES_MAX {
+            fs::create_dir(inbox.join(numbered("a", number))).unwrap();
+        }
+        let full = directories.put_into_inbox(&file("a", "mail")).unwrap_err();
+        assert!(full.to_string().contains("named like a"), "{full}");
+        let put = |name: &str| directories.put_into_inbox(&file(name, name)).unwrap();
+        assert_eq!(put("../../x"), ".._.._x");
+        assert_eq!(put(".."), "attachment");
+        assert_eq!(put(&"é".repeat(300)).len(), INBOX_NAME_BYTES_MAX);
+    }
+
+    #[test]
+    fn attack_a_link_in_the_place_of_sessions_leads_nowhere() {
+        let (state, directories) = directories();
+        let elsewhere = state.path().join("elsewhere/project");
+        fs::create_dir_all(&elsewhere).unwrap();
+        fs::write(elsewhere.join("5e55.jsonl"), "").unwrap();
+        let projects = directories.root().join("claude/projects");
+        std::os::unix::fs::symlink(state.path().join("elsewhere"), &projects).unwrap();
+        let session = SessionId("5e55".to_owned());
+        assert!(!directories.has_session(&session));
+        fs::remove_file(&projects).unwrap();
+        fs::create_dir(&projects).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, projects.join("project")).unwrap();
+        assert!(!directories.has_session(&session));
     }
 
     #[test]

@@ -19,6 +19,11 @@ use crate::handlers::tasks::prepare::{Halt, Prepared, prepare};
 use crate::handlers::tasks::prompt::LostSession;
 use crate::handlers::tasks::run::{Judged, recorded_run, run_agent};
 use crate::projections::usage::Spent;
+use crate::sandbox::cut::first_chars;
+
+/// Characters of the words about a task's end that its event holds; the operator finds the rest in
+/// the event of the step that failed.
+const DETAIL_CHARS_MAX: usize = 256;
 
 /// Executes a task; `stop` is cancelled when it is to be stopped, or cut off.
 ///
@@ -83,8 +88,8 @@ impl Execution<'_> {
         let task = &self.assignment.task;
         match self.assignment.start {
             Start::Run => {
-                self.run(task.task.run(task.started), Spent::default())
-                    .await
+                let run = task.task.run(task.started);
+                self.run(run, Spent::default(), None).await
             }
             Start::Conclude => self.use_recorded_run().await,
             Start::GiveUp => Err(Obstacle::CutOffTooOften(task.interruptions).into()),
@@ -103,20 +108,26 @@ impl Execution<'_> {
         let judged = recorded_run(self.ports, run).await?;
         match self.session().filter(|_| is_unusable(&judged)) {
             Some(session) => {
-                self.abandon_session(&judged, session).await?;
-                self.run(next(run), judged.spent).await
+                self.abandon_session(&judged, session.clone()).await?;
+                self.run(next(run), judged.spent, Some(session)).await
             }
             None => Ok(judged),
         }
     }
 
     /// Runs the agent in the session the conversation has, and once more in a fresh one when that
-    /// session turns out unusable (spec row GW-18).
-    async fn run(&self, run: RunId, mut spent: Spent) -> Result<Judged, Halt> {
+    /// session turns out unusable (spec row GW-18). One that was `abandoned` is not tried again.
+    async fn run(
+        &self,
+        run: RunId,
+        mut spent: Spent,
+        abandoned: Option<SessionId>,
+    ) -> Result<Judged, Halt> {
         let prepared = self.prepare(run).await?;
         let session = self.session();
         let resumable = session
             .clone()
+            .filter(|session| abandoned.as_ref() != Some(session))
             .filter(|session| prepared.directories.has_session(session));
         let lost = match (&session, &resumable) {
             (Some(_), None) => Some(self.lost_session().await?),
@@ -231,7 +242,10 @@ impl Execution<'_> {
             files.push(self.ports.bodies.put_file(file).await?);
         }
         let conclusion = Conclusion {
-            answer: end.answer,
+            answer: Answer {
+                detail: first_chars(&end.answer.detail, DETAIL_CHARS_MAX).to_owned(),
+                ..end.answer
+            },
             body,
             files,
             judgement: end.judgement,
@@ -241,7 +255,7 @@ impl Execution<'_> {
         let from = self.ports.mail_from(&task.repo);
         let append = decide_conclusion(self.assignment, conclusion, from, clock::now());
         self.ports.append(append).await?;
-        directories.clear_outbox(names.iter().map(String::as_str));
+        clear_outbox(&directories, names).await;
         if let Err(error) = export(self.ports, task.conversation, &directories).await {
             tracing::warn!(conversation = %task.conversation, %error, "exports were not written");
         }
@@ -285,6 +299,15 @@ async fn read_outbox(directories: &Directories) -> OutboxContents {
     let directories = directories.clone();
     let read = tokio::task::spawn_blocking(move || directories.read_outbox()).await;
     read.unwrap_or_default()
+}
+
+async fn clear_outbox(directories: &Directories, names: Vec<String>) {
+    let directories = directories.clone();
+    let clear = tokio::task::spawn_blocking(move || directories.clear_outbox(&names));
+    // What stays is removed before the next run.
+    if let Err(error) = clear.await {
+        tracing::warn!(%error, "the outbox was not cleared");
+    }
 }
 
 fn is_unusable(judged: &Judged) -> bool {

@@ -1,6 +1,9 @@
 //! Files that other tools of the Python Airut read: `conversation.json`, `events.jsonl` and
-//! `network-sandbox.log` (spec rows CNV-02, CNV-03, CNV-06, CNV-07). They are written anew from the
-//! log after every task and are never read: nothing depends on them.
+//! `network-sandbox.log` (spec rows CNV-02, CNV-03, CNV-06, CNV-07). They are written from the
+//! log after every task and are never read: nothing depends on them. The lines, which may be many,
+//! are only added to.
+
+mod lines;
 
 use serde_json::{Value, json};
 
@@ -14,12 +17,20 @@ use crate::events::run::LineBody;
 use crate::handlers::bodies::BodyError;
 use crate::handlers::ports::Ports;
 use crate::handlers::tasks::directories::Directories;
+use crate::handlers::tasks::export::lines::LinesFile;
 use crate::projections::Projection as _;
 use crate::projections::civil::iso_seconds;
 use crate::projections::network_log::NetworkLog;
+use crate::sandbox::cut::first_bytes;
 
 /// Events of a stream read at once.
 const READ_MAX: usize = 1024;
+
+/// Replies in `conversation.json`; the oldest give way.
+const REPLIES_MAX: usize = 1000;
+
+/// Bytes of a request's or reply's text there; the rest is in the log alone.
+const TEXT_BYTES_MAX: usize = 256 * 1024;
 
 /// Why the exports were not written; the next task writes them again.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +44,12 @@ pub enum ExportError {
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] std::io::Error),
+    /// The thread that wrote them panicked, or the service ends.
+    #[error("the thread that wrote them ended early")]
+    Thread,
 }
 
-/// Writes a conversation's exports.
+/// Writes a conversation's exports, on a thread that may wait for the disk.
 ///
 /// # Errors
 /// [`ExportError`]; nothing else is lost.
@@ -44,23 +58,38 @@ pub async fn export(
     conversation: ConversationId,
     directories: &Directories,
 ) -> Result<(), ExportError> {
-    let stream = StreamId::conversation(conversation);
+    let (ports, directories) = (ports.clone(), directories.clone());
+    let runtime = tokio::runtime::Handle::current();
+    let written = tokio::task::spawn_blocking(move || {
+        runtime.block_on(write_all(&ports, conversation, &directories))
+    });
+    written.await.map_err(|_| ExportError::Thread)?
+}
+
+async fn write_all(
+    ports: &Ports,
+    conversation: ConversationId,
+    directories: &Directories,
+) -> Result<(), ExportError> {
     let mut export = Export {
         ports,
         conversation: json!({ "conversation_id": conversation.to_string(), "replies": [] }),
         prompt: None,
         network: NetworkLog::default(),
-        lines: String::new(),
+        lines: LinesFile::open(directories)?,
     };
-    for recorded in read_all(ports, &stream)? {
-        export.take_in(&recorded).await?;
+    let mut events = StreamReader::of(ports, StreamId::conversation(conversation));
+    while let Some(part) = events.next_part()? {
+        for recorded in &part {
+            export.take_in(recorded).await?;
+        }
     }
     let conversation_json = serde_json::to_vec_pretty(&export.conversation)
         .map_err(|error| ExportError::Disk(error.into()))?;
     let network = export.network.lines(conversation);
     let network = network.map_or_else(String::new, |log| log.lines.join("\n") + "\n");
+    export.lines.finish(directories, events.read)?;
     directories.replace("conversation.json", &conversation_json)?;
-    directories.replace("events.jsonl", export.lines.as_bytes())?;
     directories.replace("network-sandbox.log", network.as_bytes())?;
     Ok(())
 }
@@ -70,7 +99,7 @@ struct Export<'a> {
     conversation: Value,
     prompt: Option<BlobRef>,
     network: NetworkLog,
-    lines: String,
+    lines: LinesFile,
 }
 
 impl Export<'_> {
@@ -88,11 +117,17 @@ impl Export<'_> {
             ConversationEvent::PromptComposed(composed) => {
                 self.prompt = Some(composed.prompt.clone());
                 self.network.apply(recorded);
-                self.take_in_run(composed.run).await?;
+                self.take_in_network(composed.run)?;
+                if !self.lines.has(recorded.stream_version) {
+                    self.take_in_lines(composed.run).await?;
+                }
             }
             ConversationEvent::ReplyRecorded(reply) => {
                 let reply = self.reply(recorded.at, reply).await?;
                 if let Some(replies) = self.conversation["replies"].as_array_mut() {
+                    if replies.len() == REPLIES_MAX {
+                        replies.remove(0);
+                    }
                     replies.push(reply);
                 }
             }
@@ -105,31 +140,43 @@ impl Export<'_> {
         Ok(())
     }
 
-    async fn take_in_run(&mut self, run: RunId) -> Result<(), ExportError> {
-        if !self.lines.is_empty() {
-            self.lines.push('\n');
-        }
-        for recorded in read_all(self.ports, &StreamId::run(run))? {
-            if let Event::Run(RunEvent::AgentEventObserved(observed)) = &recorded.event {
-                match &observed.line {
-                    LineBody::Inline(line) => self.lines.push_str(line),
+    async fn take_in_lines(&mut self, run: RunId) -> Result<(), ExportError> {
+        self.lines.begin_run()?;
+        let mut events = StreamReader::of(self.ports, StreamId::run(run));
+        while let Some(part) = events.next_part()? {
+            for recorded in part {
+                let Event::Run(RunEvent::AgentEventObserved(observed)) = recorded.event else {
+                    continue;
+                };
+                match observed.line {
+                    LineBody::Inline(line) => self.lines.add(&line)?,
                     LineBody::Blob(blob) => {
-                        self.lines
-                            .push_str(&self.ports.bodies.get_text(blob).await?);
+                        self.lines.add(&self.ports.bodies.get_text(&blob).await?)?;
                     }
                 }
-                self.lines.push('\n');
             }
-        }
-        for recorded in read_all(self.ports, &StreamId::proxy(run))? {
-            self.network.apply(&recorded);
         }
         Ok(())
     }
 
+    fn take_in_network(&mut self, run: RunId) -> Result<(), ExportError> {
+        let mut events = StreamReader::of(self.ports, StreamId::proxy(run));
+        while let Some(part) = events.next_part()? {
+            for recorded in &part {
+                self.network.apply(recorded);
+            }
+        }
+        Ok(())
+    }
+
+    async fn text(&self, blob: &BlobRef) -> Result<String, ExportError> {
+        let text = self.ports.bodies.get_text(blob).await?;
+        Ok(first_bytes(&text, TEXT_BYTES_MAX).to_owned())
+    }
+
     async fn reply(&mut self, at: AtMs, reply: &ReplyRecorded) -> Result<Value, ExportError> {
         let request = match self.prompt.take() {
-            Some(prompt) => self.ports.bodies.get_text(&prompt).await?,
+            Some(prompt) => self.text(&prompt).await?,
             None => String::new(),
         };
         let dollars = Dollars(reply.cost_microusd);
@@ -147,7 +194,7 @@ impl Export<'_> {
                 "cache_read_input_tokens": reply.usage.cache_read,
             },
             "request_text": request,
-            "response_text": self.ports.bodies.get_text(&reply.body).await?,
+            "response_text": self.text(&reply.body).await?,
         }))
     }
 }
@@ -162,15 +209,30 @@ impl Dollars {
     }
 }
 
-fn read_all(ports: &Ports, stream: &StreamId) -> Result<Vec<Recorded>, ReadError> {
-    let mut all = vec![];
-    let mut read = StreamVersion(0);
-    loop {
-        let events = ports.log.read_stream(stream, read, READ_MAX)?;
+/// A stream read in parts.
+struct StreamReader<'a> {
+    ports: &'a Ports,
+    stream: StreamId,
+    read: StreamVersion,
+}
+
+impl<'a> StreamReader<'a> {
+    fn of(ports: &'a Ports, stream: StreamId) -> Self {
+        let read = StreamVersion(0);
+        Self {
+            ports,
+            stream,
+            read,
+        }
+    }
+
+    fn next_part(&mut self) -> Result<Option<Vec<Recorded>>, ReadError> {
+        let log = &self.ports.log;
+        let events = log.read_stream(&self.stream, self.read, READ_MAX)?;
         let Some(last) = events.last() else {
-            return Ok(all);
+            return Ok(None);
         };
-        read = last.stream_version;
-        all.extend(events);
+        self.read = last.stream_version;
+        Ok(Some(events))
     }
 }

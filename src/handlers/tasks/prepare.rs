@@ -137,16 +137,21 @@ async fn read_messages(
         interrupted: task.run.is_some(),
         lost_session: None,
     };
-    directories.make().map_err(workspace)?;
-    clear_sent_files(assignment, directories);
+    let sent = sent_files(assignment);
+    on_disk(directories, move |directories| {
+        directories.make()?;
+        directories.clear_outbox(&sent);
+        Ok(())
+    })
+    .await?;
     for file in task.attachments() {
         let file = ports
             .bodies
             .get_file(file)
             .await
             .map_err(EffectError::from)?;
-        let name = directories.put_into_inbox(&file).map_err(workspace)?;
-        prompt.files.push(name);
+        let put = move |directories: Directories| directories.put_into_inbox(&file);
+        prompt.files.push(on_disk(directories, put).await?);
     }
     if is_empty(&prompt) {
         return Err(Obstacle::EmptyMessage.into());
@@ -154,12 +159,24 @@ async fn read_messages(
     Ok(prompt)
 }
 
-/// Removes what the last answer took from the outbox, in case the service ended in between.
-fn clear_sent_files(assignment: &Assignment, directories: &Directories) {
-    if let (None, Some((_, reply))) = (assignment.task.run, assignment.conversation.replies.last())
-    {
-        directories.clear_outbox(reply.files.iter().map(|file| file.name.as_str()));
-    }
+/// Returns what the last answer took from the outbox: the service may have ended before it removed
+/// it.
+fn sent_files(assignment: &Assignment) -> Vec<String> {
+    let last = assignment.conversation.replies.last();
+    let sent = last.filter(|_| assignment.task.run.is_none());
+    let files = sent.into_iter().flat_map(|(_, reply)| &reply.files);
+    files.map(|file| file.name.clone()).collect()
+}
+
+/// Works on the directories on a thread that may wait for the disk.
+async fn on_disk<T: Send + 'static>(
+    directories: &Directories,
+    work: impl FnOnce(Directories) -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Halt> {
+    let directories = directories.clone();
+    let worked = tokio::task::spawn_blocking(move || work(directories)).await;
+    let ended_early = |error: tokio::task::JoinError| std::io::Error::other(error);
+    worked.map_err(ended_early).flatten().map_err(workspace)
 }
 
 #[expect(

@@ -25,7 +25,8 @@ use crate::projections::usage::Spent;
 use crate::sandbox::agent::{ExitFacts, Transcript, arguments, classify, reply_text};
 use crate::sandbox::credentials::{RunCredentials, issue};
 use crate::sandbox::port::{
-    NetworkRequest, OutputKind, ProxyPolicy, RunEnd, RunFailure, RunRequest,
+    NetworkRequest, OUTPUT_BYTES_MAX, OUTPUT_LINES_MAX, OutputKind, ProxyPolicy, RunEnd,
+    RunFailure, RunRequest,
 };
 
 /// Events of a run read at once.
@@ -70,7 +71,7 @@ pub async fn run_agent(
         resumes,
     };
     record_plan(ports, assignment, prepared, run, &plan, &credentials).await?;
-    let request = request(prepared, run, plan, credentials);
+    let request = request(prepared, run, plan, credentials, ports.cut_off.clone());
     let recorder = std::sync::Arc::new(PlanRecorder::new(ports.recorder(run), run.task));
     let ended = ports.sandbox.run(request, recorder, stop).await;
     barrier::barrier("agent-exited");
@@ -108,6 +109,7 @@ pub async fn recorded_run(ports: &Ports, run: RunId) -> Result<Judged, EffectErr
         stopped: facts.stopped,
         out_of_memory: facts.out_of_memory,
         proxy_lost: false,
+        too_much_output: false,
         // What its container took is in the queue's account already.
         duration_ms: 0,
         stderr_tail: String::new(),
@@ -209,6 +211,7 @@ fn request(
     run: RunId,
     plan: Plan,
     credentials: RunCredentials,
+    service_ends: CancellationToken,
 ) -> RunRequest {
     let network = prepared.policy.as_ref().map(|policy| {
         NetworkRequest::Sandboxed(Box::new(ProxyPolicy {
@@ -226,6 +229,7 @@ fn request(
         stdin: plan.prompt.into_bytes(),
         output: OutputKind::AgentStream,
         network: network.unwrap_or(NetworkRequest::Open),
+        service_ends,
     }
 }
 
@@ -239,7 +243,11 @@ fn facts_of(end: &RunEnd) -> ExitFacts {
 }
 
 fn judge(run: RunId, transcript: &Transcript, facts: ExitFacts, end: &RunEnd) -> Judged {
-    let (outcome, rule) = classify(transcript, facts);
+    let (outcome, rule) = if end.too_much_output {
+        (RunOutcome::AgentFailed, "output limit".to_owned())
+    } else {
+        classify(transcript, facts)
+    };
     let (usage, cost_microusd) = transcript.usage();
     let (turns, _) = transcript.turns_and_duration_ms();
     let spent = Spent {
@@ -280,6 +288,12 @@ fn said_text(transcript: &Transcript, outcome: RunOutcome) -> String {
 }
 
 fn last_lines(transcript: &Transcript, end: &RunEnd) -> Vec<String> {
+    if end.too_much_output {
+        return vec![format!(
+            "The agent wrote more output than a run may write ({OUTPUT_LINES_MAX} lines or \
+             {OUTPUT_BYTES_MAX} bytes) and was ended."
+        )];
+    }
     let errors = end.stderr_tail.lines().map(str::to_owned);
     transcript
         .text_lines()
@@ -295,7 +309,17 @@ struct RunRecord {
     facts: ExitFacts,
 }
 
+/// Reads it on a thread that may wait for the disk; it may be much.
 async fn read_record(ports: &Ports, run: RunId) -> Result<RunRecord, EffectError> {
+    let ports = ports.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let read =
+        tokio::task::spawn_blocking(move || runtime.block_on(read_whole_record(&ports, run)));
+    let ended_early = |_| EffectError::Later("the thread that read the run ended early".to_owned());
+    read.await.map_err(ended_early)?
+}
+
+async fn read_whole_record(ports: &Ports, run: RunId) -> Result<RunRecord, EffectError> {
     let mut record = RunRecord {
         transcript: Transcript::default(),
         facts: ExitFacts {
@@ -336,7 +360,11 @@ async fn take_in(
         Event::Container(ContainerEvent::StopSignalSent(sent)) => match sent.cause {
             StopCause::TimeLimit => record.facts.timed_out = true,
             StopCause::Requested => record.facts.stopped = true,
-            StopCause::Shutdown | StopCause::ProxyLost | StopCause::InternalError => {}
+            // Nobody asked for a stop that comes from the end of the service.
+            StopCause::Shutdown
+            | StopCause::ProxyLost
+            | StopCause::InternalError
+            | StopCause::OutputLimit => {}
         },
         _ => {}
     }

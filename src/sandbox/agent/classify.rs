@@ -3,6 +3,10 @@
 
 use crate::events::run::RunOutcome;
 use crate::sandbox::agent::{ResultLine, Transcript};
+use crate::sandbox::cut::first_chars;
+
+/// Longest rule, in characters: it stands in events that must stay small.
+pub const RULE_CHARS_MAX: usize = 256;
 
 /// What is known of the container's end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,6 +23,11 @@ pub struct ExitFacts {
 
 /// Returns the judgement and the rule that decided.
 pub fn classify(transcript: &Transcript, exit: ExitFacts) -> (RunOutcome, String) {
+    let (outcome, rule) = judge(transcript, exit);
+    (outcome, first_chars(&rule, RULE_CHARS_MAX).to_owned())
+}
+
+fn judge(transcript: &Transcript, exit: ExitFacts) -> (RunOutcome, String) {
     let answered = transcript.results().last();
     let good = answered.is_some_and(|result| !result.is_error);
     // An answer that came before the end counts, whatever ended the container then.

@@ -1,9 +1,16 @@
 //! Which of the agent's words are the reply (spec row GW-19).
 
 use crate::sandbox::agent::Transcript;
+use crate::sandbox::cut::first_bytes;
 
 /// What is said when the agent said nothing.
 pub const NO_OUTPUT: &str = "No output received from Claude.";
+
+/// Longest reply, in bytes; the rest of a longer one stays in the log alone, and the reply says so.
+pub const REPLY_BYTES_MAX: usize = 1024 * 1024;
+
+/// What stands at the end of a reply that was cut.
+const CUT: &str = "\n\n… (the reply was too long; the rest of it was left out)";
 
 /// How many texts before the last one may be the real answer.
 const WINDOW: usize = 4;
@@ -14,6 +21,14 @@ const RATIO: usize = 4;
 /// Returns the reply: several results joined; else the last text, together with a much longer one
 /// shortly before it; else the result's own text.
 pub fn reply_text(transcript: &Transcript) -> String {
+    let reply = whole_reply(transcript);
+    if reply.len() < REPLY_BYTES_MAX {
+        return reply;
+    }
+    first_bytes(&reply, REPLY_BYTES_MAX - CUT.len()).to_owned() + CUT
+}
+
+fn whole_reply(transcript: &Transcript) -> String {
     let results = || {
         transcript
             .results

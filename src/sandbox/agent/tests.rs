@@ -206,3 +206,95 @@ fn the_arguments_are_those_of_the_original() {
     );
     assert!(!arguments("opus", None, None).contains(&"--resume".to_owned()));
 }
+
+#[test]
+fn a_transcript_stays_small_whatever_is_written() {
+    let mut transcript = Transcript::default();
+    let long = "é".repeat(LINE_READ_BYTES_MAX / 4);
+    for _ in 0..40 {
+        transcript.observe(&text(&long));
+        transcript.observe(&result(&format!(r#""is_error":false,"result":"{long}""#)));
+        transcript.observe(&long);
+    }
+    assert_eq!(transcript.results().len(), RESULTS_MAX);
+    assert_eq!(transcript.turns_and_duration_ms(), (80, 2800));
+    let bytes: usize = transcript.texts.iter().map(String::len).sum();
+    assert!(bytes <= TEXTS_BYTES_MAX && bytes > TEXTS_BYTES_MAX / 2);
+    assert!(
+        transcript
+            .text_lines()
+            .iter()
+            .all(|line| line.len() == 2 * TEXT_LINE_CHARS_MAX)
+    );
+    let reply = reply_text(&transcript);
+    assert!(reply.len() <= REPLY_BYTES_MAX && reply.ends_with("left out)"));
+}
+
+#[test]
+fn a_line_too_long_to_be_read_is_known_by_its_head_and_a_result_keeps_its_fields() {
+    let deep = "[".repeat(100) + &"]".repeat(100);
+    let bulk = vec![deep; LINE_READ_BYTES_MAX / 200 + 1].join(",");
+    let mut transcript = Transcript::default();
+    let user = format!(r#"{{"bulk":[{bulk}],"type":"user","subtype":7,"session_id":"s-2"}}"#);
+    let facts = transcript.observe(&user);
+    assert_eq!(
+        (facts.event_type.as_str(), facts.subtype.as_str()),
+        ("user", "")
+    );
+    assert_eq!(facts.session, Some(SessionId("s-2".to_owned())));
+    let words = "w".repeat(2 * LINE_READ_BYTES_MAX);
+    let fields = format!(r#""is_error":true,"result":"{words}","api_error_status":529"#);
+    assert_eq!(transcript.observe(&result(&fields)).event_type, "result");
+    let kept = transcript.results().last().unwrap();
+    assert_eq!((kept.is_error, kept.api_error_status), (true, Some(529)));
+    assert_eq!(kept.text.as_ref().map(String::len), Some(REPLY_BYTES_MAX));
+    assert_eq!(transcript.observe(&words).event_type, "_text");
+}
+
+#[test]
+fn attack_no_line_makes_an_event_that_the_log_would_refuse() {
+    let long = "\u{10348}".repeat(LINE_READ_BYTES_MAX / 8);
+    let todo = format!(
+        r#"{{"content":"{}","activeForm":"{}"}}"#,
+        &long[..4000],
+        &long[..4000]
+    );
+    let todos = vec![todo; 120].join(",");
+    let plan = format!(
+        r#"{{"type":"assistant","session_id":"{}","message":{{"content":[{{"type":"tool_use","name":"TodoWrite","input":{{"todos":[{todos}]}}}}]}}}}"#,
+        &long[..400]
+    );
+    let fields = format!(r#""is_error":true,"errors":["{long}"],"terminal_reason":"{long}""#);
+    let failed = result(&fields).replace("success", &long);
+    let named = format!(r#"{{"type":"{long}","subtype":"{long}","session_id":"../x"}}"#);
+    let mut transcript = Transcript::default();
+    for line in [&plan, &failed, &named] {
+        let facts = transcript.observe(line);
+        let bytes = facts.event_type.len() + facts.subtype.len();
+        assert!(bytes < 1024, "{bytes}");
+        assert!(facts.session.is_none_or(|session| session.0 == "s-1"));
+    }
+    let exit = ExitFacts::default();
+    let judged = crate::events::run::RunOutcomeClassified {
+        run: "00000000000a.1".parse().unwrap(),
+        outcome: classify(&transcript, exit).0,
+        rule: classify(&transcript, exit).1,
+        usage: TokenUsage::default(),
+        cost_microusd: 0,
+        turns: 0,
+    };
+    assert!(judged.rule.chars().count() <= RULE_CHARS_MAX);
+    let items = transcript.todos();
+    assert!(!items.is_empty() && items.len() <= 100);
+    let plan = crate::events::task::TodoListUpdated {
+        task: judged.run.task,
+        items,
+    };
+    for event in [crate::events::Event::from(judged), plan.into()] {
+        let bytes = crate::events::codec::encode_payload(&event).bytes.len();
+        assert!(
+            bytes < crate::events::codec::RECORD_BYTES_MAX - 1024,
+            "{bytes}"
+        );
+    }
+}

@@ -6,9 +6,19 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::events::task::{TodoItem, TodoStatus};
+use crate::sandbox::cut::first_chars;
 
 /// Items that are kept; further ones are left out of the display.
-const ITEMS_MAX: usize = 200;
+const ITEMS_MAX: usize = 100;
+
+/// Characters kept of what an item says.
+const ITEM_CHARS_MAX: usize = 200;
+
+/// Bytes of all items together; items beyond are left out of the display.
+const ITEMS_BYTES_MAX: usize = 48 * 1024;
+
+/// Longest id of an item or of a tool's use, in bytes; one with a longer id is not followed.
+const ID_BYTES_MAX: usize = 128;
 
 /// The plan so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,7 +30,15 @@ pub(super) struct Todos {
 
 impl Todos {
     pub(super) fn items(&self) -> Vec<TodoItem> {
-        self.items.iter().map(|(_, item)| item.clone()).collect()
+        let mut room = ITEMS_BYTES_MAX;
+        let fits = |item: &&TodoItem| {
+            let bytes = item.content.len() + item.active_form.len();
+            let left = room.checked_sub(bytes);
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        let items = self.items.iter().map(|(_, item)| item);
+        items.take_while(fits).cloned().collect()
     }
 
     /// Takes an `assistant` line in; returns whether the plan changed.
@@ -50,6 +68,7 @@ impl Todos {
             let id = event["tool_use_result"]["task"]["id"].as_str();
             if let (Some(item), Some(id)) = (created, id)
                 && block["is_error"] != true
+                && id.len() <= ID_BYTES_MAX
                 && self.items.len() < ITEMS_MAX
             {
                 self.items.push((id.to_owned(), item));
@@ -69,7 +88,8 @@ impl Todos {
     }
 
     fn create(&mut self, tool_use: Option<&str>, input: &Value) {
-        if let Some(tool_use) = tool_use.filter(|_| self.created.len() < ITEMS_MAX) {
+        let fits = |id: &&str| id.len() <= ID_BYTES_MAX && self.created.len() < ITEMS_MAX;
+        if let Some(tool_use) = tool_use.filter(fits) {
             self.created
                 .insert(tool_use.to_owned(), read_item(input, "subject"));
         }
@@ -89,7 +109,7 @@ impl Todos {
             item.status = read_status(status);
         }
         if let Some(subject) = input["subject"].as_str() {
-            subject.clone_into(&mut item.content);
+            item.content = kept(subject);
         }
         true
     }
@@ -97,10 +117,14 @@ impl Todos {
 
 fn read_item(item: &Value, content: &str) -> TodoItem {
     TodoItem {
-        content: item[content].as_str().unwrap_or_default().to_owned(),
-        active_form: item["activeForm"].as_str().unwrap_or_default().to_owned(),
+        content: kept(item[content].as_str().unwrap_or_default()),
+        active_form: kept(item["activeForm"].as_str().unwrap_or_default()),
         status: read_status(item["status"].as_str().unwrap_or_default()),
     }
+}
+
+fn kept(text: &str) -> String {
+    first_chars(text, ITEM_CHARS_MAX).to_owned()
 }
 
 fn read_status(status: &str) -> TodoStatus {

@@ -3,20 +3,29 @@
 use serde_json::Value;
 
 use crate::events::conversation::TokenUsage;
-use crate::sandbox::agent::ResultLine;
+use crate::sandbox::agent::{REPLY_BYTES_MAX, ResultLine, SUBTYPE_CHARS_MAX};
+use crate::sandbox::cut::{ERROR_CHARS_MAX, first_bytes, first_chars};
+
+/// Errors of a result that are kept, in the order in which the agent names them.
+const ERRORS_MAX: usize = 8;
 
 /// Reads a `result` line.
 pub(super) fn result_line(event: &Value) -> ResultLine {
-    let text = |key: &str| event[key].as_str().map(str::to_owned);
+    let word = |key: &str| {
+        let word = event[key].as_str();
+        word.map(|word| first_chars(word, SUBTYPE_CHARS_MAX).to_owned())
+    };
+    let text = event["result"].as_str();
     let errors = event["errors"].as_array().into_iter().flatten();
     ResultLine {
-        text: text("result"),
+        text: text.map(|text| first_bytes(text, REPLY_BYTES_MAX).to_owned()),
         is_error: event["is_error"].as_bool().unwrap_or(false),
         api_error_status: event["api_error_status"].as_u64(),
-        terminal_reason: text("terminal_reason"),
-        subtype: text("subtype").unwrap_or_default(),
+        terminal_reason: word("terminal_reason"),
+        subtype: word("subtype").unwrap_or_default(),
         errors: errors
-            .filter_map(|error| error.as_str().map(str::to_owned))
+            .filter_map(|error| Some(first_chars(error.as_str()?, ERROR_CHARS_MAX).to_owned()))
+            .take(ERRORS_MAX)
             .collect(),
         turns: u32::try_from(number(&event["num_turns"])).unwrap_or(u32::MAX),
         duration_ms: number(&event["duration_ms"]),

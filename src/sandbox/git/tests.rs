@@ -16,9 +16,9 @@ async fn sh(directory: &Path, script: &str) {
     call.output().await.unwrap();
 }
 
-const SEED: &str = "git init -q -b trunk up; cd up; mkdir -p .airut/container; echo FROM x > \
+const SEED: &str = "git init -q -b trunk up; cd up; mkdir -p .airut/container/sub; echo FROM x > \
     .airut/container/Dockerfile; echo y > .airut/container/extra; ln -s /etc/passwd \
-    .airut/container/link; git add .; git commit -qm one";
+    .airut/container/link; echo z > .airut/container/sub/inner; git add .; git commit -qm one";
 
 async fn world() -> (TempDir, GitMirrors, String, RepoId) {
     let directory = TempDir::new().unwrap();
@@ -54,7 +54,7 @@ async fn a_mirror_follows_its_remote_and_files_are_read_from_a_commit() {
 }
 
 #[tokio::test]
-async fn a_directory_is_read_without_its_links() {
+async fn a_directory_is_read_with_those_in_it_and_without_links() {
     let (_directory, mirrors, url, repo) = world().await;
     let head = mirrors.fetch(&repo, &url).await.unwrap();
     let files = mirrors
@@ -62,7 +62,8 @@ async fn a_directory_is_read_without_its_links() {
         .await
         .unwrap();
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["Dockerfile", "extra"]);
+    assert_eq!(names, ["Dockerfile", "extra", "sub/inner"]);
+    assert_eq!(files[2].1, b"z\n");
     let missing = mirrors.read_directory(&repo, &head.commit, "nowhere").await;
     assert!(matches!(missing, Err(GitError::NoSuchPath(_))));
 }
@@ -108,6 +109,70 @@ async fn a_changed_address_is_followed_and_an_unreachable_one_is_told() {
         .unwrap_err();
     assert!(matches!(gone, GitError::Remote(_)));
     assert!(!gone.to_string().contains("hunter2"), "{gone}");
+}
+
+#[tokio::test]
+async fn a_directory_of_too_many_files_is_refused() {
+    let (directory, mirrors, url, repo) = world().await;
+    let many = format!(
+        "cd up; mkdir many; seq {} | (cd many; xargs touch); git add .; git commit -qm many",
+        CONTEXT_FILES_MAX + 1
+    );
+    sh(directory.path(), &many).await;
+    let head = mirrors.fetch(&repo, &url).await.unwrap();
+    let read = mirrors.read_directory(&repo, &head.commit, "many").await;
+    let told = read.unwrap_err().to_string();
+    assert_eq!(told, "many holds more than 1000 files");
+}
+
+#[tokio::test]
+async fn attack_a_login_in_an_address_is_in_no_file_that_an_agent_sees() {
+    let (directory, mirrors, url, repo) = world().await;
+    mirrors.fetch(&repo, &url).await.unwrap();
+    let secret = "https://user:hunter2@127.0.0.1:1/x.git";
+    mirrors.fetch(&repo, secret).await.unwrap_err();
+    let workspace = directory.path().join("workspace");
+    mirrors
+        .clone_workspace(&repo, secret, &workspace)
+        .await
+        .unwrap();
+    let search = "! grep -rE 'hunter2|user:' state workspace";
+    sh(directory.path(), search).await;
+    let origin = in_mirror(&workspace, &["remote", "get-url", "origin"]).await;
+    assert_eq!(origin.unwrap(), b"https://127.0.0.1:1/x.git\n");
+}
+
+/// Answers one request with 404 and returns what it was.
+fn one_request(listener: &std::net::TcpListener) -> String {
+    use std::io::{Read as _, Write as _};
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut request = Vec::new();
+    let mut chunk = [0; 4096];
+    while !request.ends_with(b"\r\n\r\n") {
+        let length = stream.read(&mut chunk).unwrap();
+        request.extend(&chunk[..length]);
+    }
+    let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    stream.write_all(answer).unwrap();
+    String::from_utf8(request).unwrap()
+}
+
+#[tokio::test]
+async fn a_login_in_an_address_reaches_the_server() {
+    let directory = TempDir::new().unwrap();
+    let mirrors = GitMirrors::new(directory.path().to_owned());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://user:pw@{}/x.git", listener.local_addr().unwrap());
+    let asked = tokio::task::spawn_blocking(move || one_request(&listener));
+    mirrors
+        .fetch(&RepoId("r".to_owned()), &url)
+        .await
+        .unwrap_err();
+    let asked = asked.await.unwrap();
+    assert!(
+        asked.contains("Authorization: Basic dXNlcjpwdw=="),
+        "{asked}"
+    );
 }
 
 #[test]

@@ -5,10 +5,10 @@ use containers_api::conn::hyper::upgrade::Upgraded;
 use containers_api::conn::hyper::{Body, Method, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
-use crate::sandbox::podman::{Podman, PodmanError, read_json};
+use crate::sandbox::podman::{Podman, PodmanError, in_time, read_json};
 
 /// Longest frame that is taken; a longer one ends the connection.
-const FRAME_BYTES_MAX: u32 = 64 * 1024 * 1024;
+const FRAME_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
 /// Bytes a container wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,11 @@ impl Podman {
     /// # Errors
     /// [`PodmanError`].
     pub async fn attach(&self, name: &str) -> Result<Attached, PodmanError> {
+        let call = format!("POST /libpod/containers/{name}/attach");
+        in_time(&call, self.attach_now(name)).await
+    }
+
+    async fn attach_now(&self, name: &str) -> Result<Attached, PodmanError> {
         let path = format!(
             "/libpod/containers/{name}/attach?stream=true&stdin=true&stdout=true&stderr=true"
         );

@@ -1,7 +1,10 @@
-//! Podman's API service as a process of ours, for as long as the daemon lives.
+//! Podman's API service as a process of ours, for as long as the daemon lives. One that dies is
+//! replaced: it holds nothing, containers are no children of it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use tokio::sync::Mutex;
 
 use crate::sandbox::podman::{Podman, PodmanError};
 use crate::sandbox::process::{Companion, ProcessError, end_leftovers};
@@ -9,70 +12,114 @@ use crate::sandbox::process::{Companion, ProcessError, end_leftovers};
 /// Time for an own `podman system service` to open its socket.
 const SERVICE_START_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Podman's API with the service that gives it, when that is ours.
+/// Podman's API with the service of ours that gives it.
 #[derive(Debug)]
 pub struct PodmanService {
     /// The API.
     pub podman: Podman,
-    companion: Option<Companion>,
+    command: String,
+    socket: PathBuf,
+    // Held while the service is replaced, so that one caller does it.
+    companion: Mutex<Option<Companion>>,
 }
 
 impl PodmanService {
-    /// Uses a socket that answers, or else starts a service of our own in `runtime_dir`.
+    /// Starts a service of our own in `runtime_dir`.
     ///
     /// # Errors
     /// [`PodmanError::Unreachable`] saying what is missing.
-    pub async fn find_or_start(
-        command: &str,
-        sockets: &[PathBuf],
-        runtime_dir: &Path,
-    ) -> Result<Self, PodmanError> {
-        for socket in sockets.iter().filter(|socket| socket.exists()) {
-            let podman = Podman::at(socket);
-            if podman.version().await.is_ok() {
-                return Ok(Self {
-                    podman,
-                    companion: None,
-                });
-            }
-        }
+    pub async fn start(command: &str, runtime_dir: &Path) -> Result<Self, PodmanError> {
         let socket = runtime_dir.join("podman.sock");
+        let service = Self {
+            podman: Podman::at(&socket),
+            command: command.to_owned(),
+            socket,
+            companion: Mutex::new(None),
+        };
+        // A service that a killed daemon left may answer, but nobody would ever end it.
+        *service.companion.lock().await = Some(service.launch()?);
+        service.await_answer().await?;
+        Ok(service)
+    }
+
+    /// Returns the API of a socket that somebody else serves.
+    #[cfg(test)]
+    pub(crate) fn at(socket: &Path) -> Self {
+        Self {
+            podman: Podman::at(socket),
+            command: "false".to_owned(),
+            socket: socket.to_owned(),
+            companion: Mutex::new(None),
+        }
+    }
+
+    /// Returns once the service answers; one that cannot be reached any more is replaced.
+    ///
+    /// # Errors
+    /// [`PodmanError`] when it does not answer and could not be replaced. A service that is only slow
+    /// is left alone: runs are attached through it.
+    pub async fn ensure(&self) -> Result<(), PodmanError> {
+        if !is_gone(&self.podman.ping().await) {
+            return Ok(());
+        }
+        let mut companion = self.companion.lock().await;
+        // Whoever waited for the lock finds the new one.
+        let answer = self.podman.ping().await;
+        if !is_gone(&answer) {
+            return answer;
+        }
+        tracing::warn!("podman's service is gone and is started again");
+        if let Some(gone) = companion.take() {
+            gone.stop().await;
+        }
+        *companion = Some(self.launch()?);
+        self.await_answer().await
+    }
+
+    /// Returns the process of the service.
+    pub async fn process_id(&self) -> Option<u32> {
+        self.companion.lock().await.as_ref()?.id()
+    }
+
+    /// Ends the service.
+    pub async fn stop(self) {
+        if let Some(companion) = self.companion.into_inner() {
+            companion.stop().await;
+        }
+    }
+
+    fn launch(&self) -> Result<Companion, PodmanError> {
         // A socket that nobody listens on stands in the way of a new one.
-        let _not_there = std::fs::remove_file(&socket);
-        let url = format!("unix://{}", socket.display());
+        let _not_there = std::fs::remove_file(&self.socket);
+        let url = format!("unix://{}", self.socket.display());
         let arguments = ["system", "service", "--time=0", &url];
         // A daemon that was killed could not take its service with it.
         end_leftovers(&arguments);
-        let companion = Companion::start(command, &arguments);
-        let companion = companion.map_err(|error| match error {
+        let command = &self.command;
+        Companion::start(command, &arguments).map_err(|error| match error {
             ProcessError::Start { error, .. } => {
                 PodmanError::Unreachable(format!("{command} could not be started: {error}"))
             }
             other => PodmanError::Unreachable(other.to_string()),
-        })?;
-        let podman = Podman::at(&socket);
-        let answering = async {
-            while podman.version().await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let seconds = SERVICE_START_TIME_MAX.as_secs();
-        let answers = tokio::time::timeout(SERVICE_START_TIME_MAX, answering).await;
-        answers.map_err(|_| {
-            PodmanError::Unreachable(format!(
-                "`{command} system service` gave no answer in {seconds} s"
-            ))
-        })?;
-        Ok(Self {
-            podman,
-            companion: Some(companion),
         })
     }
 
-    /// Ends the service if it is ours.
-    pub async fn stop(self) {
-        if let Some(companion) = self.companion {
-            companion.stop().await;
-        }
+    async fn await_answer(&self) -> Result<(), PodmanError> {
+        let answering = async {
+            while self.podman.ping().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let answers = tokio::time::timeout(SERVICE_START_TIME_MAX, answering).await;
+        answers.map_err(|_| {
+            let (command, seconds) = (&self.command, SERVICE_START_TIME_MAX.as_secs());
+            PodmanError::Unreachable(format!(
+                "`{command} system service` gave no answer in {seconds} s"
+            ))
+        })
     }
+}
+
+fn is_gone(answer: &Result<(), PodmanError>) -> bool {
+    matches!(answer, Err(PodmanError::Unreachable(_)))
 }

@@ -12,10 +12,13 @@ use crate::events::container::{
     ContainerCreated, ContainerRole, ContainerStarted, NetworkCreated, ProxyFailed, ProxyReady,
 };
 use crate::events::id::RunId;
+use crate::events::run::RunLimits;
+use crate::sandbox::cut::{ERROR_CHARS_MAX, last_chars};
 use crate::sandbox::link_server::{LinkServer, LinkState};
 use crate::sandbox::podman::{BindMount, ContainerSpec};
 use crate::sandbox::podman_sandbox::PodmanSandbox;
 use crate::sandbox::podman_sandbox::names::{EGRESS_NETWORK, Names};
+use crate::sandbox::podman_sandbox::run::still_wanted;
 use crate::sandbox::port::{ProxyPolicy, RunFailure};
 use crate::sandbox::proxy::ca;
 use crate::sandbox::proxy::wire::{Ports, Setup};
@@ -23,6 +26,15 @@ use crate::sandbox::recorder::Recorder;
 
 /// Time for a proxy to open its listeners (spec row NET-07); then there is no run.
 const PROXY_READY_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Memory of a proxy, which anybody in the sandbox can make work; beyond it is ended, and its run.
+pub const PROXY_MEMORY_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Processes and threads of a proxy; it cannot start more.
+pub const PROXY_PIDS_MAX: u64 = 64;
+
+/// Threads on which a proxy works.
+const PROXY_THREADS: &str = "4";
 
 /// What a sandboxed run's agent needs of its network.
 pub(super) struct Guard {
@@ -40,15 +52,19 @@ impl PodmanSandbox {
         names: &Names,
         policy: &ProxyPolicy,
         recorder: &Arc<dyn Recorder>,
+        stop: &CancellationToken,
         over: &CancellationToken,
     ) -> Result<Guard, RunFailure> {
         let image = self.make_proxy_image().await?;
+        still_wanted(stop)?;
         self.ensure_egress().await?;
+        still_wanted(stop)?;
         let network = self.make_network(names).await?;
         let (name, subnet) = (names.network.clone(), network.subnet.clone());
         recorder
             .record(vec![NetworkCreated { run, name, subnet }.into()])
             .await?;
+        still_wanted(stop)?;
         let authority = ca::make_authority(&names.directory);
         let authority = authority.map_err(|error| RunFailure::Setup(error.to_string()))?;
         let directory = self.run_directory(names);
@@ -89,6 +105,7 @@ impl PodmanSandbox {
             ca_file: ca_file.display().to_string(),
             link,
         };
+        still_wanted(stop)?;
         self.await_proxy(run, names, guard, recorder.as_ref()).await
     }
 
@@ -116,6 +133,13 @@ impl PodmanSandbox {
                 (names.network.clone(), Some(address)),
             ],
             labels: names.labels.clone(),
+            limits: RunLimits {
+                memory_bytes: Some(PROXY_MEMORY_BYTES_MAX),
+                pids_max: Some(PROXY_PIDS_MAX),
+                ..RunLimits::default()
+            },
+            // Its threads are few on a machine with many processors, too.
+            env: vec![("TOKIO_WORKER_THREADS".to_owned(), PROXY_THREADS.into())],
             proxy: true,
             ..ContainerSpec::default()
         };
@@ -159,7 +183,7 @@ impl PodmanSandbox {
         let seconds = PROXY_READY_TIME_MAX.as_secs();
         let error = format!(
             "the network proxy did not answer within {seconds} s: {}",
-            words.trim()
+            last_chars(words.trim(), ERROR_CHARS_MAX)
         );
         recorder
             .record(vec![

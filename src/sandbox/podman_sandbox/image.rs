@@ -2,22 +2,21 @@
 //! point. A tag is the digest of what the image is made of, so an image that is there is the right
 //! one.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Stopwatch;
 use crate::events::id::{BlobRef, RunId, Sha256};
 use crate::events::run::{ImageBuildFailed, ImageBuildStarted, ImageBuilt};
-use crate::sandbox::podman::PodmanError;
+use crate::sandbox::cut::{ERROR_CHARS_MAX, first_chars, last_chars};
+use crate::sandbox::podman::{BuildFailure, PodmanError};
 use crate::sandbox::podman_sandbox::PodmanSandbox;
 use crate::sandbox::port::{Entrypoint, ImageError, ImageRequest, RunFailure};
 use crate::sandbox::recorder::Recorder;
 
 /// Lines of a failed build's output that its author is shown.
 const FAILURE_LINES: usize = 20;
-
-/// Longest error text of a failed build in an event, in bytes.
-const FAILURE_BYTES_MAX: usize = 8 * 1024;
 
 /// Where the run's authority lies in the container (spec row NET-04).
 pub(super) const CA_PATH: &str = "/usr/local/share/ca-certificates/mitmproxy-ca.crt";
@@ -31,7 +30,7 @@ impl PodmanSandbox {
         request: ImageRequest,
         recorder: Arc<dyn Recorder>,
     ) -> Result<String, ImageError> {
-        let _one_at_a_time = self.building.lock().await;
+        self.service.ensure().await?;
         let ImageRequest {
             run,
             dockerfile,
@@ -41,8 +40,6 @@ impl PodmanSandbox {
         context.retain(|(name, _)| name != "Dockerfile");
         context.sort();
         let repo = format!("localhost/airut-repo:{}", digest(&dockerfile, &context));
-        self.make_layer(run, &repo, &dockerfile, &context, recorder.as_ref())
-            .await?;
         let overlay = format!(
             "FROM {repo}\nCOPY entrypoint.sh /entrypoint.sh\nRUN chmod 755 /entrypoint.sh\nENTRYPOINT [\"/entrypoint.sh\"]\n"
         );
@@ -54,6 +51,14 @@ impl PodmanSandbox {
             "localhost/airut-overlay:{}",
             digest(overlay.as_bytes(), &script)
         );
+        // An image that is there waits for nobody's build.
+        if self.podman().image_exists(&tag).await? {
+            return Ok(tag);
+        }
+        let building = self.building.of(&repo);
+        let _one_at_a_time = building.lock().await;
+        self.make_layer(run, &repo, &dockerfile, &context, recorder.as_ref())
+            .await?;
         self.make_layer(run, &tag, overlay.as_bytes(), &script, recorder.as_ref())
             .await?;
         Ok(tag)
@@ -93,26 +98,12 @@ impl PodmanSandbox {
                     .await?)
             }
             Err(failure) => {
-                let lines: Vec<&str> = failure.log.trim().lines().collect();
-                let shown = lines[lines.len().saturating_sub(FAILURE_LINES)..].join("\n");
-                let mut error = format!("{}\n{shown}", failure.error);
-                let cut = error
-                    .char_indices()
-                    .map(|(at, _)| at)
-                    .find(|at| *at > FAILURE_BYTES_MAX);
-                error.truncate(cut.unwrap_or(error.len()));
-                // The reference tells later whether an output at hand is this one.
-                let log = BlobRef {
-                    sha256: Sha256::of(failure.log.as_bytes()),
-                    bytes: failure.log.len() as u64,
-                    media_type: "text/plain".to_owned(),
-                };
-                let tag = tag.to_owned();
+                let error = told(&failure);
                 let failed = ImageBuildFailed {
                     run,
-                    tag,
+                    tag: tag.to_owned(),
                     error: error.clone(),
-                    log,
+                    log: self.keep_log(failure.log).await,
                 };
                 recorder.record(vec![failed.into()]).await?;
                 Err(ImageError::Build(error))
@@ -120,8 +111,37 @@ impl PodmanSandbox {
         }
     }
 
-    /// Returns the tag of the proxy's image, made of the static program alone.
+    /// Keeps a builder's output. When that fails the reference still tells whether an output at hand
+    /// is this one.
+    async fn keep_log(&self, log: String) -> BlobRef {
+        let blob = BlobRef {
+            sha256: Sha256::of(log.as_bytes()),
+            bytes: log.len() as u64,
+            media_type: "text/plain".to_owned(),
+        };
+        let (blobs, media_type) = (Arc::clone(&self.blobs), blob.media_type.clone());
+        let put = move || blobs.put(log.as_bytes(), &media_type);
+        match tokio::task::spawn_blocking(put).await {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a build's output was not kept");
+                blob
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a build's output was not kept");
+                blob
+            }
+        }
+    }
+
+    /// Returns the tag of the proxy's image, made of the static program alone. The program is read
+    /// once; the image may be removed behind our back and is made again then.
     pub(super) async fn make_proxy_image(&self) -> Result<String, RunFailure> {
+        if let Some(tag) = self.proxy_image.get()
+            && self.podman().image_exists(tag).await?
+        {
+            return Ok(tag.clone());
+        }
         let path = &self.settings.proxy_binary;
         let unusable = |why: String| {
             RunFailure::Setup(format!(
@@ -142,7 +162,8 @@ impl PodmanSandbox {
             "localhost/airut-proxy:{}",
             digest(dockerfile.as_bytes(), &context)
         );
-        let _one_at_a_time = self.building.lock().await;
+        let building = self.building.of(&tag);
+        let _one_at_a_time = building.lock().await;
         if !self.podman().image_exists(&tag).await? {
             let archive = archive(dockerfile.as_bytes(), &context);
             let archive = archive.map_err(|error| unusable(error.to_string()))?;
@@ -150,8 +171,30 @@ impl PodmanSandbox {
             built
                 .map_err(|failure| RunFailure::Setup(format!("proxy image: {}", failure.error)))?;
         }
-        Ok(tag)
+        // A program that was replaced meanwhile counts from the next start on.
+        Ok(self.proxy_image.get_or_init(|| tag).clone())
     }
+}
+
+/// Builds of one tag are one at a time: two would do everything twice. Others do not wait.
+#[derive(Debug, Default)]
+pub(super) struct BuildLocks(Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>);
+
+impl BuildLocks {
+    fn of(&self, tag: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody holds or waits for are forgotten.
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(locks.entry(tag.to_owned()).or_default())
+    }
+}
+
+/// Returns what the author of a Dockerfile is told.
+fn told(failure: &BuildFailure) -> String {
+    let lines: Vec<&str> = failure.log.trim().lines().collect();
+    let shown = lines[lines.len().saturating_sub(FAILURE_LINES)..].join("\n");
+    let error = first_chars(&failure.error, ERROR_CHARS_MAX);
+    format!("{error}\n{}", last_chars(&shown, ERROR_CHARS_MAX))
 }
 
 impl From<PodmanError> for ImageError {
@@ -250,6 +293,7 @@ fn is_static(program: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::podman_sandbox::testing::{Answer, FakePodman, Kept};
 
     #[test]
     fn a_program_with_a_loader_is_told_from_a_static_one() {
@@ -257,6 +301,60 @@ mod tests {
         assert!(!is_static(b""));
         let dynamic = std::fs::read("/bin/sh").unwrap();
         assert!(!is_static(&dynamic));
+    }
+
+    fn request(dockerfile: &str) -> ImageRequest {
+        ImageRequest {
+            run: "00000000000a.1".parse().unwrap(),
+            dockerfile: dockerfile.as_bytes().to_vec(),
+            context: vec![],
+            entrypoint: Entrypoint::Agent,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_image_that_is_there_waits_for_nobodys_build() {
+        let podman = FakePodman::start();
+        let sandbox = podman.sandbox();
+        podman.answers("/exists", Answer::Status(404));
+        podman.answers("/build", Answer::Never);
+        let kept = Arc::new(Kept::default());
+        let building = sandbox.make_image(request("FROM a"), Arc::<Kept>::clone(&kept) as _);
+        let other = async {
+            podman.was_asked("/build").await;
+            podman.answers("/exists", Answer::Status(204));
+            sandbox
+                .make_image(request("FROM b"), Arc::<Kept>::clone(&kept) as _)
+                .await
+        };
+        tokio::select! {
+            built = building => panic!("{built:?}"),
+            there = other => assert!(there.unwrap().starts_with("localhost/airut-overlay:")),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_output_of_a_failed_build_is_kept_and_what_is_told_of_it_is_short() {
+        let podman = FakePodman::start();
+        let sandbox = podman.sandbox();
+        podman.answers("/exists", Answer::Status(404));
+        let stream = format!(r#"{{"stream":"{0}"}}{{"error":"{0}"}}"#, "x".repeat(9000));
+        podman.answers("/build", Answer::Body(stream));
+        let kept = Arc::new(Kept::default());
+        let built = sandbox.make_image(request("FROM a"), Arc::<Kept>::clone(&kept) as _);
+        let told = built.await.unwrap_err().to_string();
+        assert_eq!(told.len(), 2 * ERROR_CHARS_MAX + 1);
+        let events = kept.events();
+        let Some(crate::events::Event::Run(crate::events::event::RunEvent::ImageBuildFailed(
+            failed,
+        ))) = events.last()
+        else {
+            panic!("{events:?}");
+        };
+        assert_eq!(
+            sandbox.blobs.get(&failed.log).unwrap(),
+            "x".repeat(9000).as_bytes()
+        );
     }
 
     #[test]

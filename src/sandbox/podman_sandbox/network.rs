@@ -31,6 +31,9 @@ pub(super) struct RunNetwork {
 /// Drops everything that comes from a sandbox's bridge to the host itself: an internal network
 /// still has the bridge's gateway address, behind which every listener of the host stands.
 ///
+/// Whoever rewrites the host's packet filter takes the rule away, so it is made again before every
+/// run; making it twice changes nothing.
+///
 /// Without root the bridges live in a network namespace of the user's own, in which nothing of the
 /// host listens; nothing is to be closed there.
 pub(super) async fn close_host_doors() -> Result<(), String> {
@@ -67,7 +70,7 @@ impl PodmanSandbox {
         };
         match self.podman().create_network(&spec).await {
             // Another installation on this machine made it meanwhile.
-            Err(error) if error.is_conflict() => Ok(()),
+            Err(error) if error.is_name_in_use() => Ok(()),
             other => other,
         }
     }
@@ -93,7 +96,7 @@ impl PodmanSandbox {
                     });
                 }
                 // The subnet is another installation's.
-                Err(error) if error.is_conflict() => {}
+                Err(error) if error.is_subnet_in_use() => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -1,27 +1,25 @@
 //! One run from its network to its removal: every step is recorded when it is done, and everything
 //! made is removed again, whatever way the run ends.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Stopwatch;
-use crate::events::Event;
 use crate::events::container::{
     ContainerCreated, ContainerExited, ContainerRole, ContainerStarted, PromptWritten, StopCause,
     StopSignalSent,
 };
-use crate::events::run::Mount;
 use crate::sandbox::link_server::LinkState;
-use crate::sandbox::podman::{Attached, BindMount, ContainerSpec};
-use crate::sandbox::podman_sandbox::PodmanSandbox;
-use crate::sandbox::podman_sandbox::guard::Guard;
-use crate::sandbox::podman_sandbox::image::{CA_BUNDLE_PATH, CA_PATH};
+use crate::sandbox::podman::Attached;
+use crate::sandbox::podman_sandbox::agent_spec::agent_spec;
 use crate::sandbox::podman_sandbox::names::Names;
+use crate::sandbox::podman_sandbox::oom::OomCounter;
 use crate::sandbox::podman_sandbox::output::Output;
+use crate::sandbox::podman_sandbox::recording::{SharedOutput, record_output};
+use crate::sandbox::podman_sandbox::{PodmanSandbox, network};
 use crate::sandbox::port::{NetworkRequest, RunEnd, RunFailure, RunRequest};
 use crate::sandbox::recorder::Recorder;
 
@@ -31,18 +29,28 @@ const TERM_GRACE: Duration = Duration::from_secs(5);
 /// Time for a killed container to be gone and for its last output to arrive.
 const KILL_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// Chunks of output that are recorded with one append.
-const CHUNKS_PER_RECORD_MAX: usize = 64;
+/// Time for the step of a set-up that is under way when the run is stopped; then it is left.
+const STEP_END_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Where the workspace is mounted, and where the command starts when it is.
-const WORKSPACE: &str = "/workspace";
+/// The exit code of a process that was killed.
+const KILLED: i32 = 137;
 
 /// Why an agent was ended before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cut {
     Stopped,
+    ServiceEnds,
     TimedOut,
     ProxyLost,
+    TooMuchOutput,
+}
+
+/// A started agent.
+struct Started {
+    attached: Attached,
+    link: Option<watch::Receiver<LinkState>>,
+    since: Stopwatch,
+    oom: OomCounter,
 }
 
 impl PodmanSandbox {
@@ -53,14 +61,17 @@ impl PodmanSandbox {
         stop: CancellationToken,
     ) -> Result<RunEnd, RunFailure> {
         let run = request.run;
+        self.service.ensure().await?;
+        self.remove_left_overs(recorder.as_ref()).await;
         let over = CancellationToken::new();
         let ended = self.execute_inside(request, &recorder, &stop, &over).await;
         over.cancel();
-        // Whatever way it ended, nothing of it stays. A removal that fails is the next sweep's.
-        let removed = self.remove_all_of(run, recorder.as_ref()).await;
-        let ended = ended?;
-        removed?;
-        Ok(ended)
+        // Whatever way it ended, nothing of it stays; and whatever stays is no reason to throw away
+        // what the agent did. It is tried again before the next run, and by the next sweep.
+        if let Err(error) = self.remove_all_of(run, recorder.as_ref()).await {
+            tracing::warn!(%run, %error, "something of the run could not be removed");
+        }
+        ended
     }
 
     async fn execute_inside(
@@ -71,14 +82,52 @@ impl PodmanSandbox {
         over: &CancellationToken,
     ) -> Result<RunEnd, RunFailure> {
         let names = Names::of(&self.settings.instance, request.run);
+        let left = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STEP_END_TIME_MAX).await;
+        };
+        let started = tokio::select! {
+            started = self.set_up(&request, &names, recorder, stop, over) => started,
+            () = left => {
+                // Podman may still do what it was asked, after the removal that comes now.
+                self.note_left_over(request.run);
+                Err(stopped())
+            }
+        };
+        match started {
+            Ok(started) => {
+                self.follow(&request, &names, started, recorder.as_ref(), stop)
+                    .await
+            }
+            Err(RunFailure::Engine(_) | RunFailure::Setup(_)) if stop.is_cancelled() => {
+                Ok(stopped_early())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Makes everything and starts the agent; a stop ends it before its next step.
+    async fn set_up(
+        &self,
+        request: &RunRequest,
+        names: &Names,
+        recorder: &Arc<dyn Recorder>,
+        stop: &CancellationToken,
+        over: &CancellationToken,
+    ) -> Result<Started, RunFailure> {
+        still_wanted(stop)?;
+        network::close_host_doors()
+            .await
+            .map_err(RunFailure::Setup)?;
         let guard = match &request.network {
             NetworkRequest::Open => None,
             NetworkRequest::Sandboxed(policy) => Some(
-                self.start_proxy(request.run, &names, policy, recorder, over)
+                self.start_proxy(request.run, names, policy, recorder, stop, over)
                     .await?,
             ),
         };
-        let spec = agent_spec(&request, &names, guard.as_ref());
+        still_wanted(stop)?;
+        let spec = agent_spec(request, names, guard.as_ref());
         let id = self.podman().create_container(&spec).await?;
         let role = ContainerRole::Agent;
         let (run, name) = (request.run, names.agent.clone());
@@ -89,37 +138,48 @@ impl PodmanSandbox {
             container_id: id,
         };
         recorder.record(vec![created.into()]).await?;
+        still_wanted(stop)?;
         let attached = self.podman().attach(&names.agent).await?;
         let since = Stopwatch::start();
         self.podman().start(&names.agent).await?;
         recorder
             .record(vec![ContainerStarted { run, role }.into()])
             .await?;
-        let link = guard.map(|guard| guard.link);
-        self.follow(
-            &request,
-            &names,
+        Ok(Started {
             attached,
-            link,
-            recorder.as_ref(),
-            stop,
+            link: guard.map(|guard| guard.link),
             since,
-        )
-        .await
+            oom: self.oom_counter(request, names).await,
+        })
+    }
+
+    /// Returns the counter of a limited container; one that has ended already has none.
+    async fn oom_counter(&self, request: &RunRequest, names: &Names) -> OomCounter {
+        if request.limits.memory_bytes.is_none() {
+            return OomCounter::default();
+        }
+        let facts = self.podman().inspect_container(&names.agent).await;
+        match facts.ok().and_then(|facts| facts["State"]["Pid"].as_i64()) {
+            Some(id) if id > 0 => OomCounter::of_process(id).await,
+            Some(_) | None => OomCounter::default(),
+        }
     }
 
     /// Feeds the agent, follows what it writes, and ends it when it must end.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one run, used once")]
     async fn follow(
         &self,
         request: &RunRequest,
         names: &Names,
-        mut attached: Attached,
-        link: Option<watch::Receiver<LinkState>>,
+        started: Started,
         recorder: &dyn Recorder,
         stop: &CancellationToken,
-        since: Stopwatch,
     ) -> Result<RunEnd, RunFailure> {
+        let Started {
+            mut attached,
+            link,
+            since,
+            oom,
+        } = started;
         let run = request.run;
         let stdin = attached.take_stdin();
         let feed = async {
@@ -131,16 +191,18 @@ impl PodmanSandbox {
                         .record(vec![PromptWritten { run, bytes }.into()])
                         .await
                 }
-                // An agent that does not read its prompt says why itself.
+                // The pipe is closed: the agent has ended, and its exit and output are the record.
                 Err(_) => Ok(()),
             }
         };
-        let mut output = Output::new(run, &self.blobs);
+        let output = Arc::new(Mutex::new(Output::new(run, Arc::clone(&self.blobs))));
+        let flood = CancellationToken::new();
         let decided = OnceLock::new();
         {
-            let read = record_output(&mut attached, &mut output, recorder);
+            let read = record_output(&mut attached, &output, &flood, recorder);
             let working = async { tokio::try_join!(feed, read).map(drop) };
-            let guard = self.end_when_due(request, names, link, recorder, stop, &decided);
+            let cut = await_cut(request, link, stop, &flood);
+            let guard = self.end_when_due(request, names, cut, recorder, &decided);
             tokio::pin!(working, guard);
             tokio::select! {
                 worked = &mut working => worked?,
@@ -153,10 +215,14 @@ impl PodmanSandbox {
                 }
             }
         }
+        // Its streams are closed, its control group is about to go.
+        let oom_kills = oom.kills().await;
         let cut = decided.get().copied();
         let exit_code = self.await_exit(names).await?;
-        let out_of_memory =
-            exit_code == 137 && cut.is_none() && request.limits.memory_bytes.is_some();
+        let is_limited = request.limits.memory_bytes.is_some();
+        let may_be_oom = is_limited && exit_code == KILLED && cut.is_none();
+        // Where the kernel's count cannot be read, a kill that nobody of us sent is its own.
+        let out_of_memory = may_be_oom && oom_kills.is_none_or(|kills| kills > 0);
         let role = ContainerRole::Agent;
         let duration_ms = since.elapsed_ms();
         let exited = ContainerExited {
@@ -170,11 +236,12 @@ impl PodmanSandbox {
         Ok(RunEnd {
             exit_code,
             timed_out: cut == Some(Cut::TimedOut),
-            stopped: cut == Some(Cut::Stopped),
+            stopped: matches!(cut, Some(Cut::Stopped | Cut::ServiceEnds)),
             out_of_memory,
             proxy_lost: cut == Some(Cut::ProxyLost),
+            too_much_output: cut == Some(Cut::TooMuchOutput),
             duration_ms,
-            stderr_tail: output.stderr_tail(),
+            stderr_tail: stderr_tail(&output),
         })
     }
 
@@ -194,39 +261,16 @@ impl PodmanSandbox {
         &self,
         request: &RunRequest,
         names: &Names,
-        link: Option<watch::Receiver<LinkState>>,
+        cut: impl Future<Output = Cut>,
         recorder: &dyn Recorder,
-        stop: &CancellationToken,
         decided: &OnceLock<Cut>,
     ) -> Result<(), RunFailure> {
-        let limit = async {
-            match request.limits.timeout_ms {
-                Some(milliseconds) => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
-                None => std::future::pending().await,
-            }
-        };
-        let lost = async {
-            match link {
-                Some(mut link) => {
-                    // An error means that the server is gone, and with it the proxy's permission.
-                    let _gone = link
-                        .wait_for(|state| matches!(state, LinkState::Lost(_)))
-                        .await;
-                }
-                None => std::future::pending().await,
-            }
-        };
-        let cut = tokio::select! {
-            () = stop.cancelled() => Cut::Stopped,
-            () = limit => Cut::TimedOut,
-            () = lost => Cut::ProxyLost,
-        };
+        let cut = cut.await;
         let cut = *decided.get_or_init(|| cut);
         // Only a request leaves time to finish; what ran out of time or lost its guard is killed.
-        let signals: &[&str] = if cut == Cut::Stopped {
-            &["SIGTERM", "SIGKILL"]
-        } else {
-            &["SIGKILL"]
+        let signals: &[&str] = match cut {
+            Cut::Stopped | Cut::ServiceEnds => &["SIGTERM", "SIGKILL"],
+            Cut::TimedOut | Cut::ProxyLost | Cut::TooMuchOutput => &["SIGKILL"],
         };
         for signal in signals {
             let sent = StopSignalSent {
@@ -245,107 +289,78 @@ impl PodmanSandbox {
     }
 }
 
+fn stderr_tail(output: &SharedOutput) -> String {
+    let output = output.lock().unwrap_or_else(PoisonError::into_inner);
+    output.stderr_tail().to_owned()
+}
+
+/// Waits for a reason to end the agent.
+async fn await_cut(
+    request: &RunRequest,
+    link: Option<watch::Receiver<LinkState>>,
+    stop: &CancellationToken,
+    flood: &CancellationToken,
+) -> Cut {
+    let limit = async {
+        match request.limits.timeout_ms {
+            Some(milliseconds) => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
+            None => std::future::pending().await,
+        }
+    };
+    let lost = async {
+        match link {
+            Some(mut link) => {
+                // An error means that the server is gone, and with it the proxy's permission.
+                let _gone = link
+                    .wait_for(|state| matches!(state, LinkState::Lost(_)))
+                    .await;
+            }
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {
+            if request.service_ends.is_cancelled() { Cut::ServiceEnds } else { Cut::Stopped }
+        }
+        () = limit => Cut::TimedOut,
+        () = lost => Cut::ProxyLost,
+        () = flood.cancelled() => Cut::TooMuchOutput,
+    }
+}
+
+/// Lets a set-up go on unless its run is stopped.
+pub(super) fn still_wanted(stop: &CancellationToken) -> Result<(), RunFailure> {
+    if stop.is_cancelled() {
+        Err(stopped())
+    } else {
+        Ok(())
+    }
+}
+
+fn stopped() -> RunFailure {
+    RunFailure::Setup("the run was stopped before its agent started".to_owned())
+}
+
+/// The end of a run whose agent never started.
+fn stopped_early() -> RunEnd {
+    RunEnd {
+        exit_code: KILLED,
+        timed_out: false,
+        stopped: true,
+        out_of_memory: false,
+        proxy_lost: false,
+        too_much_output: false,
+        duration_ms: 0,
+        stderr_tail: String::new(),
+    }
+}
+
 fn cause_of(cut: Cut) -> StopCause {
     match cut {
         Cut::Stopped => StopCause::Requested,
+        Cut::ServiceEnds => StopCause::Shutdown,
+        Cut::TooMuchOutput => StopCause::OutputLimit,
         Cut::TimedOut => StopCause::TimeLimit,
         Cut::ProxyLost => StopCause::ProxyLost,
-    }
-}
-
-/// Records what a container writes until it closes its streams.
-async fn record_output(
-    attached: &mut Attached,
-    output: &mut Output<'_>,
-    recorder: &dyn Recorder,
-) -> Result<(), crate::sandbox::recorder::RecordError> {
-    let (sender, mut chunks) = tokio::sync::mpsc::channel(CHUNKS_PER_RECORD_MAX);
-    let read = async move {
-        while let Some(chunk) = attached.next().await {
-            if sender.send(chunk).await.is_err() {
-                break;
-            }
-        }
-    };
-    let record = async {
-        let mut waiting = Vec::new();
-        while chunks.recv_many(&mut waiting, CHUNKS_PER_RECORD_MAX).await > 0 {
-            let events: Vec<Event> = waiting
-                .drain(..)
-                .flat_map(|chunk| output.take(chunk))
-                .collect();
-            record_in_parts(events, recorder).await?;
-        }
-        record_in_parts(output.finish().into_iter().collect(), recorder).await
-    };
-    tokio::join!(read, record).1
-}
-
-/// Records events, in several appends when there are more than one may hold.
-async fn record_in_parts(
-    events: Vec<Event>,
-    recorder: &dyn Recorder,
-) -> Result<(), crate::sandbox::recorder::RecordError> {
-    for part in events.chunks(crate::events::log::APPEND_EVENTS_MAX) {
-        recorder.record(part.to_vec()).await?;
-    }
-    Ok(())
-}
-
-/// The agent's container (spec rows SBX-07 to SBX-10, NET-04).
-fn agent_spec(request: &RunRequest, names: &Names, guard: Option<&Guard>) -> ContainerSpec {
-    let mut spec = ContainerSpec {
-        name: names.agent.clone(),
-        image: request.image.clone(),
-        command: request.argv.clone(),
-        env: request.env.clone(),
-        mounts: request.mounts.iter().map(bind).collect(),
-        labels: names.labels.clone(),
-        limits: request.limits.clone(),
-        work_dir: request
-            .mounts
-            .iter()
-            .any(|m| m.target == WORKSPACE)
-            .then(|| WORKSPACE.to_owned()),
-        stdin: true,
-        ..ContainerSpec::default()
-    };
-    let mut set = |name: &str, value: &str| {
-        spec.env.retain(|(known, _)| known != name);
-        spec.env.push((name.to_owned(), SecretString::from(value)));
-    };
-    set("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1");
-    let Some(guard) = guard else {
-        return spec;
-    };
-    set("NODE_EXTRA_CA_CERTS", CA_PATH);
-    for name in [
-        "REQUESTS_CA_BUNDLE",
-        "SSL_CERT_FILE",
-        "CURL_CA_BUNDLE",
-        "GIT_SSL_CAINFO",
-    ] {
-        set(name, CA_BUNDLE_PATH);
-    }
-    spec.mounts.push(BindMount {
-        source: guard.ca_file.clone(),
-        target: CA_PATH.to_owned(),
-        read_only: true,
-    });
-    spec.networks = vec![(guard.network.clone(), None)];
-    spec.dns = vec![guard.proxy];
-    spec
-}
-
-fn bind(mount: &Mount) -> BindMount {
-    let Mount {
-        source,
-        target,
-        read_only,
-    } = mount.clone();
-    BindMount {
-        source,
-        target,
-        read_only,
     }
 }
