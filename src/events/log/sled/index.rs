@@ -12,8 +12,7 @@ use sled::{Batch, Db, Tree};
 
 use crate::events::codec::{self, StoredRecord};
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
-use crate::events::log::store::{Group, KeyEntry, StoreError, StreamEntry};
-use crate::events::log::writer::digest_of;
+use crate::events::log::store::{Group, KeyEntry, StoreError, StreamEntry, digest_of};
 use crate::events::tree::leaf_hash;
 
 /// Longest value of a pack that holds more than one record. Sled keeps values above about 128 KiB
