@@ -6,7 +6,7 @@
 use crate::events::Event;
 use crate::events::delivery::{DeliveryKind, DeliveryRequested};
 use crate::events::event::{DeliveryEvent, MessageEvent, TaskEvent};
-use crate::events::id::{InboundId, TaskId};
+use crate::events::id::{ChannelKind, InboundId, TaskId};
 
 /// What is known of an awaited answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,10 @@ impl Awaited {
         };
         match event {
             DeliveryEvent::Requested(requested)
-                if requested.task == self.task && requested.kind == DeliveryKind::Reply =>
+                // Others whose messages were answered together get their copies elsewhere.
+                if requested.task == self.task
+                    && requested.kind == DeliveryKind::Reply
+                    && requested.channel == ChannelKind::Local =>
             {
                 self.requested = Some(requested.clone());
                 None
