@@ -58,7 +58,8 @@ pub async fn export(
     let conversation_json = serde_json::to_vec_pretty(&export.conversation)
         .map_err(|error| ExportError::Disk(error.into()))?;
     let network = export.network.lines(conversation);
-    let network = network.map_or_else(String::new, |log| log.lines.join("\n") + "\n");
+    let line = |line: &String| format!("{line}\n");
+    let network = network.map_or_else(String::new, |log| log.lines.iter().map(line).collect());
     directories.replace("conversation.json", &conversation_json)?;
     directories.replace("events.jsonl", export.lines.as_bytes())?;
     directories.replace("network-sandbox.log", network.as_bytes())?;
