@@ -91,15 +91,23 @@ impl Service {
     pub async fn start(plan: ServicePlan) -> Result<Self, StartError> {
         let boot = Stopwatch::start();
         barrier::arm(plan.crash_at.as_deref(), plan.crash_after.as_deref());
+        let log = assemble::open_log(&plan.state_dir).await?;
+        let started = Self::start_on(log.clone(), plan, &boot).await;
+        if started.is_err() {
+            log.close().await;
+        }
+        started
+    }
+
+    async fn start_on(log: Log, plan: ServicePlan, boot: &Stopwatch) -> Result<Self, StartError> {
         let config_sha256 = plan.config_sha256;
         let resilient = plan.resilient;
-        let log = assemble::open_log(&plan.state_dir).await?;
         // Only a log that was read to its end is written to.
         let memory = assemble::recall(&log, &plan.state_dir).await?;
         let started = announce(&log, config_sha256, &plan.config).await;
         started.map_err(StartError::Announce)?;
         let parts = assemble::assemble(plan, log, memory).await?;
-        Self::run(parts, &boot, resilient).await
+        Self::run(parts, boot, resilient).await
     }
 
     /// Runs a service of given parts: listens, works.

@@ -188,9 +188,8 @@ fn a_room_names_only_the_rooms_it_may() {
                 // Which rooms a list names cannot be told line by line.
                 let is_list = named.starts_with('{');
                 let named = named.split([':', ';', ' ', '{', ',', ')']).next().unwrap();
-                if is_list {
-                    faults.push(format!("{name}: {}", line.trim()));
-                } else if named != room && !named.is_empty() && !may_name.contains(&named) {
+                let is_forbidden = named != room && !named.is_empty() && !may_name.contains(&named);
+                if is_list || is_forbidden {
                     faults.push(format!("{name}: {}", line.trim()));
                 }
             }

@@ -326,7 +326,7 @@ pub(crate) fn conversation_of(events: &[Recorded], key: &str) -> String {
     routed.unwrap().to_string()
 }
 
-fn config(repo_url: &str) -> Config {
+pub(crate) fn config(repo_url: &str) -> Config {
     Config {
         execution: Execution {
             max_concurrent: 2,

@@ -79,3 +79,61 @@ impl Awaited {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::delivery::{DeliverySucceeded, DeliveryTarget};
+    use crate::events::id::{BlobRef, ConversationId, DeliveryId, RepoId, Sha256};
+    use crate::events::task::TaskCoalesced;
+
+    fn requested(task: TaskId, number: u32, channel: ChannelKind) -> DeliveryRequested {
+        DeliveryRequested {
+            delivery: DeliveryId::derive(task, "reply", number),
+            kind: DeliveryKind::Reply,
+            repo: RepoId("r".to_owned()),
+            channel,
+            conversation: ConversationId(1),
+            task,
+            target: DeliveryTarget::Local,
+            body: BlobRef {
+                sha256: Sha256::of(b""),
+                bytes: 0,
+                media_type: "text/markdown".to_owned(),
+            },
+            files: vec![],
+        }
+    }
+
+    fn succeeded(request: &DeliveryRequested) -> Event {
+        DeliverySucceeded {
+            delivery: request.delivery,
+            attempt: 1,
+            receipt: "250".to_owned(),
+            reconciled: false,
+        }
+        .into()
+    }
+
+    #[test]
+    fn whoever_waits_gets_the_answer_of_the_task_that_took_the_message_along() {
+        let inbound = InboundId::from_dedupe_key("own");
+        let task = InboundId::from_dedupe_key("other").task();
+        let mut awaited = Awaited::new(inbound);
+        let coalesced = TaskCoalesced {
+            task: inbound.task(),
+            into: task,
+        };
+        let (own, mail) = (ChannelKind::Local, ChannelKind::Email);
+        let (own, mail) = (requested(task, 1, own), requested(task, 2, mail));
+        let before = [
+            coalesced.into(),
+            own.clone().into(),
+            mail.clone().into(),
+            succeeded(&mail),
+        ];
+        assert!(before.iter().all(|event| awaited.apply(event).is_none()));
+        let end = awaited.apply(&succeeded(&own));
+        assert_eq!(end, Some(End::Answered(Box::new(own))));
+    }
+}
