@@ -10,15 +10,16 @@ use crate::clock::{self, Stopwatch};
 use crate::config::types::Config;
 use crate::events::Event;
 use crate::events::id::{Sha256, StreamId};
-use crate::events::log::{Append, Context, Log, ReadError};
+use crate::events::log::{Append, Context, Log};
 use crate::events::service::{
     BootCompleted, ConfigLoaded, DrainStarted, FailedRepo, ServiceStarted, ServiceStopped,
 };
 use crate::handlers::barrier;
 use crate::handlers::intake::Intake;
+use crate::handlers::memory::Memory;
 use crate::handlers::operator::{Operator, Question};
 use crate::handlers::ports::{Channels, EffectError, Ports};
-use crate::handlers::worker::{Signals, Worker};
+use crate::handlers::worker::{Signals, Worker, WorkerError};
 use crate::tasks::TaskSet;
 
 pub mod assemble;
@@ -55,7 +56,7 @@ pub struct Service {
     intake: Intake,
     operator: Operator,
     signals: Signals,
-    worker: JoinHandle<Result<usize, ReadError>>,
+    worker: JoinHandle<Result<usize, WorkerError>>,
     listeners: TaskSet,
     assembled: assemble::Closing,
     failure: CancellationToken,
@@ -72,6 +73,8 @@ pub struct Parts {
     pub operator: Operator,
     /// The worker's end of it.
     pub questions: tokio::sync::mpsc::Receiver<Question>,
+    /// What the log says so far.
+    pub memory: Memory,
     /// The channels to listen to.
     pub channels: Channels,
     /// Repositories that cannot be brought up, each with the reason.
@@ -88,35 +91,43 @@ impl Service {
     pub async fn start(plan: ServicePlan) -> Result<Self, StartError> {
         let boot = Stopwatch::start();
         barrier::arm(plan.crash_at.as_deref(), plan.crash_after.as_deref());
-        let config_sha256 = plan.config_sha256;
-        let resilient = plan.resilient;
         let log = assemble::open_log(&plan.state_dir).await?;
-        let started = announce(&log, config_sha256, &plan.config).await;
-        started.map_err(StartError::Announce)?;
-        let parts = assemble::assemble(plan, log).await?;
-        Self::run(parts, &boot, resilient).await
+        let started = Self::start_on(log.clone(), plan, &boot).await;
+        if started.is_err() {
+            log.close().await;
+        }
+        started
     }
 
-    /// Runs a service of given parts: replays the log, listens, works.
+    async fn start_on(log: Log, plan: ServicePlan, boot: &Stopwatch) -> Result<Self, StartError> {
+        let config_sha256 = plan.config_sha256;
+        let resilient = plan.resilient;
+        // Only a log that was read to its end is written to.
+        let memory = assemble::recall(&log, &plan.state_dir).await?;
+        let started = announce(&log, config_sha256, &plan.config).await;
+        started.map_err(StartError::Announce)?;
+        let parts = assemble::assemble(plan, log, memory).await?;
+        Self::run(parts, boot, resilient).await
+    }
+
+    /// Runs a service of given parts: listens, works.
     ///
     /// # Errors
-    /// [`StartError`] when the log does not read, or no repository works.
+    /// [`StartError`] when the start cannot be recorded, or no repository works.
     pub async fn run(parts: Parts, boot: &Stopwatch, resilient: bool) -> Result<Self, StartError> {
         let Parts { ports, intake, .. } = parts;
         let signals = Signals::default();
-        let (opened, drain) = (ports.clone(), signals.clone());
-        let questions = parts.questions;
-        // Replaying takes as long as the log is; it must not hold up the runtime.
-        let worker = tokio::task::spawn_blocking(move || Worker::open(opened, drain, questions));
-        let worker = worker.await.map_err(|_| StartError::Replay)??;
+        let (works, drain) = (ports.clone(), signals.clone());
+        let mut worker = Worker::new(works, drain, parts.questions, parts.memory);
         let failure = CancellationToken::new();
         let workers = TaskSet::new();
-        let failed = failure.clone();
+        // However the worker ends before it was asked to, by a panic too, the service has failed.
+        let alarm = failure.clone().drop_guard();
         let worker = workers.spawn(async move {
             let ended = worker.run().await;
-            if let Err(error) = &ended {
-                tracing::error!(%error, "the worker cannot go on");
-                failed.cancel();
+            match &ended {
+                Ok(_unfinished) => drop(alarm.disarm()),
+                Err(error) => tracing::error!(%error, "the worker cannot go on"),
             }
             ended
         });

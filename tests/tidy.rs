@@ -40,13 +40,15 @@ const ROOMS: [(&str, &[&str]); 7] = [
 const PROXY: &str = "src/sandbox/proxy";
 
 /// Pure files and directories: same arguments, same result.
-const PURE: [&str; 32] = [
+const PURE: &[&str] = &[
     "src/events/channel.rs",
+    "src/events/codec",
     "src/events/codec.rs",
     "src/events/container.rs",
     "src/events/conversation.rs",
     "src/events/delivery.rs",
     "src/events/event.rs",
+    "src/events/id",
     "src/events/id.rs",
     "src/events/message.rs",
     "src/events/proxy.rs",
@@ -60,9 +62,11 @@ const PURE: [&str; 32] = [
     "src/config/yaml.rs",
     "src/config/resolve.rs",
     "src/config/section.rs",
+    "src/config/read",
     "src/config/read.rs",
     "src/sandbox/agent.rs",
     "src/sandbox/agent",
+    "src/sandbox/allowlist_file.rs",
     "src/sandbox/link_server/quota.rs",
     "src/sandbox/proxy/addresses.rs",
     "src/sandbox/proxy/allowlist.rs",
@@ -72,7 +76,26 @@ const PURE: [&str; 32] = [
     "src/sandbox/proxy/headers.rs",
     "src/sandbox/proxy/policy.rs",
     "src/sandbox/proxy/target.rs",
+    "src/handlers/channels/email/auth.rs",
+    "src/handlers/channels/email/filter.rs",
+    "src/handlers/channels/email/headers.rs",
+    "src/handlers/channels/email/html.rs",
+    "src/handlers/channels/email/parse.rs",
+    "src/handlers/channels/email/render.rs",
+    "src/handlers/channels/email/thread.rs",
+    "src/handlers/channels/local/awaited.rs",
+    "src/handlers/channels/local/message.rs",
+    "src/handlers/effect.rs",
+    "src/handlers/intake/decide.rs",
     "src/handlers/react.rs",
+    "src/handlers/replies/address.rs",
+    "src/handlers/replies/decide.rs",
+    "src/handlers/setback.rs",
+    "src/handlers/tasks/answer.rs",
+    "src/handlers/tasks/begin.rs",
+    "src/handlers/tasks/conclude.rs",
+    "src/handlers/tasks/interrupt.rs",
+    "src/handlers/tasks/prompt.rs",
 ];
 
 /// What pure code does not name.
@@ -164,8 +187,11 @@ fn a_room_names_only_the_rooms_it_may() {
         };
         for line in code(&text) {
             for named in line.split("crate::").skip(1) {
+                // Which rooms a list names cannot be told line by line.
+                let is_list = named.starts_with('{');
                 let named = named.split([':', ';', ' ', '{', ',', ')']).next().unwrap();
-                if named != room && !named.is_empty() && !may_name.contains(&named) {
+                let is_forbidden = named != room && !named.is_empty() && !may_name.contains(&named);
+                if is_list || is_forbidden {
                     faults.push(format!("{name}: {}", line.trim()));
                 }
             }

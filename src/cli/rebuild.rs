@@ -19,18 +19,22 @@ pub(super) struct Arguments {
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Command {
     /// Make the index again from the journal; the old one is kept beside it
-    Rebuild,
+    Rebuild {
+        /// Take the journal as it is, also when events that were promised are missing
+        #[arg(long)]
+        accept_loss: bool,
+    },
 }
 
 /// Runs it.
 pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
     match arguments.command {
-        Command::Rebuild => {
+        Command::Rebuild { accept_loss } => {
             let directory = look::log_directory(&paths::directories().state);
             if !directory.exists() {
                 anyhow::bail!("there is no log at {}", directory.display());
             }
-            let events = SledStore::rebuild(&directory)?;
+            let events = SledStore::rebuild(&directory, accept_loss)?;
             output.line(&format!("The index was made again: {events} events."));
         }
     }

@@ -7,10 +7,12 @@
 use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::events::codec::{self, StoredRecord};
 use crate::events::event::{Event, Recorded};
 use crate::events::id::{Actor, AtMs, Position, Sha256, StreamId, StreamVersion};
+use crate::events::tree::CompactRange;
 
 mod journal;
 pub mod memory;
@@ -296,6 +298,20 @@ impl Log {
     /// each as it becomes durable, without gap or duplicate.
     pub fn subscribe(&self, after: Position) -> Subscription {
         Subscription::new(Arc::clone(&self.store), self.head.clone(), after)
+    }
+
+    /// Returns the Merkle tree over all durable records; its size is the last position.
+    ///
+    /// # Errors
+    /// [`ReadError::Unreadable`] when the store fails.
+    pub fn range(&self) -> Result<CompactRange, ReadError> {
+        Ok(self.store.range()?)
+    }
+
+    /// Returns what is cancelled when the log cannot be written any more: nothing will be accepted
+    /// from then on, so whoever works on it must end.
+    pub fn failure(&self) -> CancellationToken {
+        self.writer.failure()
     }
 
     /// Returns where the log ends.

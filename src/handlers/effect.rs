@@ -1,7 +1,8 @@
 //! What there is to do, as data. An effect says everything its performer must know, so that
 //! performing it reads no projection.
 
-use crate::events::id::{DeliveryId, InboundId, TaskId};
+use crate::events::id::{ConversationId, DeliveryId, InboundId, TaskId};
+use crate::events::message::{MessageReceived, ReplyAddress};
 use crate::projections::conversations::Conversation;
 use crate::projections::inbox::WaitingMessage;
 use crate::projections::outbox::Outgoing;
@@ -24,6 +25,39 @@ pub enum Effect {
     ForgetAttempt(Box<Outgoing>),
     /// Find out how the newest attempt of a delivery ended.
     Reconcile(Box<Outgoing>),
+    /// Record that a message cannot be taken in, and tell its sender if that is known.
+    Reject(Box<Rejection>),
+    /// Record that a task whose execution failed is tried again later.
+    Retry(Box<QueuedTask>, Cause),
+    /// End a task with the words that Airut itself failed.
+    GiveUp(Box<Assignment>, Cause),
+    /// Record that a delivery cannot be made, or not with its files.
+    Abandon(Box<Outgoing>, Cause),
+}
+
+/// Why something is given up or put off, in words.
+pub type Cause = String;
+
+/// A message that cannot be taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The message.
+    pub received: MessageReceived,
+    /// Why.
+    pub cause: Cause,
+    /// How its sender is told; nothing when the sender is not known to be permitted.
+    pub reply: Option<RejectionReply>,
+}
+
+/// How the sender of a message that cannot be taken in is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectionReply {
+    /// The conversation it continues, or would have begun.
+    pub conversation: ConversationId,
+    /// Where the reply goes.
+    pub reply_to: ReplyAddress,
+    /// The message's subject.
+    pub subject: String,
 }
 
 /// A task and its conversation at the moment of its beginning.
@@ -77,12 +111,16 @@ impl Effect {
     pub fn subject(&self) -> Subject {
         match self {
             Self::Triage(message) => Subject::Message(message.received.inbound),
+            Self::Reject(rejection) => Subject::Message(rejection.received.inbound),
             Self::Begin(beginning) => Subject::Task(beginning.task.task),
-            Self::Execute(assignment) => Subject::Task(assignment.task.task),
-            Self::Interrupt(task) => Subject::Task(task.task),
-            Self::Deliver(outgoing) | Self::ForgetAttempt(outgoing) | Self::Reconcile(outgoing) => {
-                Subject::Delivery(outgoing.request.delivery)
+            Self::Execute(assignment) | Self::GiveUp(assignment, _) => {
+                Subject::Task(assignment.task.task)
             }
+            Self::Interrupt(task) | Self::Retry(task, _) => Subject::Task(task.task),
+            Self::Deliver(outgoing)
+            | Self::ForgetAttempt(outgoing)
+            | Self::Reconcile(outgoing)
+            | Self::Abandon(outgoing, _) => Subject::Delivery(outgoing.request.delivery),
         }
     }
 }

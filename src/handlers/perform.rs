@@ -4,14 +4,17 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::events::message::MessageReceived;
-use crate::handlers::effect::{Beginning, Effect};
+use crate::handlers::effect::{Assignment, Beginning, Effect, Rejection};
 use crate::handlers::intake::triage::{Verdict, triage};
 use crate::handlers::ports::{EffectError, Ports};
-use crate::handlers::replies::{deliver, forget_attempt, reconcile};
+use crate::handlers::replies::{abandon, deliver, forget_attempt, reconcile};
+use crate::handlers::setback::{decide_refusal, decide_retry, refusal_text};
+use crate::handlers::tasks::answer::{Obstacle, answer_obstacle};
 use crate::handlers::tasks::begin::{acknowledgement_text, decide_begin, is_acknowledged};
+use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
 use crate::handlers::tasks::execute::execute;
 use crate::handlers::tasks::interrupt::interruption;
+use crate::projections::inbox::WaitingMessage;
 use crate::projections::work_queue::QueuedTask;
 
 /// What an effect leaves to its worker.
@@ -20,7 +23,7 @@ pub enum Outcome {
     /// Everything is in the log.
     Recorded,
     /// A message was read, and what becomes of it is to be decided.
-    Judged(Box<MessageReceived>, Box<Verdict>),
+    Judged(Box<WaitingMessage>, Box<Verdict>),
 }
 
 /// Performs an effect. `stop` is cancelled when its task is to be stopped, or cut off.
@@ -35,10 +38,7 @@ pub async fn perform(
     match effect {
         Effect::Triage(message) => {
             let verdict = triage(ports, &message.received).await?;
-            return Ok(Outcome::Judged(
-                Box::new(message.received),
-                Box::new(verdict),
-            ));
+            return Ok(Outcome::Judged(message, Box::new(verdict)));
         }
         Effect::Begin(beginning) => begin(ports, &beginning).await?,
         Effect::Execute(assignment) => execute(ports, *assignment, stop).await?,
@@ -46,6 +46,15 @@ pub async fn perform(
         Effect::Deliver(outgoing) => deliver(ports, &outgoing).await?,
         Effect::ForgetAttempt(outgoing) => forget_attempt(ports, &outgoing).await?,
         Effect::Reconcile(outgoing) => reconcile(ports, &outgoing).await?,
+        Effect::Reject(rejection) => reject(ports, &rejection).await?,
+        Effect::Retry(task, cause) => {
+            remove_run(ports, &task).await;
+            ports
+                .append(decide_retry(&task, cause, clock::now()))
+                .await?;
+        }
+        Effect::GiveUp(assignment, cause) => give_up(ports, &assignment, cause).await?,
+        Effect::Abandon(outgoing, cause) => abandon(ports, &outgoing, cause).await?,
     }
     Ok(Outcome::Recorded)
 }
@@ -66,11 +75,46 @@ async fn begin(ports: &Ports, beginning: &Beginning) -> Result<(), EffectError> 
 /// Removes what is left of the run first, so that no agent works on in the workspace of its
 /// successor.
 async fn interrupt(ports: &Ports, task: &QueuedTask) -> Result<(), EffectError> {
+    remove_run(ports, task).await;
+    ports.append(interruption(task, clock::now())).await
+}
+
+async fn remove_run(ports: &Ports, task: &QueuedTask) {
     if let Some(run) = task.run {
         let removed = ports.sandbox.remove_run(run, ports.recorder(run));
         if let Err(error) = removed.await {
             tracing::warn!(%run, %error, "what is left of a run could not be removed");
         }
     }
-    ports.append(interruption(task, clock::now())).await
+}
+
+async fn reject(ports: &Ports, rejection: &Rejection) -> Result<(), EffectError> {
+    let told = match &rejection.reply {
+        Some(_) => {
+            let text = refusal_text(&rejection.cause);
+            Some(ports.bodies.put_markdown(&text).await?)
+        }
+        None => None,
+    };
+    let from = ports.mail_from(&rejection.received.repo);
+    let append = decide_refusal(rejection, told.as_ref(), from, clock::now());
+    ports.append(append).await
+}
+
+/// Ends a task with fixed words: whatever its execution would have said cannot be recorded.
+async fn give_up(ports: &Ports, assignment: &Assignment, cause: String) -> Result<(), EffectError> {
+    let task = &assignment.task;
+    remove_run(ports, task).await;
+    let answer = answer_obstacle(&Obstacle::Internal(cause));
+    let conclusion = Conclusion {
+        body: ports.bodies.put_markdown(&answer.text).await?,
+        answer,
+        files: vec![],
+        judgement: None,
+        session: task.session.clone(),
+        spent: task.spent,
+    };
+    let from = ports.mail_from(&task.repo);
+    let append = decide_conclusion(assignment, conclusion, from, clock::now());
+    ports.append(append).await
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::config::types::Config;
 use crate::events::Event;
+use crate::events::blobs::BlobError;
 use crate::events::id::{Actor, ChannelKind, ConversationId, RepoId, RunId, StreamId};
 use crate::events::log::{Append, AppendError, Context, Log, ReadError};
 use crate::handlers::barrier;
@@ -19,7 +20,8 @@ use crate::sandbox::mirrors::Mirrors;
 use crate::sandbox::port::Sandbox;
 use crate::sandbox::recorder::{PortFuture, RecordError, Recorder};
 
-/// Why an effect did not come to its end; it is tried again after a pause.
+/// Why an effect did not come to its end; what is done about it is decided in
+/// [`setback`](crate::handlers::setback).
 #[derive(Debug, thiserror::Error)]
 pub enum EffectError {
     /// Its outcome could not be recorded.
@@ -34,9 +36,42 @@ pub enum EffectError {
     /// Something else that may pass.
     #[error("{0}")]
     Later(String),
+    /// It panicked, and would again.
+    #[error("performing it panicked; this is a defect of Airut")]
+    Panicked,
     /// The service ends; whatever was begun is taken up at the next start.
     #[error("the service ends")]
     Ending,
+}
+
+impl EffectError {
+    /// Returns whether the same effect would fail in the same way for ever.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Append(AppendError::TooLarge { .. } | AppendError::Empty) | Self::Panicked => {
+                true
+            }
+            Self::Body(BodyError::Blob(error)) => match error {
+                BlobError::Missing(_) | BlobError::Damaged(_) | BlobError::TooLarge { .. } => true,
+                BlobError::Disk { .. } => false,
+            },
+            Self::Append(_)
+            | Self::Body(BodyError::Thread)
+            | Self::Read(_)
+            | Self::Later(_)
+            | Self::Ending => false,
+        }
+    }
+
+    /// Returns whether nothing can be done any more: without its log the service is nothing.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Append(AppendError::Unwritable(_) | AppendError::Closed) | Self::Read(_) => true,
+            Self::Append(_) | Self::Body(_) | Self::Later(_) | Self::Panicked | Self::Ending => {
+                false
+            }
+        }
+    }
 }
 
 /// The channels by repository and kind; the local one serves all repositories.

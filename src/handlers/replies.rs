@@ -15,7 +15,10 @@ use crate::projections::outbox::Outgoing;
 pub mod address;
 pub mod decide;
 
-use decide::{decide_after_search, decide_after_sending, decide_before_sending};
+use decide::{
+    decide_after_search, decide_after_sending, decide_before_sending, decide_without_files,
+    is_worth_without_files, text_without_files,
+};
 
 /// Attempts a delivery and records how it ended.
 ///
@@ -62,8 +65,40 @@ pub async fn deliver(ports: &Ports, outgoing: &Outgoing) -> Result<(), EffectErr
     .await?;
     let outcome = channel.send(message).await;
     barrier::barrier("smtp-accepted");
+    if let SendOutcome::Refused {
+        error,
+        permanent: true,
+    } = outcome
+    {
+        return abandon(ports, outgoing, error).await;
+    }
     let end = decide_after_sending(outgoing, outcome, clock::now());
     record(ports, request, end, attempt_key("outcome", outgoing)).await
+}
+
+/// Gives up a delivery that cannot be made; an answer with files is sent once more without them,
+/// since they may be what is in the way.
+///
+/// # Errors
+/// [`EffectError`] when it could not be recorded.
+pub async fn abandon(ports: &Ports, outgoing: &Outgoing, error: String) -> Result<(), EffectError> {
+    let request = &outgoing.request;
+    let stream = StreamId::delivery(request.delivery);
+    let events = if is_worth_without_files(outgoing) {
+        match ports.bodies.get_text(&request.body).await {
+            Ok(answer) => {
+                let text = text_without_files(outgoing, &answer, &error);
+                let body = ports.bodies.put_markdown(&text).await?;
+                decide_without_files(outgoing, body, error)
+            }
+            // Without its text there is nothing left to send.
+            Err(_) => vec![(stream, decide::abandon(outgoing, error))],
+        }
+    } else {
+        vec![(stream, decide::abandon(outgoing, error))]
+    };
+    let key = format!("abandoned:{}", request.delivery);
+    record_all(ports, request, events, key).await
 }
 
 /// Records that nobody knows how the newest attempt ended: whoever made it is gone.
@@ -134,10 +169,25 @@ async fn record(
     event: Event,
     key: String,
 ) -> Result<(), EffectError> {
+    let stream = StreamId::delivery(request.delivery);
+    record_all(ports, request, vec![(stream, event)], key).await
+}
+
+async fn record_all(
+    ports: &Ports,
+    request: &DeliveryRequested,
+    events: Vec<(StreamId, Event)>,
+    key: String,
+) -> Result<(), EffectError> {
     let context = Context {
         correlation: request.conversation.to_string(),
         ..Context::system(clock::now())
     };
-    let append = Append::to(&StreamId::delivery(request.delivery), vec![event], context);
-    ports.append(append.once(key)).await
+    let append = Append {
+        expected: vec![],
+        events,
+        key: Some(key),
+        context,
+    };
+    ports.append(append).await
 }

@@ -12,32 +12,42 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::events::id::{AtMs, Position, TaskId};
-use crate::events::log::{Append, ReadError, Subscription};
-use crate::events::message::MessageReceived;
+use crate::events::log::{Append, AppendError, ReadError};
 use crate::handlers::effect::{Effect, Subject};
-use crate::handlers::intake::decide::{
-    Decision, decide_acceptance, decide_rejection, judged_context,
-};
-use crate::handlers::intake::triage::Verdict;
+use crate::handlers::memory::Memory;
 use crate::handlers::operator::{Question, StopRefusal, decide_stop, standing};
 use crate::handlers::perform::{Outcome, perform};
 use crate::handlers::ports::{EffectError, Ports};
-use crate::handlers::react::{Capacity, next_time, react};
-use crate::projections::Feed;
+use crate::handlers::react::{Airborne, Capacity, next_time, react};
+use crate::handlers::setback::{Failure, pause_ms, react_to_failure};
+use crate::projections::Checkpoint;
 use crate::projections::state::State;
 use crate::tasks::TaskSet;
 
-/// The pause before the same effect is tried once more; a changed state is reacted to at once.
-pub const PAUSE_MS: u64 = 5_000;
+mod verdicts;
 
-/// Events taken in between two reactions; the rest comes with the next round.
-const EVENTS_PER_ROUND_MAX: usize = 1024;
+use verdicts::Judged;
+
+/// The pause before the same effect is proposed once more though it succeeded; a changed state is
+/// reacted to at once.
+pub const PAUSE_MS: u64 = 5_000;
 
 /// How the worker is told to end.
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
     /// Nothing further begins; what runs comes to its end.
     pub drain: CancellationToken,
+}
+
+/// Why the worker cannot go on: the service must end visibly, so that it is started again.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The log does not read: the message says what to do.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The log cannot be written: see the disk.
+    #[error("nothing can be recorded any more: {0}")]
+    Unwritable(String),
 }
 
 /// Something in the air: there is at most one for each subject.
@@ -56,6 +66,17 @@ enum Phase {
     Settling(Position),
     /// The same effect again would be a repetition: not before this time.
     Resting(AtMs),
+    /// It failed: nothing is done about its subject before this time.
+    Paused(AtMs),
+}
+
+impl Phase {
+    fn ends_at(self) -> Option<AtMs> {
+        match self {
+            Self::Resting(until) | Self::Paused(until) => Some(until),
+            Self::Performing | Self::Settling(_) => None,
+        }
+    }
 }
 
 /// An effect that came to its end.
@@ -65,9 +86,14 @@ type Landing = (Subject, Result<Outcome, EffectError>);
 pub struct Worker {
     ports: Ports,
     signals: Signals,
-    state: Feed<State>,
-    subscription: Subscription,
+    memory: Memory,
     flights: BTreeMap<Subject, Flight>,
+    /// How often the newest effects on a subject failed in a row.
+    failures: BTreeMap<Subject, u32>,
+    /// Verdicts that wait for those on earlier messages of the same source.
+    verdicts: BTreeMap<Position, Judged>,
+    /// Whether there may be something to do since the last reaction.
+    stirred: bool,
     landings: (
         mpsc::UnboundedSender<Landing>,
         mpsc::UnboundedReceiver<Landing>,
@@ -86,34 +112,48 @@ impl Worker {
         signals: Signals,
         questions: mpsc::Receiver<Question>,
     ) -> Result<Self, ReadError> {
-        let mut subscription = ports.log.subscribe(Position(0));
-        let mut state = Feed::new();
-        while let Some(recorded) = subscription.try_next()? {
-            state.apply(&recorded);
-        }
-        Ok(Self {
+        let memory = Memory::open(&ports.log, Memory::file(&ports.state_dir))?;
+        Ok(Self::new(ports, signals, questions, memory))
+    }
+
+    /// Returns a worker that remembers already what the log says.
+    pub fn new(
+        ports: Ports,
+        signals: Signals,
+        questions: mpsc::Receiver<Question>,
+        memory: Memory,
+    ) -> Self {
+        Self {
             ports,
             signals,
-            state,
-            subscription,
+            memory,
             flights: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            stirred: true,
             // As many landings wait as there are flights, which the reaction bounds.
             landings: mpsc::unbounded_channel(),
             questions,
             performers: TaskSet::new(),
-        })
+        }
     }
 
     /// Returns what is true now.
     pub fn state(&self) -> &State {
-        self.state.view()
+        self.memory.state()
+    }
+
+    /// Returns everything the worker remembers, byte for byte.
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.memory.checkpoint()
     }
 
     /// Works until it has drained; returns how many tasks are left unfinished.
     ///
     /// # Errors
-    /// [`ReadError`] when the log does not read any more; whatever runs is cut off then.
-    pub async fn run(mut self) -> Result<usize, ReadError> {
+    /// [`WorkerError`] when the log cannot be read or written any more; whatever runs is cut off
+    /// then.
+    pub async fn run(&mut self) -> Result<usize, WorkerError> {
         let ended = self.work().await;
         if ended.is_err() {
             self.ports.cut_off.cancel();
@@ -122,53 +162,66 @@ impl Worker {
         if !all_ended {
             tracing::warn!("effects were still being performed when the worker ended");
         }
-        ended.map(|()| self.state().queue.executing())
+        ended?;
+        self.memory.catch_up(self.ports.log.head().position)?;
+        self.memory.keep(&self.ports.log).await;
+        Ok(self.state().queue.executing())
     }
 
-    async fn work(&mut self) -> Result<(), ReadError> {
+    async fn work(&mut self) -> Result<(), WorkerError> {
+        // That the service was started tells that whatever executed a task before is gone.
+        self.fold()?;
         loop {
-            self.stop_what_is_to_be_stopped();
-            let launched = self.launch_effects();
+            let mut launched = false;
+            if std::mem::take(&mut self.stirred) {
+                self.stop_what_is_to_be_stopped();
+                launched = self.launch_effects();
+            }
             if self.signals.drain.is_cancelled() && !launched && !self.is_performing() {
                 return Ok(());
             }
             self.take_in_what_happens().await?;
+            if self.memory.is_due() {
+                self.memory.keep(&self.ports.log).await;
+            }
         }
     }
 
     /// Waits for the next thing to happen and takes it in, with all that is there already.
-    async fn take_in_what_happens(&mut self) -> Result<(), ReadError> {
+    async fn take_in_what_happens(&mut self) -> Result<(), WorkerError> {
         let pause = self.time_to_next();
+        let failure = self.ports.log.failure();
+        let draining = self.signals.drain.is_cancelled();
         tokio::select! {
-            recorded = self.subscription.next() => match recorded? {
-                Some(recorded) => self.state.apply(&recorded),
-                None => self.signals.drain.cancel(),
+            recorded = self.memory.next() => match recorded? {
+                Some(recorded) => self.stirred |= self.memory.take_in(&recorded),
+                None => return Err(WorkerError::Unwritable("the log was closed".to_owned())),
             },
-            Some(landing) = self.landings.1.recv() => self.land(landing).await,
+            Some(landing) = self.landings.1.recv() => self.land(landing).await?,
             Some(question) = self.questions.recv() => self.answer(question).await,
-            () = tokio::time::sleep(pause) => {}
-            () = self.signals.drain.cancelled(), if !self.signals.drain.is_cancelled() => {}
+            () = tokio::time::sleep(pause) => self.stirred = true,
+            () = self.signals.drain.cancelled(), if !draining => self.stirred = true,
+            () = failure.cancelled() => {
+                return Err(WorkerError::Unwritable("an append failed".to_owned()));
+            }
         }
         self.fold()
     }
 
-    fn fold(&mut self) -> Result<(), ReadError> {
-        for _ in 0..EVENTS_PER_ROUND_MAX {
-            match self.subscription.try_next()? {
-                Some(recorded) => self.state.apply(&recorded),
-                None => break,
-            }
-        }
+    /// Takes in everything that was durable when it was called.
+    fn fold(&mut self) -> Result<(), WorkerError> {
+        self.stirred |= self.memory.catch_up(self.ports.log.head().position)?;
         self.settle();
         Ok(())
     }
 
     /// Lets flights rest whose outcome is in the fold.
     fn settle(&mut self) {
-        let (position, rests_until) = (self.state.position(), after(PAUSE_MS));
+        let (position, rests_until) = (self.memory.position(), after(PAUSE_MS));
         for flight in self.flights.values_mut() {
             if matches!(flight.phase, Phase::Settling(outcome) if outcome <= position) {
                 flight.phase = Phase::Resting(rests_until);
+                self.stirred = true;
             }
         }
     }
@@ -183,34 +236,30 @@ impl Worker {
             tasks_max: self.ports.config.execution.max_concurrent,
             begins: !self.signals.drain.is_cancelled(),
         };
-        let effects = react(self.state.view(), now, capacity);
-        self.forget_rested(&effects, now);
-        let due: Vec<Effect> = effects
-            .into_iter()
-            .filter(|effect| self.is_due(effect, now))
-            .collect();
-        let any = !due.is_empty();
-        due.into_iter().for_each(|effect| self.launch(effect));
+        let rests = |flight: &Flight| flight.phase.ends_at().is_none_or(|until| until > now);
+        self.flights.retain(|_, flight| rests(flight));
+        let effects = react(self.state(), now, capacity, &self.airborne());
+        let any = !effects.is_empty();
+        effects.into_iter().for_each(|effect| self.launch(effect));
         any
     }
 
-    fn is_due(&self, effect: &Effect, now: AtMs) -> bool {
-        match self.flights.get(&effect.subject()) {
-            None => true,
-            Some(flight) => match flight.phase {
-                Phase::Performing | Phase::Settling(_) => false,
-                Phase::Resting(until) => until <= now || flight.effect != *effect,
-            },
+    fn airborne(&self) -> Airborne<'_> {
+        let mut airborne = Airborne::default();
+        for (subject, flight) in &self.flights {
+            match flight.phase {
+                Phase::Performing | Phase::Settling(_) => {
+                    airborne.performing.insert(*subject);
+                }
+                Phase::Paused(_) => {
+                    airborne.paused.insert(*subject);
+                }
+                Phase::Resting(_) => {
+                    airborne.performed.insert(*subject, &flight.effect);
+                }
+            }
         }
-    }
-
-    /// Forgets what rests and is not proposed any more, so that only open subjects are kept.
-    fn forget_rested(&mut self, effects: &[Effect], now: AtMs) {
-        let proposed: Vec<Subject> = effects.iter().map(Effect::subject).collect();
-        self.flights.retain(|subject, flight| match flight.phase {
-            Phase::Performing | Phase::Settling(_) => true,
-            Phase::Resting(until) => until > now && proposed.contains(subject),
-        });
+        airborne
     }
 
     fn launch(&mut self, effect: Effect) {
@@ -225,71 +274,71 @@ impl Worker {
         let (ports, landings) = (self.ports.clone(), self.landings.0.clone());
         self.performers.spawn(async move {
             let performed = AssertUnwindSafe(perform(&ports, effect, stop)).catch_unwind();
-            let outcome = performed.await.unwrap_or_else(|_| {
-                let defect = "performing it panicked; this is a defect of Airut";
-                Err(EffectError::Later(defect.to_owned()))
-            });
+            let outcome = performed.await.unwrap_or(Err(EffectError::Panicked));
             // The worker may have ended; then nobody needs to know.
             landings.send((subject, outcome)).ok();
         });
     }
 
-    async fn land(&mut self, (subject, outcome): Landing) {
-        let judged = match outcome {
-            Ok(Outcome::Recorded) => Ok(()),
-            Ok(Outcome::Judged(received, verdict)) => {
-                self.record_verdict(&received, *verdict).await
+    async fn land(&mut self, (subject, outcome): Landing) -> Result<(), WorkerError> {
+        match outcome {
+            Ok(Outcome::Recorded) => self.settle_flight(subject),
+            Ok(Outcome::Judged(message, verdict)) => {
+                let judged = Judged::new(*message, *verdict);
+                self.verdicts.insert(judged.position(), judged);
             }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = judged {
-            tracing::warn!(?subject, %error, "an effect did not come to its end");
+            Err(error) => self.fail(subject, &error)?,
         }
+        self.record_verdicts().await
+    }
+
+    fn settle_flight(&mut self, subject: Subject) {
+        self.failures.remove(&subject);
         if let Some(flight) = self.flights.get_mut(&subject) {
             flight.phase = Phase::Settling(self.ports.log.head().position);
         }
     }
 
-    /// Decides on the newest conversations what becomes of a message. One after the other, so that
-    /// two messages of a new thread find the same conversation.
-    async fn record_verdict(
-        &mut self,
-        received: &MessageReceived,
-        verdict: Verdict,
-    ) -> Result<(), EffectError> {
-        self.fold()?;
-        let conversations = &self.state.view().conversations;
-        let decision = match verdict {
-            Verdict::Accepted(accepted, defaults) => {
-                decide_acceptance(conversations, received, *accepted, &defaults)
-            }
-            Verdict::Rejected(reason, detail) => decide_rejection(received, reason, detail),
-        };
-        let append = self.append_of(decision, received);
-        self.ports.append(append).await?;
-        Ok(self.fold()?)
-    }
-
-    fn append_of(&self, decision: Decision, received: &MessageReceived) -> Append {
-        let waiting = self.state.view().inbox.get(received.inbound);
-        let causation = waiting.map(|message| message.position);
-        Append {
-            expected: decision.expected,
-            events: decision.events,
-            key: Some(format!("triage:{}", received.inbound)),
-            context: judged_context(received, causation, decision.conversation, clock::now()),
+    /// Decides what is done about an effect that failed.
+    fn fail(&mut self, subject: Subject, error: &EffectError) -> Result<(), WorkerError> {
+        if error.is_fatal() {
+            return Err(WorkerError::Unwritable(error.to_string()));
         }
+        self.fold()?;
+        let Some(flight) = self.flights.get_mut(&subject) else {
+            return Ok(());
+        };
+        if let EffectError::Ending | EffectError::Append(AppendError::WrongVersion { .. }) = error {
+            // What it was decided on is no longer so; that is no failure.
+            flight.phase = Phase::Settling(Position(0));
+            self.settle();
+            return Ok(());
+        }
+        tracing::warn!(?subject, %error, "an effect did not come to its end");
+        let times = self.failures.entry(subject).or_default();
+        *times += 1;
+        let failure = Failure {
+            cause: error.to_string(),
+            is_permanent: error.is_permanent(),
+            times: *times,
+        };
+        flight.phase = Phase::Paused(after(pause_ms(*times)));
+        let effect = flight.effect.clone();
+        if let Some(effect) = react_to_failure(self.state(), &effect, &failure) {
+            self.launch(effect);
+        }
+        Ok(())
     }
 
     async fn answer(&mut self, question: Question) {
         // Whoever asked may have gone; then nobody needs the answer.
         match question {
             Question::Standing(answer) => {
-                let standing = standing(self.state.view(), self.state.position());
+                let standing = standing(self.state(), self.memory.position());
                 answer.send(standing).ok();
             }
             Question::Stop { target, by, answer } => {
-                let decided = decide_stop(self.state.view(), target, &by, clock::now());
+                let decided = decide_stop(self.state(), target, &by, clock::now());
                 let stopped = match decided {
                     Ok((tasks, append)) => self.request_stop(tasks, append).await,
                     Err(refusal) => Err(refusal),
@@ -312,7 +361,7 @@ impl Worker {
     fn stop_what_is_to_be_stopped(&self) {
         for (subject, flight) in &self.flights {
             if let Subject::Task(task) = subject
-                && let Some(task) = self.state.view().queue.tasks.get(task)
+                && let Some(task) = self.state().queue.tasks.get(task)
                 && task.stop_requested_by.is_some()
                 && matches!(flight.effect, Effect::Execute(_))
             {
@@ -328,14 +377,9 @@ impl Worker {
 
     fn time_to_next(&self) -> Duration {
         let now = clock::now();
-        let resting = self
-            .flights
-            .values()
-            .filter_map(|flight| match flight.phase {
-                Phase::Resting(until) => Some(until),
-                Phase::Performing | Phase::Settling(_) => None,
-            });
-        let next = resting.chain(next_time(self.state.view(), now)).min();
+        let resting = self.flights.values();
+        let resting = resting.filter_map(|flight| flight.phase.ends_at());
+        let next = resting.chain(next_time(self.state(), now)).min();
         let next = next.unwrap_or_else(|| AtMs(now.0 + IDLE_ROUND_MS));
         Duration::from_millis(next.0.saturating_sub(now.0).max(1))
     }

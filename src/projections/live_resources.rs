@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::events::container::ContainerRole;
-use crate::events::event::{ContainerEvent, RunEvent};
+use crate::events::event::{ContainerEvent, RunEvent, TaskEvent};
 use crate::events::id::RunId;
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
@@ -93,7 +93,7 @@ impl LiveResources {
 
 impl Projection for LiveResources {
     const NAME: &'static str = "live_resources";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
@@ -103,6 +103,12 @@ impl Projection for LiveResources {
             }
             Event::Run(RunEvent::OutcomeClassified(classified)) => {
                 self.change(classified.run, |_| {});
+            }
+            // What was announced for it and never made is not made any more.
+            Event::Task(TaskEvent::Completed(completed)) => {
+                let ended = completed.task;
+                self.runs
+                    .retain(|run, live| run.task != ended || !live.is_gone());
             }
             Event::Run(_)
             | Event::Service(_)

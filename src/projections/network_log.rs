@@ -1,12 +1,12 @@
 //! What each conversation's runs did on the network, as text in the line format of the original
 //! (spec row NET-27). Names and paths come escaped from the proxy, so no line can be forged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::event::{ConversationEvent, ProxyEvent};
-use crate::events::id::{ConversationId, RequestId, RunId};
+use crate::events::event::{ConversationEvent, ProxyEvent, TaskEvent};
+use crate::events::id::{ConversationId, RequestId, RunId, TaskId};
 use crate::events::proxy::{BlockCause, RequestAllowed, RequestBlocked, RequestLine};
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
@@ -19,7 +19,7 @@ pub const LINES_MAX: usize = 10_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lines {
     /// Oldest first.
-    pub lines: Vec<String>,
+    pub lines: VecDeque<String>,
     /// How many older ones gave way.
     pub dropped: u64,
 }
@@ -44,11 +44,17 @@ impl NetworkLog {
             return;
         };
         let log = self.by_conversation.entry(*conversation).or_default();
-        log.lines.push(line);
+        log.lines.push_back(line);
         if log.lines.len() > LINES_MAX {
-            log.lines.remove(0);
+            log.lines.pop_front();
             log.dropped += 1;
         }
+    }
+
+    /// Forgets the runs of a task that is over: nothing of them comes any more.
+    fn end(&mut self, task: TaskId) {
+        self.runs.retain(|run, _| run.task != task);
+        self.open.retain(|run, _| run.task != task);
     }
 
     fn close(&mut self, run: RunId, request: RequestId) -> Option<RequestAllowed> {
@@ -165,7 +171,7 @@ fn blocked_line(blocked: &RequestBlocked) -> String {
 
 impl Projection for NetworkLog {
     const NAME: &'static str = "network_log";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
@@ -175,6 +181,7 @@ impl Projection for NetworkLog {
                 self.push(prompt.run, start);
             }
             Event::Proxy(event) => self.apply_proxy(event),
+            Event::Task(TaskEvent::Completed(completed)) => self.end(completed.task),
             Event::Conversation(_)
             | Event::Service(_)
             | Event::Channel(_)

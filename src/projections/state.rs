@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::Recorded;
+use crate::events::{Event, Recorded};
 use crate::projections::Projection;
 use crate::projections::conversations::Conversations;
 use crate::projections::inbox::Inbox;
@@ -20,6 +20,25 @@ pub struct State {
     pub conversations: Conversations,
     /// Messages to send.
     pub outbox: Outbox,
+}
+
+impl State {
+    /// Returns whether an event may change what there is to do: what agents say and the proxy
+    /// decides comes by the thousand, and does not.
+    pub fn is_concerned(event: &Event) -> bool {
+        match event {
+            Event::Service(_)
+            | Event::Message(_)
+            | Event::Task(_)
+            | Event::Conversation(_)
+            | Event::Delivery(_) => true,
+            Event::Channel(_)
+            | Event::Repository(_)
+            | Event::Run(_)
+            | Event::Container(_)
+            | Event::Proxy(_) => false,
+        }
+    }
 }
 
 impl Projection for State {

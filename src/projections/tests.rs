@@ -1,9 +1,11 @@
+use super::live_resources::LiveResources;
 use super::projection::{Feed, Projection};
 use super::testing::recorded;
 use super::work_queue::{TaskState, WorkQueue};
 use crate::events::Event;
 use crate::events::id::{BlobRef, ConversationId, InboundId, RepoId, Sha256, TaskId};
 use crate::events::message::{MessageParsed, ReplyAddress};
+use crate::events::run::{RunLimits, RunPlanned};
 use crate::events::task::{
     CompletionReason, TaskCoalesced, TaskCompleted, TaskQueued, TaskStarted,
 };
@@ -112,4 +114,34 @@ fn a_gap_is_a_bug_that_is_not_passed_over() {
     let (events, ..) = story();
     let fed_with_a_gap = || Feed::<WorkQueue>::new().apply(&recorded(events)[1]);
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(fed_with_a_gap)).is_err());
+}
+
+#[test]
+fn of_a_task_that_is_over_no_run_is_kept() {
+    let (task, mut events) = queued("a", 1);
+    let run = task.run(1);
+    let planned = RunPlanned {
+        run,
+        image: "i".to_owned(),
+        argv: vec![],
+        env_names: vec![],
+        mounts: vec![],
+        limits: RunLimits::default(),
+        allowlist: None,
+        allowlist_commit: String::new(),
+        credentials: vec![],
+    };
+    events.push(planned.into());
+    assert_eq!(fold::<LiveResources>(&events).view().runs().count(), 1);
+    let (reason, detail) = (CompletionReason::InternalError, String::new());
+    events.push(
+        TaskCompleted {
+            task,
+            reason,
+            detail,
+            duration_ms: 1,
+        }
+        .into(),
+    );
+    assert_eq!(fold::<LiveResources>(&events).view().runs().count(), 0);
 }

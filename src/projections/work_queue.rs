@@ -86,6 +86,10 @@ pub struct QueuedTask {
     pub session: Option<SessionId>,
     /// How often a restart found it executing.
     pub interruptions: u32,
+    /// How often an execution of it failed and was put off.
+    pub retries: u32,
+    /// Not before this time is it tried again, whatever its state is.
+    pub retry_at: AtMs,
     /// Who asked for it to be stopped.
     pub stop_requested_by: Option<String>,
     /// What its finished runs took.
@@ -180,6 +184,8 @@ impl WorkQueue {
             result_seen: false,
             session: None,
             interruptions: 0,
+            retries: 0,
+            retry_at: AtMs(0),
             stop_requested_by: None,
             spent: Spent::default(),
         };
@@ -200,6 +206,7 @@ impl WorkQueue {
             task.state = TaskState::Running { cut_off: false };
             task.attempt = task.attempt.max(started.attempt);
             task.started = started.attempt;
+            task.retry_at = AtMs(0);
             task.messages.extend(joined);
         });
     }
@@ -234,9 +241,9 @@ impl WorkQueue {
                 task.state = state_after(&interrupted.decision);
             }),
             TaskEvent::RetryScheduled(retry) => self.change(retry.task, |task| {
-                task.state = TaskState::Waiting {
-                    not_before: retry.not_before,
-                };
+                task.retries += 1;
+                task.retry_at = retry.not_before;
+                task.state = state_after_failure(task, retry.not_before);
             }),
             TaskEvent::Completed(completed) => {
                 self.tasks.remove(&completed.task);
@@ -343,9 +350,19 @@ fn state_after(decision: &InterruptionDecision) -> TaskState {
     }
 }
 
+/// What the agent has answered already is not asked for again.
+fn state_after_failure(task: &QueuedTask, not_before: AtMs) -> TaskState {
+    match task.state {
+        TaskState::Abandoning => TaskState::Abandoning,
+        TaskState::Concluding => TaskState::Concluding,
+        TaskState::Running { .. } if task.result_seen => TaskState::Concluding,
+        TaskState::Running { .. } | TaskState::Waiting { .. } => TaskState::Waiting { not_before },
+    }
+}
+
 impl Projection for WorkQueue {
     const NAME: &'static str = "work_queue";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {

@@ -20,6 +20,7 @@ use crate::handlers::channels::Channel;
 use crate::handlers::channels::email::EmailChannel;
 use crate::handlers::channels::local::{Desk, LocalChannel};
 use crate::handlers::intake::Intake;
+use crate::handlers::memory::Memory;
 use crate::handlers::operator::Operator;
 use crate::handlers::ports::{Channels, EffectError, Ports};
 use crate::sandbox::git::GitMirrors;
@@ -139,11 +140,21 @@ async fn open_once(state_dir: &Path) -> Result<Log, StartError> {
     Ok(opened.map_err(|_| StartError::Replay)??)
 }
 
+/// Folds the log, which takes as long as it is, on a thread that may wait.
+///
+/// # Errors
+/// [`StartError`] when the log does not read.
+pub async fn recall(log: &Log, state_dir: &Path) -> Result<Memory, StartError> {
+    let (log, file) = (log.clone(), Memory::file(state_dir));
+    let folded = tokio::task::spawn_blocking(move || Memory::open(&log, file)).await;
+    Ok(folded.map_err(|_| StartError::Replay)??)
+}
+
 /// Makes the parts of a service over an open log, and sweeps what an earlier process left.
 ///
 /// # Errors
 /// [`StartError`], which says what to do.
-pub async fn assemble(plan: ServicePlan, log: Log) -> Result<Parts, StartError> {
+pub async fn assemble(plan: ServicePlan, log: Log, memory: Memory) -> Result<Parts, StartError> {
     make_private(&plan.runtime_dir)?;
     let blobs = Arc::new(Blobs::open(&plan.state_dir.join("blobs"))?);
     let bodies = Bodies::new(Arc::clone(&blobs));
@@ -176,6 +187,7 @@ pub async fn assemble(plan: ServicePlan, log: Log) -> Result<Parts, StartError> 
         ports,
         operator,
         questions,
+        memory,
         channels,
         failed,
         closing,

@@ -1,7 +1,11 @@
 //! What belongs together, what waits for what, and what is resumed.
 
+use std::collections::BTreeSet;
+
 use airut::events::Event;
+use airut::events::delivery::DeliveryTarget;
 use airut::events::event::TaskEvent;
+use airut::handlers::channels::OutboundMessage;
 
 use crate::fakes::Act;
 use crate::world::{World, conversation_of};
@@ -44,30 +48,57 @@ async fn an_unknown_conversation_becomes_a_new_one() {
 
 #[tokio::test]
 async fn messages_to_a_busy_conversation_are_answered_together() {
-    let world = World::new(&[Act::AnswerWhenReleased("First."), Act::Answer("Both.")]);
+    let world = World::new(&[Act::AnswerWhenReleased("First."), Act::Answer("All.")]);
     let daemon = world.daemon().await;
     daemon.receive("m1", "alice", "", "First.").await.unwrap();
     daemon.until("AgentEventObserved", 1).await;
     let conversation = conversation_of(&world.events(), "m1");
-    for (key, sender) in [("m2", "bob"), ("m3", "carol")] {
-        daemon
-            .receive(key, sender, &conversation, key)
-            .await
-            .unwrap();
+    let messages = [
+        ("m2", "bob", "1"),
+        ("m3", "carol", "22"),
+        ("m4", "bob", "333"),
+    ];
+    for (key, sender, text) in messages {
+        let received = daemon.receive(key, sender, &conversation, text).await;
+        received.unwrap();
     }
-    daemon.until("TaskQueued", 3).await;
+    daemon.until("TaskQueued", 4).await;
     world.sandbox.release.add_permits(1);
     daemon.until("TaskCompleted", 2).await;
-    daemon.until("DeliverySucceeded", 3).await;
+    daemon.until("DeliverySucceeded", 4).await;
     daemon.drain().await;
     let ran = world.sandbox.ran.lock().unwrap().clone();
     assert_eq!(ran.len(), 2);
-    assert!(ran[1].prompt.contains("[bob ") && ran[1].prompt.contains("[carol "));
-    assert_eq!(world.count("TaskCoalesced"), 1);
-    let replies = world.channel.replies();
-    assert_eq!(replies.len(), 2);
-    let to = format!("{:?}", replies[1].target);
-    assert!(to.contains("carol@example.test"), "{to}");
+    let prompt = &ran[1].prompt;
+    let at = |words: &str| prompt.find(words).unwrap();
+    assert!(at("UTC]\n1") < at("UTC]\n22") && at("UTC]\n22") < at("UTC]\n333"));
+    assert_eq!(world.count("TaskCoalesced"), 2);
+    // Law 2: whoever wrote is answered once, under the newest of their own messages.
+    let mut answered: Vec<_> = world.channel.replies()[1..].iter().map(threading).collect();
+    answered.sort();
+    let expected = [("bob", "<3@example.test>"), ("carol", "<2@example.test>")];
+    let expected = expected.map(|(who, under)| {
+        let to = format!("{who}@example.test");
+        (to, under.to_owned())
+    });
+    assert_eq!(answered, expected);
+    let ids: BTreeSet<_> = world
+        .channel
+        .replies()
+        .into_iter()
+        .map(|r| r.delivery)
+        .collect();
+    assert_eq!(ids.len(), 3);
+}
+
+/// Returns to whom a reply went, and which message it answers.
+fn threading(reply: &OutboundMessage) -> (String, String) {
+    match &reply.target {
+        DeliveryTarget::Email {
+            to, in_reply_to, ..
+        } => (to.clone(), in_reply_to.clone()),
+        DeliveryTarget::Local | DeliveryTarget::Slack { .. } => panic!("not a mail"),
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use airut::events::id::{
     Actor, AtMs, BlobRef, ChannelKind, ConversationId, DeliveryId, InboundId, Position, RepoId,
     SessionId, Sha256, StreamId, StreamVersion, TaskId,
 };
-use airut::events::message::{MessageParsed, ReplyAddress};
+use airut::events::message::{MessageParsed, MessageReceived, MessageSource, ReplyAddress};
 use airut::events::run::AgentEventObserved;
 use airut::events::run::LineBody;
 use airut::events::service::ServiceStarted;
@@ -21,12 +21,16 @@ use airut::events::task::{
 };
 use airut::events::{Event, Recorded};
 use airut::handlers::channels::{SendOutcome, Trace};
-use airut::handlers::effect::{Effect, Start};
+use airut::handlers::effect::{Effect, Start, Subject};
 use airut::handlers::operator::{StopRefusal, StopTarget, decide_stop};
-use airut::handlers::react::{Capacity, react};
+use airut::handlers::react::{Airborne, BUNDLE_MESSAGES_MAX, Capacity, TRIAGES_MAX, react};
 use airut::handlers::replies::decide::{
     DELIVERY_AGE_MAX_MS, RETRY_FIRST_MS, RETRY_MAX_MS, SEARCH_AGE_MAX_MS, decide_after_search,
     decide_after_sending, decide_before_sending,
+};
+use airut::handlers::setback::{
+    Failure, PAUSE_MAX_MS, TASK_RETRIES_MAX, TRIAGE_FAILURES_MAX, decide_retry, pause_ms,
+    react_to_failure,
 };
 use airut::handlers::tasks::interrupt::{INTERRUPTIONS_MAX, decide_interruption};
 use airut::projections::Projection as _;
@@ -73,7 +77,7 @@ impl Given {
 
     #[track_caller]
     fn then_effects(&self, capacity: Capacity, expected: &[&str]) -> &Self {
-        let effects = react(&self.state, NOW, capacity);
+        let effects = react(&self.state, NOW, capacity, &Airborne::default());
         let told: Vec<String> = effects.iter().map(tell).collect();
         assert_eq!(told, expected);
         self
@@ -105,6 +109,10 @@ fn tell(effect: &Effect) -> String {
         Effect::Deliver(_) => "deliver".to_owned(),
         Effect::ForgetAttempt(_) => "forget".to_owned(),
         Effect::Reconcile(_) => "reconcile".to_owned(),
+        Effect::Reject(_) => "reject".to_owned(),
+        Effect::Retry(task, _) => format!("retry {}", task.title),
+        Effect::GiveUp(assignment, _) => format!("answer failed {}", assignment.task.title),
+        Effect::Abandon(..) => "abandon".to_owned(),
     }
 }
 
@@ -513,4 +521,144 @@ fn a_task_is_in_the_log_before_it_is_anywhere_else() {
     assert!(is_queued);
     // Without its conversation a task is not begun: nothing would know its model.
     given(events).then_effects(ALL, &[]);
+}
+
+fn failure(is_permanent: bool, times: u32) -> Failure {
+    Failure {
+        cause: "why".repeat(1000),
+        is_permanent,
+        times,
+    }
+}
+
+fn follow(given: &Given, failure: &Failure) -> Option<Effect> {
+    let effects = react(&given.state, NOW, ALL, &Airborne::default());
+    react_to_failure(&given.state, &effects[0], failure)
+}
+
+#[test]
+fn a_failing_execution_is_put_off_with_doubling_pauses_and_given_up_in_the_end() {
+    let mut given = given(vec![conversation(1)]).and(queued("a", 1));
+    let mut pauses = vec![];
+    for attempt in (1..).take(TASK_RETRIES_MAX as usize) {
+        given = given.and(vec![started("a", attempt)]);
+        let Some(Effect::Retry(task, cause)) = follow(&given, &failure(false, 1)) else {
+            panic!("it is put off");
+        };
+        assert!(cause.len() < 1000);
+        let append = decide_retry(&task, cause, NOW);
+        let (_, event) = append.events.into_iter().next().unwrap();
+        let Event::Task(TaskEvent::RetryScheduled(retry)) = &event else {
+            panic!("another event");
+        };
+        pauses.push(retry.not_before.0 - NOW.0);
+        given = given.and(vec![event]);
+        given.then_effects(ALL, &[]);
+        let later = AtMs(NOW.0 + PAUSE_MAX_MS);
+        let effects = react(&given.state, later, ALL, &Airborne::default());
+        assert_eq!(effects.iter().map(tell).collect::<Vec<_>>(), ["begin a"]);
+    }
+    assert!(
+        pauses.windows(2).all(|two| two[1] == 2 * two[0]),
+        "{pauses:?}"
+    );
+    let given = given.and(vec![started("a", 99)]);
+    let end = follow(&given, &failure(false, 1)).unwrap();
+    assert_eq!(tell(&end), "answer failed a");
+    assert_eq!(pause_ms(u32::MAX), PAUSE_MAX_MS);
+}
+
+#[test]
+fn a_conclusion_that_fails_is_tried_again_without_a_second_run() {
+    let given = given(vec![conversation(1)]).and(queued("a", 1));
+    let answered = vec![started("a", 1), planned("a", 1), result_line("a", 1)];
+    let retry = airut::events::task::TaskRetryScheduled {
+        task: task("a"),
+        cause: "disk".to_owned(),
+        not_before: NOW,
+    };
+    let given = given.and(answered).and(vec![retry.into()]);
+    given.then_effects(ALL, &["conclude a"]);
+}
+
+#[test]
+fn what_would_fail_for_ever_ends_at_once() {
+    let begun = given(vec![conversation(1)]).and(queued("a", 1));
+    let told = |given: &Given, failure: &Failure| follow(given, failure).as_ref().map(tell);
+    let (for_ever, once) = (failure(true, 1), failure(false, 1));
+    let answered = Some("answer failed a".to_owned());
+    assert_eq!(told(&begun, &for_ever), answered);
+    assert_eq!(told(&begun, &once), None);
+    let running = begun.and(vec![started("a", 1)]);
+    assert_eq!(told(&running, &for_ever), answered);
+    let delivery = given(vec![requested(DeliveryKind::Reply)]);
+    assert_eq!(told(&delivery, &for_ever), Some("abandon".to_owned()));
+    assert_eq!(told(&delivery, &once), None);
+    let message = given(vec![received("m")]);
+    assert_eq!(told(&message, &for_ever), Some("reject".to_owned()));
+    assert_eq!(told(&message, &once), None);
+    let often = failure(false, TRIAGE_FAILURES_MAX);
+    assert_eq!(told(&message, &often), Some("reject".to_owned()));
+}
+
+fn received(key: &str) -> Event {
+    MessageReceived {
+        inbound: InboundId::from_dedupe_key(key),
+        repo: RepoId("r".to_owned()),
+        channel: ChannelKind::Local,
+        source: MessageSource::Socket,
+        dedupe_key: key.to_owned(),
+        raw: blob(),
+        claimed_sender: "alice".to_owned(),
+        title: key.to_owned(),
+    }
+    .into()
+}
+
+#[test]
+fn what_is_in_the_air_is_not_proposed_and_what_rests_takes_no_place() {
+    let keys: Vec<String> = (0..12).map(|n| n.to_string()).collect();
+    let given = given(keys.iter().map(|key| received(key)).collect());
+    let subject = |key: &String| Subject::Message(InboundId::from_dedupe_key(key));
+    let count = |airborne: &Airborne<'_>| react(&given.state, NOW, ALL, airborne).len();
+    assert_eq!(count(&Airborne::default()), TRIAGES_MAX);
+    let mut airborne = Airborne::default();
+    airborne.paused.extend(keys[..8].iter().map(subject));
+    assert_eq!(count(&airborne), 4);
+    airborne.performing.extend(keys[8..10].iter().map(subject));
+    assert_eq!(count(&airborne), 2);
+    airborne.paused.clear();
+    assert_eq!(count(&airborne), TRIAGES_MAX - 2);
+}
+
+#[test]
+fn a_task_that_is_just_beginning_takes_a_place() {
+    let given = two_conversations();
+    let mut airborne = Airborne::default();
+    airborne.performing.insert(Subject::Task(task("a")));
+    let effects = react(&given.state, NOW, ALL, &airborne);
+    assert_eq!(effects.iter().map(tell).collect::<Vec<_>>(), ["begin c"]);
+}
+
+#[test]
+fn only_so_many_messages_are_answered_together() {
+    let mut given = given(vec![conversation(1)]);
+    for number in 0..100 {
+        given = given.and(queued(&number.to_string(), 1));
+    }
+    let effects = react(&given.state, NOW, ALL, &Airborne::default());
+    let [Effect::Begin(beginning)] = &effects[..] else {
+        panic!("one task begins");
+    };
+    assert_eq!(beginning.coalesced.len() + 1, BUNDLE_MESSAGES_MAX);
+}
+
+#[test]
+fn a_delivery_whose_channel_is_missing_is_given_up_in_the_end() {
+    let mut missing = outgoing(DeliveryKind::Reply, vec![]);
+    let old = AtMs(missing.requested_at.0 + DELIVERY_AGE_MAX_MS + 1);
+    assert_eq!(decide_before_sending(&missing, old), None);
+    missing.failures = 1;
+    let end = decide_before_sending(&missing, old).unwrap();
+    assert_eq!(end.name(), "DeliveryAbandoned");
 }

@@ -34,6 +34,8 @@ pub(crate) struct FakeChannel {
     pub(crate) outcomes: Mutex<VecDeque<SendOutcome>>,
     /// Whether a search finds what arrived; mail servers differ.
     pub(crate) is_searchable: Mutex<bool>,
+    /// What becomes of every message that is read.
+    pub(crate) change: Mutex<Option<fn(&mut Triaged)>>,
 }
 
 impl FakeChannel {
@@ -68,7 +70,7 @@ impl Channel for FakeChannel {
             };
         }
         let hint: Option<ConversationId> = hint.parse().ok();
-        Triage::Accepted(Box::new(Triaged {
+        let mut triaged = Triaged {
             method: AuthenticationMethod::Dmarc,
             identity: sender.to_owned(),
             evidence: "mx.example.test".to_owned(),
@@ -83,7 +85,11 @@ impl Channel for FakeChannel {
                 message_id: format!("<{}@example.test>", body.len()),
                 references: vec![],
             },
-        }))
+        };
+        if let Some(change) = *self.change.lock().unwrap() {
+            change(&mut triaged);
+        }
+        Triage::Accepted(Box::new(triaged))
     }
 
     fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {
@@ -115,6 +121,8 @@ impl Channel for FakeChannel {
 pub(crate) enum Act {
     /// It answers.
     Answer(&'static str),
+    /// It puts a file into the outbox and answers.
+    AnswerWithFile(&'static str, &'static str),
     /// It waits until the story goes on, then answers.
     AnswerWhenReleased(&'static str),
     /// It says that the session is unknown.
@@ -181,6 +189,12 @@ impl FakeSandbox {
         let observe = |lines: Vec<String>| observe(recorder.as_ref(), run, lines);
         let exit_code = match act {
             Act::Answer(text) => {
+                observe(vec![init, said(text), result(text, &session)]).await?;
+                0
+            }
+            Act::AnswerWithFile(text, name) => {
+                let outbox = source_of(&request, "/outbox").join(name);
+                std::fs::write(outbox, "content").unwrap();
                 observe(vec![init, said(text), result(text, &session)]).await?;
                 0
             }
@@ -262,13 +276,15 @@ fn session_of(request: &RunRequest) -> String {
 }
 
 fn keep_session(request: &RunRequest, session: &str) {
-    let mut mounts = request.mounts.iter();
-    let claude = mounts
-        .find(|mount| mount.target == "/root/.claude")
-        .unwrap();
-    let project = Path::new(&claude.source).join("projects/-workspace");
+    let project = source_of(request, "/root/.claude").join("projects/-workspace");
     std::fs::create_dir_all(&project).unwrap();
     std::fs::write(project.join(format!("{session}.jsonl")), "").unwrap();
+}
+
+fn source_of(request: &RunRequest, target: &str) -> PathBuf {
+    let mut mounts = request.mounts.iter();
+    let mount = mounts.find(|mount| mount.target == target);
+    PathBuf::from(&mount.unwrap().source)
 }
 
 fn said(text: &str) -> String {
@@ -374,6 +390,7 @@ impl Mirrors for FakeMirrors {
         _: &'a RepoId,
         url: &'a str,
     ) -> PortFuture<'a, Result<MirrorHead, GitError>> {
+        assert_ne!(url, "panicking", "a panic while a task is prepared");
         let fetched = if url == "unreachable" {
             Err(GitError::Remote("could not resolve host".to_owned()))
         } else {

@@ -11,4 +11,6 @@ mod conversations;
 mod crashes;
 mod deciders;
 mod fakes;
+mod service;
+mod setbacks;
 mod world;

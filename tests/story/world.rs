@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use airut::clock;
 use airut::config::types::{Config, Dashboard, Execution, Limits, Network, Repo};
 use airut::events::blobs::Blobs;
-use airut::events::codec::StoredRecord;
+use airut::events::codec::{self, StoredRecord};
 use airut::events::id::{ChannelKind, InboundId, Position, RepoId, StreamId, StreamVersion};
 use airut::events::log::memory::MemoryStore;
 use airut::events::log::store::{Group, KeyEntry, Store, StoreError};
@@ -23,10 +23,12 @@ use airut::handlers::channels::{Channel, Incoming};
 use airut::handlers::intake::{Intake, IntakeError, Receipt};
 use airut::handlers::operator::Operator;
 use airut::handlers::ports::{Channels, Ports};
-use airut::handlers::worker::{Signals, Worker};
-use airut::projections::Feed;
+use airut::handlers::worker::{Signals, Worker, WorkerError};
+use airut::projections::state::State;
 use airut::projections::views::Views;
+use airut::projections::{Checkpoint, Feed};
 use airut::tasks::TaskSet;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::fakes::{Act, FakeChannel, FakeMirrors, FakeSandbox, raw};
@@ -39,6 +41,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Disk {
     kept: Arc<MemoryStore>,
     commits_left: AtomicU64,
+    gapped: AtomicBool,
+}
+
+impl Disk {
+    /// Leaves a record out of everything that is read from now on, which is more than a reader
+    /// bears.
+    pub(crate) fn leave_a_gap(&self) {
+        self.gapped.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Store for Disk {
@@ -52,7 +63,14 @@ impl Store for Disk {
     }
 
     fn read(&self, after: Position, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
-        self.kept.read(after, limit)
+        let gap = u64::from(self.gapped.load(Ordering::SeqCst));
+        let mut records = self.kept.read(after, limit)?;
+        for record in records.iter_mut().filter(|_| gap > 0) {
+            let mut recorded = codec::split(record).unwrap();
+            recorded.0.position = Position(recorded.0.position.0 + gap);
+            *record = codec::encode(&recorded.0, &recorded.1);
+        }
+        Ok(records)
     }
 
     fn stream_version(&self, stream: &StreamId) -> Result<StreamVersion, StoreError> {
@@ -94,6 +112,7 @@ pub(crate) struct Daemon {
     pub(crate) signals: Signals,
     cut_off: CancellationToken,
     workers: TaskSet,
+    worker: JoinHandle<(Result<(), WorkerError>, Checkpoint)>,
 }
 
 impl World {
@@ -119,11 +138,7 @@ impl World {
 
     /// Starts a daemon whose disk takes so many commits; nothing when it dies while it starts.
     pub(crate) async fn daemon_that_dies_after(&self, commits: u64) -> Option<Daemon> {
-        let disk = Disk {
-            kept: Arc::clone(&self.kept),
-            commits_left: AtomicU64::new(commits),
-        };
-        let log = Log::open(Arc::new(disk)).unwrap();
+        let log = Log::open(self.disk(commits)).unwrap();
         let started = ServiceStarted {
             version: "0".to_owned(),
             pid: 1,
@@ -134,25 +149,16 @@ impl World {
         let append = Append::to(&StreamId::service(), vec![started.into()], context);
         log.append(append).await.ok()?;
         self.sandbox.alive.lock().unwrap().clear();
-        let blobs = Blobs::open(&self.directory.path().join("blobs")).unwrap();
-        let bodies = Bodies::new(Arc::new(blobs));
-        let channel = Arc::clone(&self.channel) as Arc<dyn Channel>;
-        let ports = Ports {
-            config: Arc::new(config(&self.repo_url)),
-            log: log.clone(),
-            bodies: bodies.clone(),
-            channels: Channels::new().with(repo(), channel),
-            sandbox: Arc::clone(&self.sandbox) as _,
-            mirrors: Arc::new(FakeMirrors),
-            fingerprint_key: [7; 32],
-            state_dir: self.directory.path().to_owned(),
-            cut_off: CancellationToken::new(),
-        };
+        let ports = self.ports(&log);
+        let bodies = ports.bodies.clone();
         let (operator, questions) = Operator::new();
         let (signals, cut_off) = (Signals::default(), ports.cut_off.clone());
-        let worker = Worker::open(ports, signals.clone(), questions).unwrap();
+        let mut worker = Worker::open(ports, signals.clone(), questions).unwrap();
         let workers = TaskSet::new();
-        workers.spawn(async move { worker.run().await.unwrap() });
+        let worker = workers.spawn(async move {
+            let ended = worker.run().await;
+            (ended.map(|_| ()), worker.checkpoint())
+        });
         Some(Daemon {
             intake: Intake::new(log.clone(), bodies),
             log,
@@ -160,7 +166,34 @@ impl World {
             signals,
             cut_off,
             workers,
+            worker,
         })
+    }
+
+    /// Returns a disk that takes so many commits.
+    pub(crate) fn disk(&self, commits: u64) -> Arc<Disk> {
+        Arc::new(Disk {
+            kept: Arc::clone(&self.kept),
+            commits_left: AtomicU64::new(commits),
+            gapped: AtomicBool::new(false),
+        })
+    }
+
+    /// Returns what effects act through.
+    pub(crate) fn ports(&self, log: &Log) -> Ports {
+        let blobs = Blobs::open(&self.directory.path().join("blobs")).unwrap();
+        let channel = Arc::clone(&self.channel) as Arc<dyn Channel>;
+        Ports {
+            config: Arc::new(config(&self.repo_url)),
+            log: log.clone(),
+            bodies: Bodies::new(Arc::new(blobs)),
+            channels: Channels::new().with(repo(), channel),
+            sandbox: Arc::clone(&self.sandbox) as _,
+            mirrors: Arc::new(FakeMirrors),
+            fingerprint_key: [7; 32],
+            state_dir: self.directory.path().to_owned(),
+            cut_off: CancellationToken::new(),
+        }
     }
 
     /// Returns the state directory.
@@ -202,16 +235,7 @@ impl Daemon {
         hint: &str,
         text: &str,
     ) -> Result<Receipt, IntakeError> {
-        let incoming = Incoming {
-            repo: repo(),
-            channel: ChannelKind::Email,
-            source: MessageSource::Socket,
-            dedupe_key: key.to_owned(),
-            raw: raw(sender, hint, "Fix it", text).into_bytes(),
-            media_type: "message/rfc822".to_owned(),
-            claimed_sender: sender.to_owned(),
-            title: "Fix it".to_owned(),
-        };
+        let incoming = incoming(key, sender, hint, text);
         self.intake.receive(incoming).await
     }
 
@@ -246,13 +270,43 @@ impl Daemon {
     pub(crate) async fn crash(self) {
         self.cut_off.cancel();
         self.signals.drain.cancel();
-        self.workers.stop(PATIENCE).await;
+        self.end().await.ok();
     }
 
     /// Stops in good order.
     pub(crate) async fn drain(self) {
         self.signals.drain.cancel();
+        self.end().await.unwrap();
+    }
+
+    /// Waits for the worker to end by itself. Law 3: what it remembered is what a rebuild of the log
+    /// up to there gives, byte for byte.
+    pub(crate) async fn end(self) -> Result<(), WorkerError> {
+        let ended = tokio::time::timeout(PATIENCE, self.worker).await;
+        let (ended, live) = ended.expect("the worker ends").unwrap();
         assert!(self.workers.stop(PATIENCE).await, "the worker does not end");
+        let mut rebuilt = Feed::<State>::new();
+        for recorded in self.log.read(Position(0), usize::MAX).unwrap() {
+            if recorded.position <= live.position {
+                rebuilt.apply(&recorded);
+            }
+        }
+        assert_eq!(live, rebuilt.checkpoint());
+        ended
+    }
+}
+
+/// Returns a message as the channel meets it.
+pub(crate) fn incoming(key: &str, sender: &str, hint: &str, text: &str) -> Incoming {
+    Incoming {
+        repo: repo(),
+        channel: ChannelKind::Email,
+        source: MessageSource::Socket,
+        dedupe_key: key.to_owned(),
+        raw: raw(sender, hint, "Fix it", text).into_bytes(),
+        media_type: "message/rfc822".to_owned(),
+        claimed_sender: sender.to_owned(),
+        title: "Fix it".to_owned(),
     }
 }
 
@@ -272,7 +326,7 @@ pub(crate) fn conversation_of(events: &[Recorded], key: &str) -> String {
     routed.unwrap().to_string()
 }
 
-fn config(repo_url: &str) -> Config {
+pub(crate) fn config(repo_url: &str) -> Config {
     Config {
         execution: Execution {
             max_concurrent: 2,

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::memory::MemoryStore;
 use super::*;
 use crate::events::service::DrainStarted;
-use crate::events::tree::{CompactRange, leaf_hash};
+use crate::events::tree::leaf_hash;
 
 /// One random append: its events' streams, its key, and the version it expects of the first.
 #[derive(Debug, Clone)]

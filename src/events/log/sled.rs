@@ -4,25 +4,26 @@
 //! fdatasync'd before it is acknowledged); the **index**, a sled database that is queried; and the
 //! **anchor**, a small signed note of how far the journal certainly reached. Sled's own flush is no
 //! fsync on Linux, and sled can open lost data as an empty database, so nothing is believed of it:
-//! at start the three are compared, an index that lags is caught up from the journal, and anything
-//! that went backwards is refused with a sentence that says what to do.
+//! at start the three are compared, an index that lags is caught up from the journal or made again
+//! from it, and a journal that went backwards is refused with a sentence that says what to do.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::events::codec::{self, StoredRecord};
+use crate::events::codec::StoredRecord;
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
-use crate::events::log::journal::{Journal, Tail};
+use crate::events::log::journal::Journal;
 use crate::events::log::store::{Group, KeyEntry, Store, StoreError};
 use crate::events::tree::{CompactRange, leaf_hash};
 
 mod anchor;
+mod compare;
 mod index;
 
 use anchor::{Anchor, AnchorFile};
+use compare::{Place, Problem, check_kinds, index_path, problem_at};
 use index::Index;
 
 /// Events after which the index is flushed and the anchor is written anew; at a start at most
@@ -36,15 +37,18 @@ pub enum OpenError {
     #[error("another Airut process has the log at {0} open; stop it, or use its socket")]
     Locked(PathBuf),
     /// Promised events are missing or changed: restore a backup.
-    #[error("the log at {path} went backwards: {what}; do not start on it, restore a backup")]
+    #[error(
+        "the log at {path} went backwards: {what}; do not start on it, restore a backup (or give \
+         those events up with `airut log rebuild --accept-loss`)"
+    )]
     Regressed {
         /// Directory of the log.
         path: PathBuf,
         /// What was compared.
         what: String,
     },
-    /// The index does not fit the journal: run `airut log rebuild`.
-    #[error("the index of the log at {path} is unusable: {what}; run `airut log rebuild`")]
+    /// The index cannot be used, nor made again: see the disk.
+    #[error("the index of the log at {path} is unusable, also when it is made again: {what}")]
     IndexUnusable {
         /// Directory of the log.
         path: PathBuf,
@@ -95,60 +99,45 @@ struct Writing {
 }
 
 impl SledStore {
-    /// Opens the log in a directory, making it when there is none.
+    /// Opens the log in a directory, making it when there is none. An index that lags is caught up;
+    /// one that cannot be used is moved aside and made again, as long as the journal is what was
+    /// promised.
     ///
     /// # Errors
     /// [`OpenError`], each with what to do about it.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let lock = lock(path)?;
-        let disk = |source| OpenError::Disk {
-            path: path.to_owned(),
-            source,
-        };
-        let anchor = AnchorFile::open(path).map_err(disk)?;
-        let journal = Journal::open(&path.join("journal")).map_err(disk)?;
-        let regressed = |what| OpenError::Regressed {
-            path: path.to_owned(),
-            what,
-        };
-        let anchored = match anchor.read().map_err(disk)? {
-            Some(anchored) if anchored.journal_end > journal.end() => {
-                let (promised, there) = (anchored.journal_end, journal.end());
-                return Err(regressed(format!(
-                    "the journal has {there} bytes, {promised} were promised"
-                )));
+        let place = Place::take(path)?;
+        let anchored = match place.anchor.read() {
+            Ok(Some(anchored)) => anchored,
+            Ok(None) if place.journal.end() > Journal::start() => {
+                let what = "the journal has events but its anchor is missing";
+                return Err(place.regressed(what.to_owned()));
             }
-            Some(anchored) => anchored,
-            None if journal.end() > Journal::start() => {
-                return Err(regressed(
-                    "the journal has events but its anchor is missing".into(),
-                ));
-            }
-            None => Anchor::empty(),
+            Ok(None) => Anchor::empty(),
+            Err(error) => return Err(place.disk(error)),
         };
-        let unusable = |what| OpenError::IndexUnusable {
-            path: path.to_owned(),
-            what,
-        };
-        let index = Index::open(&path.join("index")).map_err(unusable)?;
-        for (kind, version) in index.kinds().map_err(disk)? {
-            if codec::current_version(kind).is_none_or(|current| current < version) {
-                return Err(OpenError::Newer {
-                    path: path.to_owned(),
-                    kind,
-                    version,
-                });
+        place.check_length(&anchored)?;
+        let (lock, mut writing) = place.into_writing(&anchored);
+        let fault = |problem| problem_at(path, problem);
+        let first = Index::open(&index_path(path))
+            .map_err(Problem::Index)
+            .and_then(|index| {
+                writing.catch_up(&index, &anchored, &anchored)?;
+                Ok(index)
+            });
+        let index = match first {
+            Err(Problem::Index(what)) => {
+                tracing::warn!(
+                    what,
+                    "the index cannot be used; it is made again from the journal"
+                );
+                writing.index_anew(path, &anchored).map_err(fault)?
             }
-        }
-        let mut writing = Writing::new(journal, anchor, &anchored);
-        writing
-            .catch_up(&index, &anchored, anchored.journal_end)
-            .map_err(|problem| match problem {
-                Problem::Disk(source) => disk(source),
-                Problem::Journal(what) => regressed(what),
-                Problem::Index(what) => unusable(what),
-            })?;
-        writing.write_anchor(&index).map_err(disk)?;
+            first => first.map_err(fault)?,
+        };
+        check_kinds(path, &index)?;
+        let written = writing.write_anchor(&index).map_err(Problem::Disk);
+        written.map_err(fault)?;
         Ok(Self {
             index,
             writing: Mutex::new(writing),
@@ -157,78 +146,31 @@ impl SledStore {
     }
 
     /// Makes the index again from the journal, and signs a new anchor; returns the number of
-    /// events. What the journal holds is taken as it is, so check it with `airut verify` after.
+    /// events. With `accept_loss` what an anchor promised is not asked for: what the journal holds
+    /// is taken as it is.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] while a daemon runs, [`OpenError::Disk`] for a damaged journal.
-    pub fn rebuild(path: &Path) -> Result<u64, OpenError> {
-        let lock = lock(path)?;
-        let disk = |source| OpenError::Disk {
-            path: path.to_owned(),
-            source,
-        };
-        let index_path = path.join("index");
-        if index_path.exists() {
-            let aside = path.join(format!("index.before-rebuild-{}", std::process::id()));
-            std::fs::rename(&index_path, aside).map_err(|error| disk(error.into()))?;
-        }
-        let anchor = AnchorFile::open(path).map_err(disk)?;
-        let journal = Journal::open(&path.join("journal")).map_err(disk)?;
-        let unusable = |what| OpenError::IndexUnusable {
-            path: path.to_owned(),
-            what,
-        };
-        let index = Index::open(&index_path).map_err(unusable)?;
+    /// [`OpenError::Locked`] while a daemon runs, [`OpenError::Regressed`] for a journal that is not
+    /// what was promised, [`OpenError::Disk`] for a damaged one.
+    pub fn rebuild(path: &Path, accept_loss: bool) -> Result<u64, OpenError> {
+        let place = Place::take(path)?;
         // An anchor that cannot be read promises nothing that could be compared.
-        let promised = anchor.read().ok().flatten();
-        let promised = promised.map_or(0, |anchored| anchored.journal_end);
-        let mut writing = Writing::new(journal, anchor, &Anchor::empty());
-        let caught_up = writing.catch_up(&index, &Anchor::empty(), promised);
-        caught_up.map_err(|problem| match problem {
-            Problem::Disk(source) => disk(source),
-            Problem::Journal(what) | Problem::Index(what) => disk(StoreError(what)),
-        })?;
-        writing.write_anchor(&index).map_err(disk)?;
+        let promised = place.anchor.read().ok().flatten();
+        let promised = promised.filter(|_| !accept_loss);
+        let promised = promised.unwrap_or_else(Anchor::empty);
+        place.check_length(&promised)?;
+        let (lock, mut writing) = place.into_writing(&Anchor::empty());
+        let fault = |problem| problem_at(path, problem);
+        let index = writing.index_anew(path, &promised).map_err(fault)?;
+        check_kinds(path, &index)?;
+        let written = writing.write_anchor(&index).map_err(Problem::Disk);
+        written.map_err(fault)?;
         drop(lock);
         Ok(writing.range.size())
     }
 
     fn writing(&self) -> MutexGuard<'_, Writing> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Takes the directory's lock, which ends with the process however it ends.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let disk = |error: std::io::Error| OpenError::Disk {
-        path: path.to_owned(),
-        source: error.into(),
-    };
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(disk)?;
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).mode(0o600);
-    let file = options.open(path.join("lock")).map_err(disk)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(disk(error)),
-    }
-}
-
-/// What comparing journal, index and anchor can find.
-enum Problem {
-    Disk(StoreError),
-    Journal(String),
-    Index(String),
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        Self::Disk(error)
     }
 }
 
@@ -243,66 +185,6 @@ impl Writing {
             kinds: BTreeSet::new(),
             poisoned: None,
         }
-    }
-
-    /// Reads the journal behind the anchor, compares the index with it and adds what it lacks. A
-    /// torn end is cut off, but nothing of the `promised` bytes.
-    fn catch_up(&mut self, index: &Index, anchored: &Anchor, promised: u64) -> Result<(), Problem> {
-        let indexed = index.last()?;
-        let size = anchored.range.size();
-        if indexed.position.0 < size {
-            let there = indexed.position;
-            return Err(Problem::Index(format!(
-                "it ends at {there}, the anchor at {size}"
-            )));
-        }
-        if indexed.position.0 == size && indexed.leaf != anchored.last_leaf {
-            return Err(Problem::Index(format!(
-                "its record at {size} is not the anchor's"
-            )));
-        }
-        let (mut range, mut last_leaf) = (anchored.range.clone(), anchored.last_leaf);
-        let mut mismatch = None;
-        let tail =
-            self.journal
-                .read_groups(anchored.journal_end, Position(size), |records, _| {
-                    for record in &records {
-                        last_leaf = leaf_hash(&record.bytes);
-                        range.push(last_leaf);
-                        if record.position == indexed.position && last_leaf != indexed.leaf {
-                            mismatch = Some(record.position);
-                        }
-                    }
-                    let new = records
-                        .into_iter()
-                        .filter(|record| record.position > indexed.position);
-                    index.add(&new.collect::<Vec<_>>())
-                })?;
-        if let Some(position) = mismatch {
-            return Err(Problem::Index(format!(
-                "its record at {position} is not the journal's"
-            )));
-        }
-        if indexed.position.0 > range.size() {
-            let (there, end) = (indexed.position, range.size());
-            return Err(Problem::Journal(format!(
-                "the journal ends at {end}, the index holds events up to {there}"
-            )));
-        }
-        if let Tail::Torn(offset) = tail {
-            if offset < promised {
-                return Err(Problem::Journal(format!(
-                    "the journal is whole up to byte {offset}, {promised} were promised"
-                )));
-            }
-            tracing::warn!(
-                offset,
-                "cut off the torn, unacknowledged end of the journal"
-            );
-            self.journal.truncate(offset)?;
-        }
-        (self.range, self.last_leaf) = (range, last_leaf);
-        Ok(())
     }
 
     fn commit(&mut self, index: &Index, group: &Group) -> Result<(), StoreError> {

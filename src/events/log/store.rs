@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 
-use crate::events::codec::StoredRecord;
+use crate::events::codec::{Payload, StoredRecord};
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
 use crate::events::tree::CompactRange;
 
@@ -27,6 +27,21 @@ pub struct StreamEntry {
     pub version: StreamVersion,
     /// The record's place in the log.
     pub position: Position,
+}
+
+/// Returns the digest of streams, kinds and payloads, as kept for an idempotency key.
+pub fn digest_of<'a>(parts: impl Iterator<Item = (&'a StreamId, &'a Payload)>) -> Sha256 {
+    let mut bytes = Vec::new();
+    for (stream, payload) in parts {
+        let part = Sha256::of_parts(&[
+            stream.as_str().as_bytes(),
+            &payload.kind.to_le_bytes(),
+            &payload.version.to_le_bytes(),
+            &payload.bytes,
+        ]);
+        bytes.extend(part.0);
+    }
+    Sha256::of(&bytes)
 }
 
 /// Everything one flush makes durable.

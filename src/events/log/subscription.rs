@@ -41,9 +41,13 @@ impl Subscription {
     /// # Errors
     /// [`ReadError`]; the same position is tried again by the next call.
     pub async fn next(&mut self) -> Result<Option<Recorded>, ReadError> {
-        match self.next_stored().await? {
-            Some(record) => codec::decode(&record).map(Some),
-            None => Ok(None),
+        loop {
+            if let Some(recorded) = self.try_next()? {
+                return Ok(Some(recorded));
+            }
+            if self.head.changed().await.is_err() {
+                return self.try_next();
+            }
         }
     }
 
@@ -53,11 +57,11 @@ impl Subscription {
     /// [`ReadError::Unreadable`] when the store fails.
     pub async fn next_stored(&mut self) -> Result<Option<StoredRecord>, ReadError> {
         loop {
-            if let Some(record) = self.next_waiting()? {
+            if let Some(record) = self.take_waiting()? {
                 return Ok(Some(record));
             }
             if self.head.changed().await.is_err() {
-                return self.next_waiting();
+                return self.take_waiting();
             }
         }
     }
@@ -65,25 +69,37 @@ impl Subscription {
     /// Returns the next event if it is already durable.
     ///
     /// # Errors
-    /// [`ReadError`].
+    /// [`ReadError`]; the same position is tried again by the next call.
     pub fn try_next(&mut self) -> Result<Option<Recorded>, ReadError> {
-        self.next_waiting()?.as_ref().map(codec::decode).transpose()
+        self.read_ahead()?;
+        let Some(record) = self.waiting.front() else {
+            return Ok(None);
+        };
+        // A record that does not read is not passed over: whoever goes on after it has a gap.
+        let recorded = codec::decode(record)?;
+        self.take_waiting()?;
+        Ok(Some(recorded))
     }
 
-    fn next_waiting(&mut self) -> Result<Option<StoredRecord>, ReadError> {
-        if self.waiting.is_empty() {
-            let durable = self.head.borrow_and_update().position;
-            let missing = usize::try_from(durable.0.saturating_sub(self.read.0));
-            let limit = missing.unwrap_or(READ_AHEAD_MAX).min(READ_AHEAD_MAX);
-            if limit == 0 {
-                return Ok(None);
-            }
-            self.waiting = self.store.read(self.read, limit)?.into();
-        }
+    fn take_waiting(&mut self) -> Result<Option<StoredRecord>, ReadError> {
+        self.read_ahead()?;
         let record = self.waiting.pop_front();
         if let Some(record) = &record {
             self.read = record.position;
         }
         Ok(record)
+    }
+
+    fn read_ahead(&mut self) -> Result<(), ReadError> {
+        if !self.waiting.is_empty() {
+            return Ok(());
+        }
+        let durable = self.head.borrow_and_update().position;
+        let missing = usize::try_from(durable.0.saturating_sub(self.read.0));
+        let limit = missing.unwrap_or(READ_AHEAD_MAX).min(READ_AHEAD_MAX);
+        if limit > 0 {
+            self.waiting = self.store.read(self.read, limit)?.into();
+        }
+        Ok(())
     }
 }

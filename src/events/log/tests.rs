@@ -182,7 +182,7 @@ async fn a_subscription_catches_up_and_then_follows_without_gap_or_duplicate() {
 async fn the_head_carries_the_root_of_all_records() {
     let log = new_log();
     log.append(append("a", &[1, 2, 3])).await.unwrap();
-    let mut range = crate::events::tree::CompactRange::default();
+    let mut range = CompactRange::default();
     for record in log.read_stored(Position(0), 10).unwrap() {
         range.push(crate::events::tree::leaf_hash(&record.bytes));
     }
@@ -193,4 +193,81 @@ async fn the_head_carries_the_root_of_all_records() {
             root: range.root()
         }
     );
+}
+
+/// A store whose records do not read as long as it is damaged.
+#[derive(Debug, Default)]
+struct Damaged {
+    inner: MemoryStore,
+    at: std::sync::Mutex<Option<Position>>,
+}
+
+impl Store for Damaged {
+    fn commit(&self, group: &store::Group) -> Result<(), StoreError> {
+        self.inner.commit(group)
+    }
+
+    fn read(&self, after: Position, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
+        let mut records = self.inner.read(after, limit)?;
+        let damaged = *self.at.lock().unwrap();
+        for record in &mut records {
+            if Some(record.position) == damaged {
+                record.bytes.truncate(10);
+            }
+        }
+        Ok(records)
+    }
+
+    fn stream_version(&self, stream: &StreamId) -> Result<StreamVersion, StoreError> {
+        self.inner.stream_version(stream)
+    }
+
+    fn stream_positions(
+        &self,
+        stream: &StreamId,
+        after: StreamVersion,
+        limit: usize,
+    ) -> Result<Vec<Position>, StoreError> {
+        self.inner.stream_positions(stream, after, limit)
+    }
+
+    fn find_key(&self, key: &str) -> Result<Option<store::KeyEntry>, StoreError> {
+        self.inner.find_key(key)
+    }
+
+    fn range(&self) -> Result<CompactRange, StoreError> {
+        self.inner.range()
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_does_not_read_is_not_passed_over() {
+    let store = Arc::new(Damaged::default());
+    let log = Log::open(Arc::clone(&store) as Arc<dyn Store>).unwrap();
+    log.append(append("a", &[1, 2, 3])).await.unwrap();
+    *store.at.lock().unwrap() = Some(Position(2));
+    let mut subscription = log.subscribe(Position(0));
+    assert_eq!(
+        subscription.next().await.unwrap().unwrap().position,
+        Position(1)
+    );
+    for _ in 0..2 {
+        let error = subscription.next().await.unwrap_err();
+        assert!(error.to_string().contains("position 2 "), "{error}");
+        assert_eq!(subscription.try_next().unwrap_err(), error);
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_says_so_to_whoever_works_on_it() {
+    let store = Arc::new(MemoryStore::new());
+    let log = open(&store);
+    log.append(append("a", &[1])).await.unwrap();
+    assert!(!log.failure().is_cancelled());
+    store.fail_commits("disk full");
+    log.append(append("a", &[2])).await.unwrap_err();
+    assert!(log.failure().is_cancelled());
+    let closed = open(&Arc::new(store.after_crash()));
+    closed.close().await;
+    assert!(!closed.failure().is_cancelled(), "a close is no failure");
 }

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::events::codec::{self, Envelope, Payload, RECORD_BYTES_MAX};
 use crate::events::event::Event;
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
-use crate::events::log::store::{Group, KeyEntry, Store, StoreError, StreamEntry};
+use crate::events::log::store::{Group, KeyEntry, Store, StoreError, StreamEntry, digest_of};
 use crate::events::log::{Append, AppendError, Appended, Expected, Head, ReadError};
 use crate::events::tree::{CompactRange, leaf_hash};
 
@@ -41,6 +42,7 @@ pub(super) struct Request {
 pub(super) struct WriterHandle {
     requests: Mutex<Option<mpsc::Sender<Request>>>,
     ended: Mutex<Option<oneshot::Receiver<()>>>,
+    failure: CancellationToken,
 }
 
 impl WriterHandle {
@@ -50,16 +52,21 @@ impl WriterHandle {
         let (head_sender, head) = watch::channel(head_of(&range));
         let (requests, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
         let (end_sender, ended) = oneshot::channel();
+        let failure = CancellationToken::new();
         let writer = Writer {
             store,
             range,
             versions: HashMap::new(),
             head: head_sender,
+            failure: failure.clone(),
         };
+        // Cancelled also when the thread panics.
+        let alarm = failure.clone().drop_guard();
         std::thread::Builder::new()
             .name("airut-log".to_owned())
             .spawn(move || {
                 writer.run(waiting);
+                alarm.disarm();
                 // Nobody waits for the end when the handle was dropped without `close`.
                 let _nobody_waits = end_sender.send(());
             })
@@ -67,6 +74,7 @@ impl WriterHandle {
         let handle = Self {
             requests: Mutex::new(Some(requests)),
             ended: Mutex::new(Some(ended)),
+            failure,
         };
         Ok((handle, head))
     }
@@ -82,6 +90,10 @@ impl WriterHandle {
             .send(request)
             .await
             .map_err(|_| AppendError::Closed)
+    }
+
+    pub(super) fn failure(&self) -> CancellationToken {
+        self.failure.clone()
     }
 
     pub(super) async fn close(&self) {
@@ -122,6 +134,7 @@ struct Writer {
     /// Versions of streams as they will be after the group that is being put together.
     versions: HashMap<StreamId, StreamVersion>,
     head: watch::Sender<Head>,
+    failure: CancellationToken,
 }
 
 impl Writer {
@@ -147,7 +160,12 @@ impl Writer {
         for Request { append, answer } in requests {
             match self.accept(&append, &mut group) {
                 Ok(appended) => accepted.push(Accepted { answer, appended }),
-                Err(error) => reply(answer, Err(error)),
+                Err(error) => {
+                    if matches!(error, AppendError::Unwritable(_)) {
+                        self.failure.cancel();
+                    }
+                    reply(answer, Err(error));
+                }
             }
         }
         if !group.records.is_empty()
@@ -166,6 +184,7 @@ impl Writer {
     fn refuse(&mut self, accepted: Vec<Accepted>, error: &StoreError) {
         tracing::error!(%error, "the log cannot be written; nothing is accepted any more");
         self.versions.clear();
+        self.failure.cancel();
         for Accepted { answer, .. } in accepted {
             reply(answer, Err(AppendError::Unwritable(error.to_string())));
         }
@@ -366,19 +385,4 @@ fn digest(events: &[(StreamId, Event)], payloads: &[Payload]) -> Sha256 {
         .zip(payloads)
         .map(|((stream, _), payload)| (stream, payload));
     digest_of(parts)
-}
-
-/// Returns the digest of streams, kinds and payloads, as kept for an idempotency key.
-pub(super) fn digest_of<'a>(parts: impl Iterator<Item = (&'a StreamId, &'a Payload)>) -> Sha256 {
-    let mut bytes = Vec::new();
-    for (stream, payload) in parts {
-        let part = Sha256::of_parts(&[
-            stream.as_str().as_bytes(),
-            &payload.kind.to_le_bytes(),
-            &payload.version.to_le_bytes(),
-            &payload.bytes,
-        ]);
-        bytes.extend(part.0);
-    }
-    Sha256::of(&bytes)
 }

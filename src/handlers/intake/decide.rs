@@ -76,10 +76,7 @@ pub fn decide_acceptance(
 ) -> Decision {
     let continued = find_conversation(conversations, received, &accepted.triaged);
     let new = continued.is_none();
-    let conversation = continued.as_ref().map_or_else(
-        || unused_id(conversations, received.inbound),
-        |(conversation, _)| *conversation,
-    );
+    let conversation = conversation_of(conversations, received, &accepted.triaged);
     let mut decision = Decision {
         conversation: Some(conversation),
         ..Decision::default()
@@ -93,6 +90,19 @@ pub fn decide_acceptance(
     decide_linking(&mut decision, conversations, received.channel, &accepted);
     decide_queueing(&mut decision, received, conversation, accepted);
     decision
+}
+
+/// Returns the conversation the message continues, or the id of the one that it begins.
+pub fn conversation_of(
+    conversations: &Conversations,
+    received: &MessageReceived,
+    triaged: &Triaged,
+) -> ConversationId {
+    let continued = find_conversation(conversations, received, triaged);
+    continued.map_or_else(
+        || unused_id(conversations, received.inbound),
+        |(conversation, _)| conversation,
+    )
 }
 
 /// Returns the conversation the message continues: the one it names, if that is of the same

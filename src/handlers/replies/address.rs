@@ -2,11 +2,18 @@
 //! Pure; the same request always gets the same `Message-ID`, so that it can be searched for.
 
 use crate::events::delivery::DeliveryTarget;
-use crate::events::id::{AtMs, ConversationId, DeliveryId};
+use crate::events::id::{AtMs, ChannelKind, ConversationId, DeliveryId};
 use crate::events::message::ReplyAddress;
 
 /// References carried on; of a longer list the first and the newest are kept, as mail readers do.
 pub const REFERENCES_MAX: usize = 50;
+
+/// Bytes of all references together; beyond that only the newest are kept, so that a request to
+/// deliver always fits into the log.
+pub const REFERENCES_BYTES_MAX: usize = 16 * 1024;
+
+/// Characters of an answered subject; the rest is cut.
+pub const SUBJECT_CHARS_MAX: usize = 1000;
 
 /// What an answer's address is made of.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +52,15 @@ pub fn target(reply_to: &ReplyAddress, envelope: Envelope<'_>) -> DeliveryTarget
     }
 }
 
+/// Returns the channel that leads there.
+pub fn channel_of(target: &DeliveryTarget) -> ChannelKind {
+    match target {
+        DeliveryTarget::Email { .. } => ChannelKind::Email,
+        DeliveryTarget::Local => ChannelKind::Local,
+        DeliveryTarget::Slack { .. } => ChannelKind::Slack,
+    }
+}
+
 /// Returns the name by which a channel will know the thread the answer stands in.
 pub fn thread_key(target: &DeliveryTarget) -> Option<String> {
     match target {
@@ -75,7 +91,8 @@ fn domain(from: &str) -> &str {
 }
 
 fn reply_subject(subject: &str, conversation: ConversationId) -> String {
-    let mut rest = subject.trim();
+    let end = subject.char_indices().nth(SUBJECT_CHARS_MAX);
+    let mut rest = subject[..end.map_or(subject.len(), |(at, _)| at)].trim();
     while let Some(shorter) = without_reply_prefix(rest) {
         rest = shorter;
     }
@@ -103,7 +120,13 @@ fn extended(references: &[String], message_id: &str) -> Vec<String> {
         let surplus = all.len() - REFERENCES_MAX;
         all.drain(1..=surplus);
     }
-    all
+    let mut bytes = 0;
+    let fits = |reference: &&String| {
+        bytes += reference.len();
+        bytes <= REFERENCES_BYTES_MAX
+    };
+    let fitting = all.iter().rev().take_while(fits).count();
+    all.split_off(all.len() - fitting)
 }
 
 #[cfg(test)]
@@ -154,6 +177,19 @@ mod tests {
         let kept = extended(&long, "<new@h>");
         assert_eq!(kept.len(), REFERENCES_MAX);
         assert_eq!((kept[0].as_str(), kept[49].as_str()), ("<0@h>", "<new@h>"));
+    }
+
+    #[test]
+    fn an_address_stays_short_whatever_it_answers() {
+        let long: Vec<String> = (0..40)
+            .map(|n| format!("<{n}{}@h>", "x".repeat(990)))
+            .collect();
+        let kept = extended(&long, "<new@h>");
+        assert_eq!(kept.last().map(String::as_str), Some("<new@h>"));
+        let bytes: usize = kept.iter().map(String::len).sum();
+        assert!((15_000..=REFERENCES_BYTES_MAX).contains(&bytes), "{bytes}");
+        let subject = reply_subject(&"é".repeat(5000), ConversationId(0xab));
+        assert_eq!(subject.matches('é').count(), SUBJECT_CHARS_MAX);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use crate::events::Event;
 use crate::events::delivery::{
     DeliveryAbandoned, DeliveryFailed, DeliveryKind, DeliveryNotFound, DeliveryOutcomeUnknown,
-    DeliverySucceeded,
+    DeliveryRequested, DeliverySucceeded,
 };
-use crate::events::id::AtMs;
+use crate::events::id::{AtMs, BlobRef, DeliveryId, StreamId};
 use crate::handlers::channels::{SendOutcome, Trace};
 use crate::projections::outbox::{DeliveryState, Outgoing};
 
@@ -25,6 +25,9 @@ pub const ACKNOWLEDGEMENT_AGE_MAX_MS: u64 = 60 * 60 * 1000;
 /// with its label.
 pub const SEARCH_AGE_MAX_MS: u64 = 10 * 60 * 1000;
 
+/// Characters kept of what a channel says; the rest is cut, since an outcome must fit into the log.
+pub const ERROR_CHARS_MAX: usize = 2000;
+
 /// Returns the end of a delivery that is too old to be attempted again.
 pub fn decide_before_sending(outgoing: &Outgoing, now: AtMs) -> Option<Event> {
     let age_max = match outgoing.request.kind {
@@ -32,7 +35,9 @@ pub fn decide_before_sending(outgoing: &Outgoing, now: AtMs) -> Option<Event> {
         DeliveryKind::Reply => DELIVERY_AGE_MAX_MS,
     };
     let age = now.0.saturating_sub(outgoing.requested_at.0);
-    let too_old = outgoing.attempts > 0 && age > age_max;
+    // Without its channel a delivery fails before it is attempted.
+    let tried = outgoing.attempts + outgoing.failures > 0;
+    let too_old = tried && age > age_max;
     too_old.then(|| {
         let hours = age_max / 3_600_000;
         abandon(outgoing, format!("not delivered within {hours} h"))
@@ -47,7 +52,7 @@ pub fn decide_after_sending(outgoing: &Outgoing, outcome: SendOutcome, now: AtMs
         SendOutcome::Accepted { receipt } => DeliverySucceeded {
             delivery,
             attempt,
-            receipt,
+            receipt: shortened(receipt),
             reconciled: false,
         }
         .into(),
@@ -61,17 +66,63 @@ pub fn decide_after_sending(outgoing: &Outgoing, outcome: SendOutcome, now: AtMs
         } => DeliveryFailed {
             delivery,
             attempt,
-            error,
+            error: shortened(error),
             retry_at: AtMs(now.0 + pause_ms(outgoing.failures)),
         }
         .into(),
         SendOutcome::Unknown { detail } => DeliveryOutcomeUnknown {
             delivery,
             attempt,
-            detail,
+            detail: shortened(detail),
         }
         .into(),
     }
+}
+
+/// Returns whether a delivery that cannot be made is worth another one without its files.
+pub fn is_worth_without_files(outgoing: &Outgoing) -> bool {
+    outgoing.request.kind == DeliveryKind::Reply && !outgoing.request.files.is_empty()
+}
+
+/// Returns the text of an answer that is sent without its files.
+pub fn text_without_files(outgoing: &Outgoing, answer: &str, error: &str) -> String {
+    let files = outgoing.request.files.iter();
+    let names: Vec<&str> = files.map(|file| file.name.as_str()).collect();
+    let names = names.join(", ");
+    let label = if outgoing.maybe_sent {
+        "\n\nThis may be a duplicate: whether an earlier attempt arrived is not known."
+    } else {
+        ""
+    };
+    let answer = answer.trim_end();
+    format!(
+        "{answer}\n\nCould not attach {names}: the answer was refused with its files ({error}).{label}"
+    )
+}
+
+/// Gives a delivery up and requests the same answer without files; the address stays the same, since
+/// nothing was ever sent under it.
+pub fn decide_without_files(
+    outgoing: &Outgoing,
+    body: BlobRef,
+    error: String,
+) -> Vec<(StreamId, Event)> {
+    let refused = &outgoing.request;
+    let purpose = format!("reply-without-files:{}", refused.delivery);
+    let delivery = DeliveryId::derive(refused.task, &purpose, 1);
+    let requested = DeliveryRequested {
+        delivery,
+        body,
+        files: vec![],
+        ..refused.clone()
+    };
+    vec![
+        (
+            StreamId::delivery(refused.delivery),
+            abandon(outgoing, error),
+        ),
+        (StreamId::delivery(delivery), requested.into()),
+    ]
 }
 
 /// Returns what a search's result means.
@@ -84,7 +135,7 @@ pub fn decide_after_search(outgoing: &Outgoing, trace: Trace, now: AtMs) -> Resu
         Trace::Found { receipt } => Ok(DeliverySucceeded {
             delivery,
             attempt,
-            receipt,
+            receipt: shortened(receipt),
             reconciled: true,
         }
         .into()),
@@ -123,10 +174,18 @@ fn pause_ms(failures: u32) -> u64 {
     doubled.unwrap_or(RETRY_MAX_MS).min(RETRY_MAX_MS)
 }
 
-fn abandon(outgoing: &Outgoing, error: String) -> Event {
+/// Gives a delivery up; of a long reason only so much is kept as fits into the log.
+pub fn abandon(outgoing: &Outgoing, error: String) -> Event {
     DeliveryAbandoned {
         delivery: outgoing.request.delivery,
-        error,
+        error: shortened(error),
     }
     .into()
+}
+
+fn shortened(mut error: String) -> String {
+    if let Some((end, _)) = error.char_indices().nth(ERROR_CHARS_MAX) {
+        error.truncate(end);
+    }
+    error
 }

@@ -3,14 +3,14 @@
 
 use crate::events::Event;
 use crate::events::conversation::ThreadLinked;
-use crate::events::delivery::{DeliveryKind, DeliveryRequested, DeliveryTarget};
+use crate::events::delivery::{DeliveryKind, DeliveryRequested};
 use crate::events::id::{
     AtMs, BlobRef, ChannelKind, DeliveryId, Position, StoredFile, StreamId, TaskId,
 };
 use crate::events::log::{Append, Context, Expected};
 use crate::events::task::{TaskCoalesced, TaskPhase, TaskPhaseEntered, TaskStarted};
 use crate::handlers::effect::Beginning;
-use crate::handlers::replies::address::{Envelope, target, thread_key};
+use crate::handlers::replies::address::{Envelope, channel_of, target, thread_key};
 use crate::projections::work_queue::{QueuedMessage, QueuedTask};
 
 /// What the sender of a new conversation's first message is told (spec row EML-35).
@@ -158,14 +158,6 @@ pub(super) fn request_delivery(outgoing: Outgoing<'_>) -> Vec<(StreamId, Event)>
     };
     let stream = StreamId::delivery(outgoing.delivery);
     link.into_iter().chain([(stream, request.into())]).collect()
-}
-
-fn channel_of(target: &DeliveryTarget) -> ChannelKind {
-    match target {
-        DeliveryTarget::Email { .. } => ChannelKind::Email,
-        DeliveryTarget::Local => ChannelKind::Local,
-        DeliveryTarget::Slack { .. } => ChannelKind::Slack,
-    }
 }
 
 /// The circumstances of everything the service does for a task.

@@ -1,17 +1,25 @@
 //! How a task ends: judgement, answer, delivery and end in one append, so that exactly one answer is
 //! ever recorded. Pure.
 
+use std::collections::BTreeSet;
+
 use crate::events::Event;
 use crate::events::conversation::ReplyRecorded;
 use crate::events::delivery::DeliveryKind;
-use crate::events::id::{AtMs, BlobRef, DeliveryId, SessionId, StoredFile, StreamId};
+use crate::events::id::{AtMs, BlobRef, ChannelKind, DeliveryId, SessionId, StoredFile, StreamId};
 use crate::events::log::Append;
+use crate::events::message::ReplyAddress;
 use crate::events::run::RunOutcomeClassified;
 use crate::events::task::TaskCompleted;
 use crate::handlers::effect::Assignment;
 use crate::handlers::tasks::answer::Answer;
 use crate::handlers::tasks::begin::{Outgoing, context_of, request_delivery};
 use crate::projections::usage::Spent;
+use crate::projections::work_queue::{QueuedMessage, QueuedTask};
+
+/// Characters of a task's detail that its end keeps; the rest is cut, since the end of a task must
+/// always fit into the log.
+pub const DETAIL_CHARS_MAX: usize = 2000;
 
 /// What a task's end consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,22 +52,23 @@ pub fn decide_conclusion(
     }
     let stream = StreamId::conversation(task.conversation);
     events.push((stream, decide_reply(assignment, &conclusion).into()));
-    if let Some(message) = task.newest_message() {
+    for (index, message) in (1..).zip(answered_messages(task)) {
         events.extend(request_delivery(Outgoing {
             task,
             message,
-            delivery: DeliveryId::derive(task.task, "reply", 1),
+            delivery: DeliveryId::derive(task.task, "reply", index),
             kind: DeliveryKind::Reply,
             body: &conclusion.body,
-            files: conclusion.files,
+            files: conclusion.files.clone(),
             from,
             now,
         }));
     }
+    let detail = conclusion.answer.detail.chars().take(DETAIL_CHARS_MAX);
     let completed = TaskCompleted {
         task: task.task,
         reason: conclusion.answer.reason,
-        detail: conclusion.answer.detail,
+        detail: detail.collect(),
         duration_ms: now.0.saturating_sub(task.queued_at.0),
     };
     events.push((StreamId::task(task.task), completed.into()));
@@ -69,6 +78,28 @@ pub fn decide_conclusion(
         // A task ends once: a second end under this key is refused, whatever it says.
         key: Some(format!("completed:{}", task.task)),
         context: context_of(task, now),
+    }
+}
+
+/// Returns the messages the answer is threaded under, the newest first: of each recipient the newest
+/// one, so that everybody who wrote is answered, and nobody twice.
+pub fn answered_messages(task: &QueuedTask) -> Vec<&QueuedMessage> {
+    let mut recipients = BTreeSet::new();
+    let newest = task.messages.iter().rev();
+    newest
+        .filter(|message| recipients.insert(recipient(&message.parsed.reply_to)))
+        .collect()
+}
+
+/// Returns what tells recipients apart: the channel, and who or where in it.
+fn recipient(reply_to: &ReplyAddress) -> (ChannelKind, String) {
+    match reply_to {
+        ReplyAddress::Email { to, .. } => (ChannelKind::Email, to.to_lowercase()),
+        // Whoever waits at the socket reads the answer of the task.
+        ReplyAddress::Local => (ChannelKind::Local, String::new()),
+        ReplyAddress::Slack { channel, thread } => {
+            (ChannelKind::Slack, format!("{channel}:{thread}"))
+        }
     }
 }
 

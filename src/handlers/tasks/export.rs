@@ -87,7 +87,8 @@ async fn write_all(
     let conversation_json = serde_json::to_vec_pretty(&export.conversation)
         .map_err(|error| ExportError::Disk(error.into()))?;
     let network = export.network.lines(conversation);
-    let network = network.map_or_else(String::new, |log| log.lines.join("\n") + "\n");
+    let line = |line: &String| format!("{line}\n");
+    let network = network.map_or_else(String::new, |log| log.lines.iter().map(line).collect());
     export.lines.finish(directories, events.read)?;
     directories.replace("conversation.json", &conversation_json)?;
     directories.replace("network-sandbox.log", network.as_bytes())?;

@@ -151,14 +151,18 @@ fn read_or_make_key(path: &Path) -> Result<SigningKey, StoreError> {
 fn make_key(path: &Path) -> Result<SigningKey, StoreError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| StoreError(error.to_string()))?;
+    // A crash in between leaves no half key: the file gets its name when it is whole.
+    let new = path.with_extension("new");
     let mut options = OpenOptions::new();
     let mut file = options
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .write(true)
         .mode(0o600)
-        .open(path)?;
+        .open(&new)?;
     file.write_all(format!("{}\n", hex::encode(seed)).as_bytes())?;
     file.sync_all()?;
+    std::fs::rename(new, path)?;
     sync_directory(path)?;
     Ok(SigningKey::from_bytes(&seed))
 }

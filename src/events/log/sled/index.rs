@@ -5,15 +5,15 @@
 //! is found by its first position, and reading in order is reading large values.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sled::{Batch, Db, Tree};
 
 use crate::events::codec::{self, StoredRecord};
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
-use crate::events::log::store::{Group, KeyEntry, StoreError, StreamEntry};
-use crate::events::log::writer::digest_of;
+use crate::events::log::store::{Group, KeyEntry, StoreError, StreamEntry, digest_of};
 use crate::events::tree::leaf_hash;
 
 /// Longest value of a pack that holds more than one record. Sled keeps values above about 128 KiB
@@ -40,6 +40,7 @@ pub(super) struct Last {
 
 #[derive(Debug)]
 pub(super) struct Index {
+    path: PathBuf,
     database: Db,
     events: Tree,
     streams: Tree,
@@ -51,16 +52,17 @@ impl Index {
     /// Opens the database; a panic inside sled, which damaged pages cause, is an error like others.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
-        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_trees(&config)));
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::open_trees(path, &config)));
         match opened {
             Ok(opened) => opened.map_err(|error| error.to_string()),
             Err(_) => Err("sled panicked while opening it".to_owned()),
         }
     }
 
-    fn open_trees(config: &sled::Config) -> sled::Result<Self> {
+    fn open_trees(path: &Path, config: &sled::Config) -> sled::Result<Self> {
         let database = config.open()?;
         Ok(Self {
+            path: path.to_owned(),
             events: database.open_tree("events")?,
             streams: database.open_tree("streams")?,
             keys: database.open_tree("keys")?,
@@ -175,7 +177,8 @@ impl Index {
 
     pub(super) fn flush(&self) -> Result<(), StoreError> {
         self.database.flush()?;
-        Ok(())
+        // Sled's own flush is no fsync on Linux; what the anchor says must be on the disk.
+        Ok(File::open(self.path.join("db"))?.sync_data()?)
     }
 
     pub(super) fn read(

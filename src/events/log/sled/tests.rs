@@ -4,6 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::events::Event;
+use crate::events::codec;
 use crate::events::id::AtMs;
 use crate::events::log::{Append, Context, Log};
 use crate::events::service::DrainStarted;
@@ -115,11 +116,9 @@ async fn a_missing_anchor_is_refused_and_a_forged_one_too() {
 }
 
 #[tokio::test]
-async fn a_lost_index_is_refused_and_rebuilt_from_the_journal() {
+async fn a_lost_index_is_made_again_from_the_journal() {
     let (directory, records) = filled(300).await;
     std::fs::remove_dir_all(directory.path().join("index")).unwrap();
-    assert!(refusal(&directory).contains("airut log rebuild"));
-    assert_eq!(SledStore::rebuild(directory.path()).unwrap(), 600);
     let log = open(&directory);
     assert_eq!(log.read_stored(Position(0), 1000).unwrap(), records);
     let repeated = log.append(append("a", 7).once("key 7")).await.unwrap();
@@ -170,6 +169,92 @@ async fn events_of_a_newer_version_are_refused() {
     assert!(refusal(&directory).contains("update Airut"));
 }
 
+#[tokio::test]
+async fn events_of_a_newer_version_are_refused_also_when_the_index_did_not_know_them() {
+    let (directory, records) = filled(1).await;
+    let mut newer = records;
+    for record in &mut newer {
+        let (envelope, mut payload) = codec::split(record).unwrap();
+        payload.kind = 9999;
+        *record = codec::encode(&envelope, &payload);
+    }
+    for name in ["journal", "index", "anchor"] {
+        let path = directory.path().join(name);
+        let removed = std::fs::remove_file(&path);
+        removed.or_else(|_| std::fs::remove_dir_all(&path)).unwrap();
+    }
+    let mut journal = Journal::open(&journal_of(&directory)).unwrap();
+    let anchor = AnchorFile::open(directory.path()).unwrap();
+    anchor.write(&Anchor::empty()).unwrap();
+    journal.append(&newer).unwrap();
+    assert!(refusal(&directory).contains("update Airut"));
+    let rebuilt = SledStore::rebuild(directory.path(), false);
+    let error = rebuilt.expect_err("the events are newer").to_string();
+    assert!(error.contains("update Airut"), "{error}");
+}
+
+/// Returns the offset of the last group in a journal of equal ones.
+fn last_group(directory: &TempDir, groups: u64) -> u64 {
+    let length = std::fs::metadata(journal_of(directory)).unwrap().len();
+    let start = Journal::start();
+    length - (length - start) / groups
+}
+
+fn cut(directory: &TempDir, length: u64) {
+    let mut options = std::fs::OpenOptions::new();
+    let journal = options.write(true).open(journal_of(directory)).unwrap();
+    journal.set_len(length).unwrap();
+}
+
+#[tokio::test]
+async fn a_journal_cut_at_the_boundary_of_a_group_is_rebuilt_only_when_its_loss_is_accepted() {
+    let (directory, _) = filled(9).await;
+    cut(&directory, last_group(&directory, 9));
+    assert!(refusal(&directory).contains("went backwards"));
+    let anchor = std::fs::read(directory.path().join("anchor")).unwrap();
+    let error = SledStore::rebuild(directory.path(), false).expect_err("promised events are lost");
+    assert!(error.to_string().contains("--accept-loss"), "{error}");
+    let after = std::fs::read(directory.path().join("anchor")).unwrap();
+    assert_eq!(after, anchor, "the promise stands");
+    assert_eq!(SledStore::rebuild(directory.path(), true).unwrap(), 16);
+    assert_eq!(open(&directory).head().position, Position(16));
+}
+
+#[tokio::test]
+async fn another_journal_of_the_same_length_is_not_taken_for_the_promised_one() {
+    let (directory, _) = filled(9).await;
+    let other = TempDir::new().unwrap();
+    let log = open(&other);
+    for number in 0..9 {
+        let append = append("b", number).once(format!("key {number}"));
+        log.append(append).await.unwrap();
+    }
+    log.close().await;
+    drop(log);
+    std::fs::copy(journal_of(&other), journal_of(&directory)).unwrap();
+    for index_is_there in [true, false] {
+        if !index_is_there {
+            std::fs::remove_dir_all(directory.path().join("index")).unwrap();
+            assert!(refusal(&directory).contains("are not those with root"));
+        }
+        let rebuilt = SledStore::rebuild(directory.path(), false);
+        let error = rebuilt.expect_err("it is another journal").to_string();
+        assert!(error.contains("are not those with root"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_used_is_moved_aside_and_made_again() {
+    let (directory, records) = filled(50).await;
+    let database = directory.path().join("index").join("db");
+    let length = std::fs::metadata(&database).unwrap().len();
+    std::fs::write(&database, vec![0x5a; usize::try_from(length).unwrap()]).unwrap();
+    let log = open(&directory);
+    assert_eq!(log.read_stored(Position(0), 1000).unwrap(), records);
+    log.close().await;
+    assert!(directory.path().join("index.before-rebuild-1").is_dir());
+}
+
 fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -195,7 +280,7 @@ async fn a_rebuild_cuts_nothing_off_a_journal_that_is_broken_in_the_middle() {
     let (directory, _) = filled(20).await;
     let journal = journal_of(&directory);
     let broken = flip(&journal, 2000);
-    let error = SledStore::rebuild(directory.path()).expect_err("the journal is broken");
+    let error = SledStore::rebuild(directory.path(), false).expect_err("the journal is broken");
     assert!(error.to_string().contains("is damaged at byte"), "{error}");
     assert_eq!(std::fs::read(&journal).unwrap(), broken);
 }
@@ -206,7 +291,7 @@ async fn a_rebuild_cuts_nothing_off_that_was_promised() {
     let journal = journal_of(&directory);
     let length = std::fs::metadata(&journal).unwrap().len();
     let broken = flip(&journal, length - 1);
-    let error = SledStore::rebuild(directory.path()).expect_err("the last group is broken");
+    let error = SledStore::rebuild(directory.path(), false).expect_err("the last group is broken");
     assert!(error.to_string().contains("were promised"), "{error}");
     assert_eq!(std::fs::read(&journal).unwrap(), broken);
 }

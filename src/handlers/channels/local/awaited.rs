@@ -6,7 +6,7 @@
 use crate::events::Event;
 use crate::events::delivery::{DeliveryKind, DeliveryRequested};
 use crate::events::event::{DeliveryEvent, MessageEvent, TaskEvent};
-use crate::events::id::{InboundId, TaskId};
+use crate::events::id::{ChannelKind, InboundId, TaskId};
 
 /// What is known of an awaited answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,10 @@ impl Awaited {
         };
         match event {
             DeliveryEvent::Requested(requested)
-                if requested.task == self.task && requested.kind == DeliveryKind::Reply =>
+                // Others whose messages were answered together get their copies elsewhere.
+                if requested.task == self.task
+                    && requested.kind == DeliveryKind::Reply
+                    && requested.channel == ChannelKind::Local =>
             {
                 self.requested = Some(requested.clone());
                 None
@@ -74,5 +77,63 @@ impl Awaited {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::delivery::{DeliverySucceeded, DeliveryTarget};
+    use crate::events::id::{BlobRef, ConversationId, DeliveryId, RepoId, Sha256};
+    use crate::events::task::TaskCoalesced;
+
+    fn requested(task: TaskId, number: u32, channel: ChannelKind) -> DeliveryRequested {
+        DeliveryRequested {
+            delivery: DeliveryId::derive(task, "reply", number),
+            kind: DeliveryKind::Reply,
+            repo: RepoId("r".to_owned()),
+            channel,
+            conversation: ConversationId(1),
+            task,
+            target: DeliveryTarget::Local,
+            body: BlobRef {
+                sha256: Sha256::of(b""),
+                bytes: 0,
+                media_type: "text/markdown".to_owned(),
+            },
+            files: vec![],
+        }
+    }
+
+    fn succeeded(request: &DeliveryRequested) -> Event {
+        DeliverySucceeded {
+            delivery: request.delivery,
+            attempt: 1,
+            receipt: "250".to_owned(),
+            reconciled: false,
+        }
+        .into()
+    }
+
+    #[test]
+    fn whoever_waits_gets_the_answer_of_the_task_that_took_the_message_along() {
+        let inbound = InboundId::from_dedupe_key("own");
+        let task = InboundId::from_dedupe_key("other").task();
+        let mut awaited = Awaited::new(inbound);
+        let coalesced = TaskCoalesced {
+            task: inbound.task(),
+            into: task,
+        };
+        let (own, mail) = (ChannelKind::Local, ChannelKind::Email);
+        let (own, mail) = (requested(task, 1, own), requested(task, 2, mail));
+        let before = [
+            coalesced.into(),
+            own.clone().into(),
+            mail.clone().into(),
+            succeeded(&mail),
+        ];
+        assert!(before.iter().all(|event| awaited.apply(event).is_none()));
+        let end = awaited.apply(&succeeded(&own));
+        assert_eq!(end, Some(End::Answered(Box::new(own))));
     }
 }

@@ -1,0 +1,136 @@
+//! Recording what becomes of messages, one after the other and in the order they were received in,
+//! so that two messages of a new thread find the same conversation, and a conversation reads as it
+//! was written. Messages of different sources wait for nobody.
+
+use crate::clock;
+use crate::events::id::{ChannelKind, Position, RepoId};
+use crate::events::log::{Append, AppendError};
+use crate::handlers::effect::{Effect, Rejection, RejectionReply, Subject};
+use crate::handlers::intake::decide::{
+    Accepted, Decision, conversation_of, decide_acceptance, decide_rejection, judged_context,
+};
+use crate::handlers::intake::triage::Verdict;
+use crate::handlers::ports::EffectError;
+use crate::handlers::worker::{Phase, Worker, WorkerError};
+use crate::projections::inbox::WaitingMessage;
+
+/// A message that was read, and what its channel says of it.
+#[derive(Debug)]
+pub(super) struct Judged {
+    message: WaitingMessage,
+    verdict: Verdict,
+}
+
+impl Judged {
+    pub(super) fn new(message: WaitingMessage, verdict: Verdict) -> Self {
+        Self { message, verdict }
+    }
+
+    pub(super) fn position(&self) -> Position {
+        self.message.position
+    }
+}
+
+fn source(message: &WaitingMessage) -> (&RepoId, ChannelKind) {
+    (&message.received.repo, message.received.channel)
+}
+
+impl Worker {
+    /// Records the verdicts whose turn it is. As many may wait as messages are read at once.
+    pub(super) async fn record_verdicts(&mut self) -> Result<(), WorkerError> {
+        while let Some(position) = self.next_verdict() {
+            if let Some(judged) = self.verdicts.remove(&position) {
+                self.record_verdict(judged).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the earliest verdict that waits for no earlier message of its source.
+    fn next_verdict(&self) -> Option<Position> {
+        let is_next = |judged: &&Judged| !self.waits(&judged.message);
+        self.verdicts.values().find(is_next).map(Judged::position)
+    }
+
+    fn waits(&self, message: &WaitingMessage) -> bool {
+        let mut flights = self.flights.values();
+        flights.any(|flight| match &flight.effect {
+            Effect::Triage(earlier) => {
+                let is_read = self.verdicts.contains_key(&earlier.position);
+                flight.phase == Phase::Performing
+                    && !is_read
+                    && earlier.position < message.position
+                    && source(earlier) == source(message)
+            }
+            Effect::Begin(_)
+            | Effect::Execute(_)
+            | Effect::Interrupt(_)
+            | Effect::Deliver(_)
+            | Effect::ForgetAttempt(_)
+            | Effect::Reconcile(_)
+            | Effect::Reject(_)
+            | Effect::Retry(..)
+            | Effect::GiveUp(..)
+            | Effect::Abandon(..) => false,
+        })
+    }
+
+    /// Decides on the newest conversations what becomes of a message.
+    async fn record_verdict(&mut self, judged: Judged) -> Result<(), WorkerError> {
+        self.fold()?;
+        let received = judged.message.received.clone();
+        let subject = Subject::Message(received.inbound);
+        let reply = match &judged.verdict {
+            Verdict::Accepted(accepted, _) => self.reply_to(&judged.message, accepted),
+            Verdict::Rejected(..) => None,
+        };
+        let append = self.append_of(judged);
+        match self.ports.append(append).await {
+            Ok(()) => {
+                self.settle_flight(subject);
+                self.fold()
+            }
+            // Its sender is known and permitted, so that it can be told.
+            Err(error @ EffectError::Append(AppendError::TooLarge { .. })) => {
+                let cause = error.to_string();
+                self.launch(Effect::Reject(Box::new(Rejection {
+                    received,
+                    cause,
+                    reply,
+                })));
+                Ok(())
+            }
+            Err(error) => self.fail(subject, &error),
+        }
+    }
+
+    fn append_of(&self, judged: Judged) -> Append {
+        let received = &judged.message.received;
+        let conversations = &self.state().conversations;
+        let decision: Decision = match judged.verdict {
+            Verdict::Accepted(accepted, defaults) => {
+                decide_acceptance(conversations, received, *accepted, &defaults)
+            }
+            Verdict::Rejected(reason, detail) => decide_rejection(received, reason, detail),
+        };
+        let (causation, now) = (Some(judged.message.position), clock::now());
+        Append {
+            expected: decision.expected,
+            events: decision.events,
+            key: Some(format!("triage:{}", received.inbound)),
+            context: judged_context(received, causation, decision.conversation, now),
+        }
+    }
+
+    /// Returns how its sender would be told that the message cannot be taken in. Whoever waits at
+    /// the socket sees the rejection itself.
+    fn reply_to(&self, message: &WaitingMessage, accepted: &Accepted) -> Option<RejectionReply> {
+        let conversations = &self.state().conversations;
+        let (received, triaged) = (&message.received, &accepted.triaged);
+        (received.channel != ChannelKind::Local).then(|| RejectionReply {
+            conversation: conversation_of(conversations, received, triaged),
+            reply_to: triaged.reply_to.clone(),
+            subject: triaged.subject.clone(),
+        })
+    }
+}
