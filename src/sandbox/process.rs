@@ -240,16 +240,41 @@ impl Companion {
     }
 }
 
+/// Time for a leftover to end by itself once it is asked to; then it is killed.
+const LEFTOVER_END_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// Ends processes that were started with exactly these arguments, by whatever program: companions of
-/// a process of ours that was killed. The arguments must name something that is only ours.
-pub fn end_leftovers(arguments: &[&str]) {
+/// a process of ours that was killed. The arguments must name something that is only ours. Returns
+/// once they are gone, so that nothing they were still about comes into being behind our back.
+pub async fn end_leftovers(arguments: &[&str]) {
+    let leftovers = with_arguments(arguments);
+    signal(&leftovers, rustix::process::Signal::TERM);
+    let gone = async {
+        while leftovers.iter().any(|id| has_arguments(*id, arguments)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if tokio::time::timeout(LEFTOVER_END_TIME_MAX, gone)
+        .await
+        .is_err()
+    {
+        signal(&with_arguments(arguments), rustix::process::Signal::KILL);
+    }
+}
+
+fn with_arguments(arguments: &[&str]) -> Vec<i32> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    for id in ids.filter(|id| has_arguments(*id, arguments)) {
-        if let Some(id) = rustix::process::Pid::from_raw(id) {
-            // It may have ended by itself just now.
-            let _ended = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-        }
+    ids.filter(|id| has_arguments(*id, arguments)).collect()
+}
+
+fn signal(ids: &[i32], signal: rustix::process::Signal) {
+    for id in ids
+        .iter()
+        .filter_map(|id| rustix::process::Pid::from_raw(*id))
+    {
+        // It may have ended by itself just now.
+        let _ended = rustix::process::kill_process(id, signal);
     }
 }
 
@@ -277,8 +302,8 @@ mod tests {
         while !has_arguments(leftover.child.id().unwrap().cast_signed(), &mine) {
             tokio::task::yield_now().await;
         }
-        end_leftovers(&mine);
-        leftover.child.wait().await.unwrap();
+        end_leftovers(&mine).await;
+        assert!(!has_arguments(leftover.id().unwrap().cast_signed(), &mine));
         assert!(!leftover.is_running() && other.is_running());
     }
 

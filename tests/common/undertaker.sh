@@ -13,6 +13,12 @@ if [ -s "$dir/daemon.pid" ]; then
     done
     kill -KILL "$pid" 2>/dev/null
 fi
+# A daemon that was killed leaves its Podman service; nobody else's has a socket in the directory.
+for process in /proc/[0-9]*; do
+    if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q "system service .*unix://$dir/"; then
+        kill -TERM "${process#/proc/}" 2>/dev/null
+    fi
+done
 # The sandboxes of this world are those that mount something of its directory.
 for id in $(podman ps -aq --filter label=airut.instance); do
     if podman inspect "$id" | grep -qF "$dir/"; then

@@ -37,7 +37,7 @@ impl PodmanService {
             companion: Mutex::new(None),
         };
         // A service that a killed daemon left may answer, but nobody would ever end it.
-        *service.companion.lock().await = Some(service.launch()?);
+        *service.companion.lock().await = Some(service.launch().await?);
         service.await_answer().await?;
         Ok(service)
     }
@@ -72,7 +72,7 @@ impl PodmanService {
         if let Some(gone) = companion.take() {
             gone.stop().await;
         }
-        *companion = Some(self.launch()?);
+        *companion = Some(self.launch().await?);
         self.await_answer().await
     }
 
@@ -88,13 +88,14 @@ impl PodmanService {
         }
     }
 
-    fn launch(&self) -> Result<Companion, PodmanError> {
-        // A socket that nobody listens on stands in the way of a new one.
-        let _not_there = std::fs::remove_file(&self.socket);
+    async fn launch(&self) -> Result<Companion, PodmanError> {
         let url = format!("unix://{}", self.socket.display());
         let arguments = ["system", "service", "--time=0", &url];
-        // A daemon that was killed could not take its service with it.
-        end_leftovers(&arguments);
+        // A daemon that was killed could not take its service with it, and that may still be making
+        // a container that the sweep would miss.
+        end_leftovers(&arguments).await;
+        // A socket that nobody listens on stands in the way of a new one.
+        let _not_there = std::fs::remove_file(&self.socket);
         let command = &self.command;
         Companion::start(command, &arguments).map_err(|error| match error {
             ProcessError::Start { error, .. } => {
