@@ -22,7 +22,9 @@ mod subscription;
 mod writer;
 
 pub use subscription::Subscription;
-pub use writer::{APPEND_EVENTS_MAX, APPENDS_WAITING_MAX, GROUP_APPENDS_MAX, KEY_BYTES_MAX};
+pub use writer::{
+    APPEND_EVENTS_MAX, APPENDS_WAITING_MAX, GROUP_APPENDS_MAX, GROUP_BYTES_MAX, KEY_BYTES_MAX,
+};
 
 use store::{Store, StoreError};
 use writer::{Request, WriterHandle};

@@ -11,7 +11,9 @@
 //! start. A broken group with a whole one behind it is damage, and never cut off. It knows no index.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::events::codec::{RECORD_BYTES_MAX, StoredRecord};
@@ -29,6 +31,13 @@ pub(super) struct Journal {
     path: PathBuf,
     file: File,
     end: u64,
+}
+
+/// The journal, open for reading what is whole, while somebody else may append.
+#[derive(Debug)]
+pub(super) struct JournalReader {
+    path: PathBuf,
+    file: File,
 }
 
 /// How reading a journal ended.
@@ -59,6 +68,14 @@ impl Journal {
             path: path.to_owned(),
             file,
             end,
+        })
+    }
+
+    /// Returns a reader of what has been appended.
+    pub(super) fn reader(&self) -> Result<JournalReader, StoreError> {
+        Ok(JournalReader {
+            path: self.path.clone(),
+            file: File::open(&self.path)?,
         })
     }
 
@@ -149,11 +166,67 @@ impl Journal {
     }
 
     fn damaged(&self, offset: u64, what: &str) -> StoreError {
-        StoreError(format!(
-            "{} is damaged at byte {offset}: {what}; restore a backup",
-            self.path.display()
-        ))
+        damaged(&self.path, offset, what)
     }
+}
+
+/// Bytes that are asked of the disk at once when many records are read, and when few are.
+const READ_BYTES_MANY: usize = 1 << 20;
+const READ_BYTES_FEW: usize = 16 * 1024;
+
+/// Records from which on a read is of many.
+const MANY_RECORDS: usize = 64;
+
+impl JournalReader {
+    /// Returns up to `limit` records after a position from a range of whole groups, whose first record
+    /// has the position `first`.
+    pub(super) fn read(
+        &self,
+        range: Range<u64>,
+        first: Position,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<StoredRecord>, StoreError> {
+        let is_many = limit >= MANY_RECORDS;
+        let at_once = if is_many {
+            READ_BYTES_MANY
+        } else {
+            READ_BYTES_FEW
+        };
+        let (mut offset, mut first) = (range.start, first);
+        let mut reader = BufReader::with_capacity(at_once, At(&self.file, offset));
+        let mut records = Vec::with_capacity(limit.min(1024));
+        while offset < range.end && records.len() < limit {
+            let broken = |what| damaged(&self.path, offset, what);
+            let body = read_group(&mut reader, range.end - offset)?;
+            let body = body.ok_or_else(|| broken("a group is broken"))?;
+            let group = split_body(&body, first)
+                .ok_or_else(|| broken("a group's records do not fit its length"))?;
+            offset += 8 + body.len() as u64;
+            first = Position(first.0 + group.len() as u64);
+            records.extend(group.into_iter().filter(|record| record.position > after));
+        }
+        records.truncate(limit);
+        Ok(records)
+    }
+}
+
+/// A file from an offset on, without a place of its own that readers would have to share.
+struct At<'a>(&'a File, u64);
+
+impl Read for At<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.0.read_at(buffer, self.1)?;
+        self.1 += length as u64;
+        Ok(length)
+    }
+}
+
+fn damaged(path: &Path, offset: u64, what: &str) -> StoreError {
+    let path = path.display();
+    StoreError(format!(
+        "{path} is damaged at byte {offset}: {what}; restore a backup"
+    ))
 }
 
 fn check_header(file: &mut File, path: &Path) -> Result<(), StoreError> {
@@ -193,7 +266,7 @@ fn frame(records: &[StoredRecord]) -> Vec<u8> {
 }
 
 /// Returns the body of the next group; nothing when it is not whole.
-fn read_group(reader: &mut BufReader<File>, available: u64) -> Result<Option<Vec<u8>>, StoreError> {
+fn read_group(reader: &mut impl Read, available: u64) -> Result<Option<Vec<u8>>, StoreError> {
     if available < 8 {
         return Ok(None);
     }

@@ -1,7 +1,8 @@
 //! The log on disk, and the only file that names sled.
 //!
 //! Three things lie beside each other: the **journal**, which is what is promised (each group is
-//! fdatasync'd before it is acknowledged); the **index**, a sled database that is queried; and the
+//! fdatasync'd before it is acknowledged); the **index**, a sled database that is queried and says
+//! where in the journal a record lies; and the
 //! **anchor**, a small signed note of how far the journal certainly reached. Sled's own flush is no
 //! fsync on Linux, and sled can open lost data as an empty database, so nothing is believed of it:
 //! at start the three are compared, an index that lags is caught up from the journal or made again
@@ -10,11 +11,12 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::events::codec::StoredRecord;
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
-use crate::events::log::journal::Journal;
+use crate::events::log::journal::{Journal, JournalReader};
 use crate::events::log::store::{Group, KeyEntry, Store, StoreError};
 use crate::events::tree::{CompactRange, leaf_hash};
 
@@ -82,6 +84,9 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct SledStore {
     index: Index,
+    reader: JournalReader,
+    /// Offset behind the last group that the index knows; nothing behind it is shown.
+    shown: AtomicU64,
     writing: Mutex<Writing>,
     /// Held for as long as the store is open; the kernel lets go of it at any kind of end.
     _lock: File,
@@ -138,8 +143,11 @@ impl SledStore {
         check_kinds(path, &index)?;
         let written = writing.write_anchor(&index).map_err(Problem::Disk);
         written.map_err(fault)?;
+        let reader = writing.journal.reader().map_err(Problem::Disk);
         Ok(Self {
             index,
+            reader: reader.map_err(fault)?,
+            shown: AtomicU64::new(writing.journal.end()),
             writing: Mutex::new(writing),
             _lock: lock,
         })
@@ -188,9 +196,10 @@ impl Writing {
     }
 
     fn commit(&mut self, index: &Index, group: &Group) -> Result<(), StoreError> {
+        let offset = self.journal.end();
         self.journal.append(&group.records)?;
         // From here on the group is durable: the index would be caught up at the next start.
-        index.add_group(group, &mut self.kinds)?;
+        index.add_group(group, offset, &mut self.kinds)?;
         self.range = group.range.clone();
         if let Some(record) = group.records.last() {
             self.last_leaf = leaf_hash(&record.bytes);
@@ -220,14 +229,20 @@ impl Store for SledStore {
             return Err(error.clone());
         }
         let committed = writing.commit(&self.index, group);
-        if let Err(error) = &committed {
-            writing.poisoned = Some(error.clone());
+        match &committed {
+            Ok(()) => self.shown.store(writing.journal.end(), Ordering::Release),
+            Err(error) => writing.poisoned = Some(error.clone()),
         }
         committed
     }
 
     fn read(&self, after: Position, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
-        self.index.read(after, limit)
+        let shown = self.shown.load(Ordering::Acquire);
+        let Some(group) = self.index.group_of(Position(after.0.saturating_add(1)))? else {
+            return Ok(vec![]);
+        };
+        self.reader
+            .read(group.offset..shown, group.first, after, limit)
     }
 
     fn stream_version(&self, stream: &StreamId) -> Result<StreamVersion, StoreError> {

@@ -1,5 +1,6 @@
 use super::memory::MemoryStore;
 use super::*;
+use crate::events::codec::RECORD_BYTES_MAX;
 use crate::events::service::DrainStarted;
 
 fn event(number: u32) -> Event {
@@ -100,9 +101,9 @@ async fn an_append_beyond_a_limit_is_refused_and_one_at_it_is_not() {
         log.append(cause(0)).await.unwrap();
         log.read_stored(Position(0), 1).unwrap()[0].bytes.len()
     };
-    let fitting = codec::RECORD_BYTES_MAX - overhead - 8;
+    let fitting = RECORD_BYTES_MAX - overhead - 8;
     log.append(cause(fitting)).await.unwrap();
-    let refused = log.append(cause(codec::RECORD_BYTES_MAX)).await;
+    let refused = log.append(cause(RECORD_BYTES_MAX)).await;
     assert!(matches!(
         refused,
         Err(AppendError::TooLarge {
@@ -195,15 +196,19 @@ async fn the_head_carries_the_root_of_all_records() {
     );
 }
 
-/// A store whose records do not read as long as it is damaged.
+/// A store whose records do not read as long as it is damaged, and that remembers how long its groups
+/// were.
 #[derive(Debug, Default)]
 struct Damaged {
     inner: MemoryStore,
     at: std::sync::Mutex<Option<Position>>,
+    groups: std::sync::Mutex<Vec<usize>>,
 }
 
 impl Store for Damaged {
     fn commit(&self, group: &store::Group) -> Result<(), StoreError> {
+        let bytes = group.records.iter().map(|record| record.bytes.len()).sum();
+        self.groups.lock().unwrap().push(bytes);
         self.inner.commit(group)
     }
 
@@ -238,6 +243,29 @@ impl Store for Damaged {
     fn range(&self) -> Result<CompactRange, StoreError> {
         self.inner.range()
     }
+}
+
+#[tokio::test]
+async fn a_group_ends_with_the_append_that_fills_it() {
+    let store = Arc::new(Damaged::default());
+    let log = Log::open(Arc::clone(&store) as Arc<dyn Store>).unwrap();
+    let long = |number| {
+        let cause = "x".repeat(RECORD_BYTES_MAX / 2);
+        let event = DrainStarted {
+            cause,
+            executing: number,
+            waiting: 0,
+        };
+        Append::to(&stream("a"), vec![event.into()], Context::system(AtMs(1)))
+    };
+    let appends = (0..100).map(|number| log.append(long(number)));
+    let appended = futures_util::future::join_all(appends).await;
+    assert!(appended.iter().all(Result::is_ok));
+    assert_eq!(log.head().position, Position(100));
+    let groups = store.groups.lock().unwrap().clone();
+    assert!(groups.len() > 1, "{groups:?}");
+    let most = GROUP_BYTES_MAX + RECORD_BYTES_MAX;
+    assert!(groups.iter().all(|bytes| *bytes < most), "{groups:?}");
 }
 
 #[tokio::test]

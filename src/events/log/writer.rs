@@ -8,18 +8,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::events::codec::{self, Envelope, Payload, RECORD_BYTES_MAX};
-use crate::events::event::Event;
-use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
-use crate::events::log::store::{Group, KeyEntry, Store, StoreError, StreamEntry, digest_of};
-use crate::events::log::{Append, AppendError, Appended, Expected, Head, ReadError};
-use crate::events::tree::{CompactRange, leaf_hash};
+use crate::events::codec::{self, Payload, RECORD_BYTES_MAX};
+use crate::events::id::{Position, StreamId, StreamVersion};
+use crate::events::log::store::{Group, KeyEntry, Store, StoreError, StreamEntry};
+use crate::events::log::{Append, AppendError, Appended, Head, ReadError};
+use crate::events::tree::CompactRange;
+
+mod rules;
+
+use rules::{add, check_size, digest, envelope, holds, repeated};
 
 /// Appends that may wait for the writer; further callers wait for a place.
 pub const APPENDS_WAITING_MAX: usize = 1024;
 
 /// Appends that share one flush; the rest waits for the next.
 pub const GROUP_APPENDS_MAX: usize = 512;
+
+/// Bytes of records from which on a group is closed and the rest of the appends begins the next: a
+/// reader takes a whole group in at once.
+pub const GROUP_BYTES_MAX: usize = 1 << 20;
 
 /// Events of one append; a longer one is refused.
 pub const APPEND_EVENTS_MAX: usize = 1024;
@@ -141,14 +148,18 @@ impl Writer {
     fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
         let mut requests = Vec::with_capacity(GROUP_APPENDS_MAX);
         while waiting.blocking_recv_many(&mut requests, GROUP_APPENDS_MAX) > 0 {
-            self.commit(requests.drain(..));
+            let mut requests = requests.drain(..);
+            while requests.len() > 0 {
+                self.commit(&mut requests);
+            }
         }
         if let Err(error) = self.store.close() {
             tracing::error!(%error, "the log could not be closed in good order");
         }
     }
 
-    fn commit(&mut self, requests: impl Iterator<Item = Request>) {
+    /// Commits as many of the appends as make one group.
+    fn commit(&mut self, requests: &mut impl Iterator<Item = Request>) {
         if self.versions.len() > VERSIONS_CACHED_MAX {
             self.versions.clear();
         }
@@ -156,10 +167,17 @@ impl Writer {
             range: self.range.clone(),
             ..Group::default()
         };
-        let mut accepted = Vec::new();
-        for Request { append, answer } in requests {
+        let (mut accepted, mut bytes) = (Vec::new(), 0);
+        while bytes < GROUP_BYTES_MAX
+            && let Some(Request { append, answer }) = requests.next()
+        {
+            let before = group.records.len();
             match self.accept(&append, &mut group) {
-                Ok(appended) => accepted.push(Accepted { answer, appended }),
+                Ok(appended) => {
+                    let added = &group.records[before..];
+                    bytes += added.iter().map(|record| record.bytes.len()).sum::<usize>();
+                    accepted.push(Accepted { answer, appended });
+                }
                 Err(error) => {
                     if matches!(error, AppendError::Unwritable(_)) {
                         self.failure.cancel();
@@ -291,98 +309,4 @@ fn reply(
 
 fn unwritable(error: &StoreError) -> AppendError {
     AppendError::Unwritable(error.to_string())
-}
-
-fn check_size(append: &Append) -> Result<(), AppendError> {
-    let (name, bytes, max) = match (
-        append.events.len(),
-        append.key.as_ref().map_or(0, String::len),
-    ) {
-        (0, _) => return Err(AppendError::Empty),
-        (events, _) if events > APPEND_EVENTS_MAX => ("append", events, APPEND_EVENTS_MAX),
-        (_, key) if key > KEY_BYTES_MAX => ("idempotency key", key, KEY_BYTES_MAX),
-        _ => return Ok(()),
-    };
-    Err(AppendError::TooLarge { name, bytes, max })
-}
-
-fn holds(expected: Expected, actual: StreamVersion) -> bool {
-    match expected {
-        Expected::Any => true,
-        Expected::NoStream => actual == StreamVersion(0),
-        Expected::Version(version) => actual == version,
-    }
-}
-
-fn repeated(known: KeyEntry, digest: Sha256) -> Result<Appended, AppendError> {
-    if known.digest != digest {
-        return Err(AppendError::KeyReused { first: known.first });
-    }
-    let last = Position(known.first.0 + u64::from(known.count) - 1);
-    Ok(Appended {
-        first: known.first,
-        last,
-        repeated: true,
-    })
-}
-
-fn envelope(
-    append: &Append,
-    index: usize,
-    stream: &StreamId,
-    stream_version: StreamVersion,
-    position: Position,
-) -> Envelope {
-    let key = append.key.as_ref().filter(|_| index == 0);
-    Envelope {
-        position,
-        stream: stream.clone(),
-        stream_version,
-        at: append.context.at,
-        actor: append.context.actor.clone(),
-        causation: append.context.causation,
-        correlation: append.context.correlation.clone(),
-        rest: u16::try_from(append.events.len() - 1 - index)
-            .expect("an append has at most APPEND_EVENTS_MAX events"),
-        key: key.cloned().unwrap_or_default(),
-    }
-}
-
-/// Adds the records of one append to a group.
-fn add(
-    group: &mut Group,
-    records: Vec<(StreamEntry, codec::StoredRecord)>,
-    key: Option<(&String, Sha256)>,
-) -> Appended {
-    let first = Position(group.range.size() + 1);
-    let count = u32::try_from(records.len()).expect("an append has few events");
-    for (entry, record) in records {
-        group.range.push(leaf_hash(&record.bytes));
-        group.streams.push(entry);
-        group.records.push(record);
-    }
-    if let Some((key, digest)) = key {
-        group.keys.push((
-            key.clone(),
-            KeyEntry {
-                first,
-                count,
-                digest,
-            },
-        ));
-    }
-    Appended {
-        first,
-        last: Position(group.range.size()),
-        repeated: false,
-    }
-}
-
-/// Returns the digest that tells whether two appends say the same.
-fn digest(events: &[(StreamId, Event)], payloads: &[Payload]) -> Sha256 {
-    let parts = events
-        .iter()
-        .zip(payloads)
-        .map(|((stream, _), payload)| (stream, payload));
-    digest_of(parts)
 }

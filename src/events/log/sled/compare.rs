@@ -184,19 +184,21 @@ impl Writing {
         };
         let mut mismatch = None;
         let start = anchored.journal_end;
+        let mut offset = start;
         let tail = self
             .journal
-            .read_groups(start, Position(size), |records, _| {
+            .read_groups(start, Position(size), |records, end| {
+                let at = std::mem::replace(&mut offset, end);
                 for record in &records {
                     walk.push(&record.bytes);
                     if record.position == indexed.position && walk.last_leaf != indexed.leaf {
                         mismatch = Some(record.position);
                     }
                 }
-                let new = records
-                    .into_iter()
-                    .filter(|record| record.position > indexed.position);
-                index.add(&new.collect::<Vec<_>>())
+                match records.last() {
+                    Some(last) if last.position > indexed.position => index.add(records, at),
+                    _ => Ok(()),
+                }
             })?;
         if let Some(position) = mismatch {
             return Err(Problem::Index(format!(

@@ -1,8 +1,8 @@
 //! The index: a sled database that finds records by position, stream and idempotency key. It can be
 //! made again from the journal at any time, so it is never synced on its own account.
 //!
-//! Records that were committed together lie in packs, one value for up to `PACK_BYTES_MAX`: a pack
-//! is found by its first position, and reading in order is reading large values.
+//! It keeps no record: a group is found by its first position and lies in the journal, which is read
+//! in order from there (see `doc/decisions/0004-records-lie-in-the-journal.md`).
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,10 +15,6 @@ use crate::events::codec::{self, StoredRecord};
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
 use crate::events::log::store::{Group, KeyEntry, StoreError, StreamEntry, digest_of};
 use crate::events::tree::leaf_hash;
-
-/// Longest value of a pack that holds more than one record. Sled keeps values above about 128 KiB
-/// in files of their own.
-const PACK_BYTES_MAX: usize = 32 * 1024;
 
 /// Memory that sled may use for its cache.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
@@ -38,11 +34,24 @@ pub(super) struct Last {
     pub(super) leaf: Sha256,
 }
 
+/// Where a group lies in the journal, and how it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GroupEntry {
+    /// Position of its first record.
+    pub(super) first: Position,
+    /// Offset of its frame in the journal.
+    pub(super) offset: u64,
+    /// Number of its records.
+    pub(super) count: u32,
+    /// Leaf hash of its last record.
+    pub(super) leaf: Sha256,
+}
+
 #[derive(Debug)]
 pub(super) struct Index {
     path: PathBuf,
     database: Db,
-    events: Tree,
+    groups: Tree,
     streams: Tree,
     keys: Tree,
     kinds: Tree,
@@ -63,7 +72,7 @@ impl Index {
         let database = config.open()?;
         Ok(Self {
             path: path.to_owned(),
-            events: database.open_tree("events")?,
+            groups: database.open_tree("groups")?,
             streams: database.open_tree("streams")?,
             keys: database.open_tree("keys")?,
             kinds: database.open_tree("kinds")?,
@@ -72,18 +81,28 @@ impl Index {
     }
 
     pub(super) fn last(&self) -> Result<Last, StoreError> {
-        let Some((first, pack)) = self.events.last()? else {
+        let Some((first, entry)) = self.groups.last()? else {
             return Ok(Last {
                 position: Position(0),
                 leaf: Sha256([0; 32]),
             });
         };
-        let last = unpack(position_of(&first)?, &pack)?.pop();
-        let last = last.ok_or_else(|| StoreError("a pack is empty".to_owned()))?;
+        let entry = parse_group_entry(&first, &entry)?;
         Ok(Last {
-            position: last.position,
-            leaf: leaf_hash(&last.bytes),
+            position: Position((entry.first.0 + u64::from(entry.count)).saturating_sub(1)),
+            leaf: entry.leaf,
         })
+    }
+
+    /// Returns the group that holds a position; nothing when it is behind the last one, or 0.
+    pub(super) fn group_of(&self, position: Position) -> Result<Option<GroupEntry>, StoreError> {
+        let found = self
+            .groups
+            .get_lt(be(Position(position.0.saturating_add(1))))?;
+        let entry = found.map(|(first, entry)| parse_group_entry(&first, &entry));
+        let entry = entry.transpose()?;
+        let holds = |entry: &GroupEntry| position.0 - entry.first.0 < u64::from(entry.count);
+        Ok(entry.filter(holds))
     }
 
     /// Returns kinds and versions of all events in the log.
@@ -95,10 +114,12 @@ impl Index {
             .collect()
     }
 
-    /// Adds a group; the events go last, so that an interrupted call is simply done again.
+    /// Adds a group whose frame is at `offset`; its own entry goes last, so that an interrupted call
+    /// is simply done again.
     pub(super) fn add_group(
         &self,
         group: &Group,
+        offset: u64,
         known: &mut BTreeSet<(u16, u16)>,
     ) -> Result<(), StoreError> {
         let mut streams = Batch::default();
@@ -123,11 +144,16 @@ impl Index {
                 known.insert(kind);
             }
         }
-        let mut events = Batch::default();
-        for (first, pack) in packs(&group.records) {
-            events.insert(&be(first), pack);
+        if let (Some(first), Some(last)) = (group.records.first(), group.records.last()) {
+            let entry = GroupEntry {
+                first: first.position,
+                offset,
+                count: u32::try_from(group.records.len()).unwrap_or(u32::MAX),
+                leaf: leaf_hash(&last.bytes),
+            };
+            self.groups.insert(be(entry.first), group_value(&entry))?;
         }
-        Ok(self.events.apply_batch(events)?)
+        Ok(())
     }
 
     /// Notes that the log holds events of a kind and version.
@@ -136,16 +162,14 @@ impl Index {
         Ok(())
     }
 
-    /// Adds records read from the journal; everything else is found in them.
-    pub(super) fn add(&self, records: &[StoredRecord]) -> Result<(), StoreError> {
-        if records.is_empty() {
-            return Ok(());
-        }
+    /// Adds a group read from the journal at `offset`; everything else is found in its records.
+    pub(super) fn add(&self, records: Vec<StoredRecord>, offset: u64) -> Result<(), StoreError> {
         let mut group = Group {
-            records: records.to_vec(),
+            records,
             ..Group::default()
         };
-        let split = records
+        let split = group
+            .records
             .iter()
             .map(codec::split)
             .collect::<Result<Vec<_>, _>>();
@@ -172,40 +196,13 @@ impl Index {
                 group.keys.push((envelope.key.clone(), entry));
             }
         }
-        self.add_group(&group, &mut BTreeSet::new())
+        self.add_group(&group, offset, &mut BTreeSet::new())
     }
 
     pub(super) fn flush(&self) -> Result<(), StoreError> {
         self.database.flush()?;
         // Sled's own flush is no fsync on Linux; what the anchor says must be on the disk.
         Ok(File::open(self.path.join("db"))?.sync_data()?)
-    }
-
-    pub(super) fn read(
-        &self,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<StoredRecord>, StoreError> {
-        let wanted = Position(after.0.saturating_add(1));
-        let start = self
-            .events
-            .get_lt(be(Position(wanted.0.saturating_add(1))))?;
-        let start = start.map_or_else(|| be(wanted).to_vec(), |(first, _)| first.to_vec());
-        let mut records = Vec::with_capacity(limit.min(1024));
-        for pack in self.events.range(start..) {
-            let (first, pack) = pack?;
-            let unpacked = unpack(position_of(&first)?, &pack)?;
-            records.extend(
-                unpacked
-                    .into_iter()
-                    .filter(|record| record.position > after),
-            );
-            if records.len() >= limit {
-                break;
-            }
-        }
-        records.truncate(limit);
-        Ok(records)
     }
 
     pub(super) fn stream_version(&self, stream: &StreamId) -> Result<StreamVersion, StoreError> {
@@ -299,35 +296,24 @@ fn parse_key_value(value: &[u8]) -> Result<KeyEntry, StoreError> {
     parsed().ok_or_else(|| StoreError("an idempotency key's entry is damaged".to_owned()))
 }
 
-/// Returns the records in packs, each with its first position.
-fn packs(records: &[StoredRecord]) -> Vec<(Position, Vec<u8>)> {
-    let mut packs: Vec<(Position, Vec<u8>)> = Vec::new();
-    for record in records {
-        let full = |pack: &Vec<u8>| pack.len() + record.bytes.len() > PACK_BYTES_MAX;
-        if packs.last().is_none_or(|(_, pack)| full(pack)) {
-            packs.push((record.position, Vec::new()));
-        }
-        if let Some((_, pack)) = packs.last_mut() {
-            pack.extend((record.bytes.len() as u32).to_le_bytes());
-            pack.extend(&record.bytes);
-        }
-    }
-    packs
+fn group_value(entry: &GroupEntry) -> Vec<u8> {
+    let mut value = entry.offset.to_le_bytes().to_vec();
+    value.extend(entry.count.to_le_bytes());
+    value.extend(entry.leaf.0);
+    value
 }
 
-fn unpack(first: Position, mut pack: &[u8]) -> Result<Vec<StoredRecord>, StoreError> {
-    let damaged = || StoreError(format!("the pack at position {first} is damaged"));
-    let mut records = Vec::new();
-    while !pack.is_empty() {
-        let (length, rest) = pack.split_first_chunk().ok_or_else(damaged)?;
-        let length = u32::from_le_bytes(*length) as usize;
-        let (bytes, rest) = rest.split_at_checked(length).ok_or_else(damaged)?;
-        let position = Position(first.0 + records.len() as u64);
-        records.push(StoredRecord {
-            position,
-            bytes: bytes.to_vec(),
-        });
-        pack = rest;
-    }
-    Ok(records)
+fn parse_group_entry(first: &[u8], value: &[u8]) -> Result<GroupEntry, StoreError> {
+    let first = position_of(first)?;
+    let parsed = || {
+        let (offset, rest) = value.split_first_chunk()?;
+        let (count, leaf) = rest.split_first_chunk()?;
+        Some(GroupEntry {
+            first,
+            offset: u64::from_le_bytes(*offset),
+            count: u32::from_le_bytes(*count),
+            leaf: Sha256(leaf.try_into().ok()?),
+        })
+    };
+    parsed().ok_or_else(|| StoreError(format!("the entry of the group at {first} is damaged")))
 }
