@@ -1,10 +1,12 @@
 //! What belongs together, what waits for what, and what is resumed.
 
 use std::collections::BTreeSet;
+use std::sync::{Condvar, Mutex};
 
 use airut::events::Event;
 use airut::events::delivery::DeliveryTarget;
-use airut::events::event::TaskEvent;
+use airut::events::event::{MessageEvent, TaskEvent};
+use airut::events::id::InboundId;
 use airut::handlers::channels::OutboundMessage;
 
 use crate::fakes::Act;
@@ -199,4 +201,37 @@ async fn a_drain_lets_the_running_task_end_and_begins_no_other() {
         .iter()
         .any(|recorded| matches!(recorded.event, Event::Task(TaskEvent::Interrupted(_))));
     assert!(!interrupted);
+}
+
+/// Set once the later of two messages was read.
+static LATER_WAS_READ: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+#[tokio::test]
+async fn messages_of_one_source_are_routed_in_the_order_they_were_received_in() {
+    let world = World::new(&[]);
+    *world.channel.change.lock().unwrap() = Some(|triaged| {
+        let (was_read, changed) = &LATER_WAS_READ;
+        let mut was_read = was_read.lock().unwrap();
+        if triaged.body == "Later." {
+            *was_read = true;
+            changed.notify_all();
+        } else {
+            drop(changed.wait_while(was_read, |was_read| !*was_read).unwrap());
+        }
+    });
+    let daemon = world.daemon().await;
+    for (key, text) in [("m1", "Earlier."), ("m2", "Later.")] {
+        daemon.receive(key, "alice", "", text).await.unwrap();
+    }
+    daemon.until("TaskCompleted", 2).await;
+    daemon.drain().await;
+    let routed: Vec<_> = world
+        .events()
+        .into_iter()
+        .filter_map(|recorded| match recorded.event {
+            Event::Message(MessageEvent::Routed(routed)) => Some(routed.inbound),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(routed, ["m1", "m2"].map(InboundId::from_dedupe_key));
 }

@@ -86,7 +86,9 @@ impl Channel for FakeChannel {
                 references: vec![],
             },
         };
-        if let Some(change) = *self.change.lock().unwrap() {
+        // Not locked while it runs: messages are read beside each other.
+        let change = *self.change.lock().unwrap();
+        if let Some(change) = change {
             change(&mut triaged);
         }
         Triage::Accepted(Box::new(triaged))
