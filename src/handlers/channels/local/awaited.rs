@@ -6,13 +6,14 @@
 use crate::events::Event;
 use crate::events::delivery::{DeliveryKind, DeliveryRequested};
 use crate::events::event::{DeliveryEvent, MessageEvent, TaskEvent};
-use crate::events::id::{InboundId, TaskId};
+use crate::events::id::TaskId;
 
 /// What is known of an awaited answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Awaited {
-    inbound: InboundId,
+    own: TaskId,
     task: TaskId,
+    is_known: bool,
     requested: Option<DeliveryRequested>,
 }
 
@@ -27,19 +28,31 @@ pub enum End {
 
 impl Awaited {
     /// Returns the fold before any event.
-    pub fn new(inbound: InboundId) -> Self {
+    pub fn new(task: TaskId) -> Self {
         Self {
-            inbound,
-            task: inbound.task(),
+            own: task,
+            task,
+            is_known: false,
             requested: None,
         }
+    }
+
+    /// Returns whether the message was among the events.
+    pub fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// Takes an event in; returns the end once it has come.
     pub fn apply(&mut self, event: &Event) -> Option<End> {
         match event {
+            Event::Message(MessageEvent::Received(received))
+                if received.inbound.task() == self.own =>
+            {
+                self.is_known = true;
+                None
+            }
             Event::Message(MessageEvent::Rejected(rejected))
-                if rejected.inbound == self.inbound =>
+                if rejected.inbound.task() == self.own =>
             {
                 Some(End::Unanswered(rejected.detail.clone()))
             }
