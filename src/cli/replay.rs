@@ -142,7 +142,9 @@ fn print_conversation(conversation: &Conversation, views: &Views, output: Output
         } else {
             "reply"
         };
-        let when = i64::try_from(at.0).ok().map(jiff::Timestamp::from_millisecond);
+        let when = i64::try_from(at.0)
+            .ok()
+            .map(jiff::Timestamp::from_millisecond);
         let when = match when {
             Some(Ok(when)) => format!("{when:.0}"),
             Some(Err(_)) | None => format!("{at} ms"),

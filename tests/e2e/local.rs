@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Output, Stdio};
 
 use crate::common::log::count;
-use crate::common::{Plan, World};
+use crate::common::{Event, Plan, World};
 
 #[test]
 fn a_local_message_is_answered_on_the_command_line() {
@@ -47,6 +47,15 @@ fn a_local_message_is_answered_on_the_command_line() {
     assert!(said(&second).contains("Answer after"), "{second:?}");
     daemon.await_replies(2);
     assert_eq!(count(daemon.seen(), "ConversationCreated"), 1);
+
+    let queued = |event: &&Event| event.kind() == "TaskQueued";
+    let task = daemon.seen().iter().find(queued).unwrap().text("task");
+    let again = world.launch.output(&["reply", task]);
+    assert!(said(&again).contains("Sent back."), "{again:?}");
+    let told = world
+        .launch
+        .output(&["replay", "--conversation", &conversation]);
+    assert!(said(&told).contains("Sent back."), "{told:?}");
     assert!(daemon.stop().success());
 
     let board = world
