@@ -68,7 +68,12 @@ impl Channel for FakeChannel {
             };
         }
         let hint: Option<ConversationId> = hint.parse().ok();
-        Triage::Accepted(Box::new(Triaged {
+        let verdict = if body.starts_with("Too long:") {
+            Triage::Declined
+        } else {
+            Triage::Accepted
+        };
+        verdict(Box::new(Triaged {
             method: AuthenticationMethod::Dmarc,
             identity: sender.to_owned(),
             evidence: "mx.example.test".to_owned(),
