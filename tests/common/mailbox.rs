@@ -54,21 +54,6 @@ impl Mailbox {
         messages.into_iter().map(|raw| Mail { raw }).collect()
     }
 
-    /// Puts a mail into the inbox as another program would: flagged as deleted, not yet removed.
-    pub(crate) fn append_flagged(&mut self, raw: &[u8]) {
-        let stream = self.stream.get_mut();
-        let length = raw.len();
-        write!(stream, "a APPEND INBOX (\\Deleted) {{{length}}}\r\n").unwrap();
-        stream.flush().unwrap();
-        let go_on = self.line();
-        assert!(go_on.starts_with('+'), "{go_on}");
-        let stream = self.stream.get_mut();
-        stream.write_all(raw).unwrap();
-        write!(stream, "\r\n").unwrap();
-        stream.flush().unwrap();
-        while !self.line().starts_with("a OK") {}
-    }
-
     /// Sends a command and returns the literals of its answer.
     fn command(&mut self, command: &str) -> Vec<Vec<u8>> {
         let stream = self.stream.get_mut();

@@ -1,8 +1,8 @@
 //! Mail that gives trouble, on real servers: it holds up no other, and none is lost.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use airut::config::types::{Email, MailTls};
@@ -23,13 +23,28 @@ fn polled(post: &Post) -> Email {
     email
 }
 
-fn connected(event: Event) -> Option<()> {
-    matches!(event, Event::Channel(ChannelEvent::Connected(_))).then_some(())
+fn connected(event: &Event) -> bool {
+    matches!(event, Event::Channel(ChannelEvent::Connected(_)))
+}
+
+/// The files of the bot's mailbox.
+fn maildir(post: &Post) -> PathBuf {
+    post.directory().join("mail/mail").join(BOT).join("Maildir")
+}
+
+/// Puts a mail into the mailbox that is flagged as deleted and not yet removed.
+fn put_flagged(post: &Post, name: &str, raw: &[u8]) {
+    let inbox = maildir(post);
+    let facts = fs::metadata(&inbox).unwrap();
+    let new = inbox.join("tmp").join(name);
+    fs::write(&new, raw).unwrap();
+    chown(&new, Some(facts.uid()), Some(facts.gid())).unwrap();
+    fs::rename(new, inbox.join("cur").join(format!("{name}:2,T"))).unwrap();
 }
 
 /// Takes from the server, or gives back, the right to read the bot's mails that are there.
 fn let_read(post: &Post, mode: u32) {
-    let inbox = post.directory().join("mail/mail").join(BOT).join("Maildir");
+    let inbox = maildir(post);
     let mut count = 0;
     for directory in ["new", "cur"] {
         let set = |path: &Path| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
@@ -87,12 +102,13 @@ async fn what_was_flagged_before_a_crash_is_deleted_and_what_others_flagged_stay
     let log = listening.pause().await;
     // As a crash between flagging and removing leaves it; and beside it somebody else's.
     let theirs = message(ALICE, "2@example.test", "Theirs", "x");
-    let mut mailbox = post.servers.mailbox(BOT);
-    mailbox.append_flagged(&ours);
-    mailbox.append_flagged(&theirs);
+    put_flagged(&post, "1700000000.M1.test", &ours);
+    put_flagged(&post, "1700000000.M2.test", &theirs);
 
     let mut listening = Listening::start_with(&post, polled(&post), log);
-    listening.until(connected).await;
+    listening
+        .until(|event| connected(&event).then_some(()))
+        .await;
     until("ours to be gone", PATIENCE, || {
         let left = post.servers.inbox(BOT);
         (left.len() == 1).then(|| assert_eq!(left[0].subject(), "Theirs"))
@@ -128,7 +144,9 @@ async fn a_mail_that_is_too_long_is_kept_by_its_header_and_its_sender_told() {
 async fn while_the_service_ends_the_mailbox_waits_without_complaint() {
     let Some(post) = Post::start() else { return };
     let mut listening = Listening::start(&post, polled(&post));
-    listening.until(connected).await;
+    listening
+        .until(|event| connected(&event).then_some(()))
+        .await;
     listening.intake.close();
     post.servers
         .send(ALICE, &message(ALICE, "1@example.test", "Late", "x"));

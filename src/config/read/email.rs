@@ -49,7 +49,7 @@ fn mailbox(scalar: &Scalar) -> Result<String, Problem> {
 }
 
 /// Reads who may write: an address, or `*@` and a domain.
-fn sender(scalar: Scalar) -> Result<String, Problem> {
+fn sender(scalar: &Scalar) -> Result<String, Problem> {
     let pattern = scalar.text.trim();
     let address = match pattern.strip_prefix("*@") {
         Some(domain) => format!("anybody@{domain}"),
@@ -148,8 +148,8 @@ fn read_auth(section: &mut Section) -> Result<EmailAuth, Problem> {
         .scalars("authorized_senders")?
         .filter(|senders| !senders.is_empty());
     let missing = || Problem::at(place, format!("{path} must name at least one sender"));
-    let senders = senders.ok_or_else(missing)?.into_iter().map(sender);
-    let authorized_senders = senders.collect::<Result<_, _>>()?;
+    let senders = senders.ok_or_else(missing)?;
+    let authorized_senders = senders.iter().map(sender).collect::<Result<_, _>>()?;
     let path = section.path_of("trusted_authserv_id");
     // An empty text is an answer here: any server's verdict counts (spec row EML-14).
     let trusted = section.scalar("trusted_authserv_id")?;

@@ -49,7 +49,7 @@ impl EmailChannel {
         let (mut failures, mut notes) = (0, Notes::default());
         while !stop.is_cancelled() {
             let mut was_drained = false;
-            let listening = self.listen_once(intake, &mut notes, &mut was_drained);
+            let listening = Box::pin(self.listen_once(intake, &mut notes, &mut was_drained));
             let interrupted = tokio::select! {
                 () = stop.cancelled() => break,
                 ended = guarded(listening) => ended,

@@ -120,14 +120,12 @@ pub fn to_html(markdown: &str) -> String {
         ) => {
             let is_link = !open.contains(&true) && is_harmless(link_type, &dest_url);
             open.push(is_link);
-            is_link.then(|| {
-                Event::Start(Tag::Link {
-                    link_type,
-                    dest_url,
-                    title,
-                    id,
-                })
-            })
+            is_link.then_some(Event::Start(Tag::Link {
+                link_type,
+                dest_url,
+                title,
+                id,
+            }))
         }
         Event::End(TagEnd::Image | TagEnd::Link) => {
             let is_link = open.pop().unwrap_or_default();
