@@ -9,6 +9,7 @@ mod output;
 mod paths;
 mod rebuild;
 mod replay;
+mod reply;
 mod run_gateway;
 mod send;
 mod stop;
@@ -40,6 +41,8 @@ enum Command {
     RunGateway(run_gateway::Arguments),
     /// Hand a message to the running daemon
     Send(send::Arguments),
+    /// Wait for the answer to a task and print it
+    Reply(reply::Arguments),
     /// Print the log
     Events(events::Arguments),
     /// Print tasks and conversations as they were at a position of the log
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments, &output),
         Command::RunGateway(arguments) => run_gateway::run(&arguments, &output),
         Command::Send(arguments) => send::run(&arguments, &output),
+        Command::Reply(arguments) => reply::run(&arguments, &output),
         Command::Events(arguments) => events::run(&arguments, &output),
         Command::Replay(arguments) => replay::run(&arguments, &output),
         Command::Stop(arguments) => stop::run(&arguments, &output),

@@ -24,4 +24,5 @@ mod email {
     mod intake;
     mod post;
     mod sending;
+    mod trouble;
 }

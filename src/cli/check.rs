@@ -1,16 +1,15 @@
 //! `airut check`: the configuration, and what Airut needs of this machine (spec rows CLI-03, CLI-04).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 
 use crate::cli::output::{Mark, Output};
 use crate::cli::{EXIT_FAILED, paths};
-use crate::config::types::Config;
-use crate::config::{env, load};
+use crate::config::types::{Config, Repo};
 use crate::service::machine::{self, Tool};
-use crate::service::surface::Client;
+use crate::service::surface::{Client, RepoId};
 
 /// Arguments of `airut check`.
 #[derive(Debug, Args)]
@@ -46,35 +45,52 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
 }
 
 fn check_config(arguments: &Arguments, output: Output) -> Option<Config> {
-    let path = paths::config_file(arguments.config.as_deref());
-    match load::load(&path, &env::read(&paths::directories().config)) {
-        Ok(loaded) if loaded.sha256.is_none() => {
-            let words = format!(
-                "{} is not there; the defaults hold (airut init)",
-                path.display()
-            );
-            output.finding(Mark::Note, &words);
-            Some(loaded.config)
-        }
-        Ok(loaded) => {
-            output.finding(Mark::Good, &path.display().to_string());
-            for (id, repo) in &loaded.config.repos {
-                let mail = if repo.email.is_some() {
-                    "mail and airut send"
-                } else {
-                    "airut send"
-                };
-                output.finding(Mark::Good, &format!("repository {id}, reachable by {mail}"));
-                if !repo.network_sandbox {
-                    let words = format!("repository {id} runs WITHOUT its network sandbox");
-                    output.finding(Mark::Note, &words);
-                }
-            }
-            Some(loaded.config)
-        }
+    let named = arguments.config.as_deref();
+    let path = named.map_or_else(paths::config_file, Path::to_owned);
+    let loaded = match paths::load_config(named) {
+        Ok(loaded) => loaded,
         Err(error) => {
             output.finding(Mark::Bad, &error.to_string());
-            None
+            return None;
+        }
+    };
+    if loaded.sha256.is_none() {
+        let words = format!(
+            "{} is not there; the defaults hold (airut init)",
+            path.display()
+        );
+        output.finding(Mark::Note, &words);
+        return Some(loaded.config);
+    }
+    output.finding(Mark::Good, &path.display().to_string());
+    for key in &loaded.idle_keys {
+        let words = format!("{key} is read, but this version does not act on it yet");
+        output.finding(Mark::Note, &words);
+    }
+    let repos = loaded.config.repos.iter();
+    let well = repos
+        .map(|(id, repo)| check_repo(id, repo, output))
+        .fold(true, |well, repo| well & repo);
+    well.then_some(loaded.config)
+}
+
+fn check_repo(id: &RepoId, repo: &Repo, output: Output) -> bool {
+    let mail = if repo.email.is_some() {
+        "mail and airut send"
+    } else {
+        "airut send"
+    };
+    output.finding(Mark::Good, &format!("repository {id}, reachable by {mail}"));
+    if !repo.network_sandbox {
+        let words = format!("repository {id} runs WITHOUT its network sandbox");
+        output.finding(Mark::Note, &words);
+    }
+    let authorities = repo.email.as_ref().map(machine::authorities);
+    match authorities.transpose() {
+        Ok(_) => true,
+        Err(error) => {
+            output.finding(Mark::Bad, &format!("repository {id}: {error}"));
+            false
         }
     }
 }

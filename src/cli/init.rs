@@ -19,7 +19,7 @@ const STUB: &str = include_str!("init/airut.yaml");
 
 /// Writes the stub once.
 pub(super) fn run(_: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
-    let path = paths::config_file(None);
+    let path = paths::config_file();
     if let Some(directory) = path.parent() {
         DirBuilder::new()
             .recursive(true)

@@ -9,6 +9,7 @@ use crate::config::env;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
     colour: bool,
+    terminal: bool,
 }
 
 /// How a finding is marked.
@@ -27,8 +28,10 @@ impl Output {
     pub(super) fn of_terminal() -> Self {
         let dumb = env::get("TERM").is_some_and(|terminal| terminal == "dumb");
         let plain = env::get("NO_COLOR").is_some() || dumb;
+        let terminal = std::io::stdout().is_terminal();
         Self {
-            colour: !plain && std::io::stdout().is_terminal(),
+            colour: !plain && terminal,
+            terminal,
         }
     }
 
@@ -38,6 +41,16 @@ impl Output {
         writeln!(stdout, "{text}")
             .and_then(|()| stdout.flush())
             .is_ok()
+    }
+
+    /// Prints a text that somebody else wrote: on a terminal it moves no cursor and sets no title;
+    /// a file or a program gets it as it is.
+    pub(super) fn foreign(self, text: &str) -> bool {
+        if self.terminal {
+            self.line(&without_controls(text))
+        } else {
+            self.line(text)
+        }
     }
 
     /// Prints a heading.
@@ -65,10 +78,41 @@ impl Output {
         self.line(&format!("  {symbol}  {text}"));
     }
 
+    /// Prints a remark beside the answer, to standard error.
+    pub(super) fn note(self, text: &str) {
+        self.error(text);
+    }
+
     /// Prints an error.
     pub(super) fn error(self, text: &str) {
         let mut stderr = std::io::stderr().lock();
         // Without a standard error there is nobody to tell.
         let _nobody = writeln!(stderr, "airut: {text}");
+    }
+}
+
+/// Shows each control character but line break and tab as `\u{fffd}`.
+fn without_controls(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() && c != '\n' && c != '\t' {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    text.replace("\r\n", "\n").chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_cannot_act_on_the_terminal() {
+        let text = "a\tb\r\nc\x1b]0;title\x07\u{9b}2J\rd";
+        assert_eq!(
+            without_controls(text),
+            "a\tb\nc\u{fffd}]0;title\u{fffd}\u{fffd}2J\u{fffd}d"
+        );
     }
 }

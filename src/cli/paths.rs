@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::env::{self, Directories};
+use crate::config::load::{self, LoadError, Loaded, WithoutFile};
 use crate::service::assemble::SOCKET_NAME;
 
 /// This user's directories.
@@ -15,9 +16,17 @@ pub(super) fn socket() -> PathBuf {
     directories().runtime.join(SOCKET_NAME)
 }
 
-/// The configuration file, unless another is named.
-pub(super) fn config_file(named: Option<&Path>) -> PathBuf {
-    named.map_or_else(|| directories().config.join("airut.yaml"), Path::to_owned)
+/// The usual configuration file.
+pub(super) fn config_file() -> PathBuf {
+    directories().config.join("airut.yaml")
+}
+
+/// Reads the configuration file, unless another is named.
+pub(super) fn load_config(named: Option<&Path>) -> Result<Loaded, LoadError> {
+    match named {
+        Some(path) => load::load(path, WithoutFile::Refused),
+        None => load::load(&config_file(), WithoutFile::Defaults),
+    }
 }
 
 /// The static proxy: named by `AIRUT_PROXY_BIN`, beside this program, or in `../libexec/airut`.

@@ -7,7 +7,8 @@ use clap::Args;
 
 use crate::cli::log_source::LogSource;
 use crate::cli::output::Output;
-use crate::service::look::Replay;
+use crate::cli::paths;
+use crate::service::look::{self, Replay};
 use crate::service::surface::{
     Answer, Card, Conversation, ConversationId, Position, Status, Views, codec,
 };
@@ -72,7 +73,7 @@ fn print(
     output.heading(&format!("Tasks at position {}", replay.position()));
     let cards = views.board.cards();
     for card in cards.iter().filter(|card| wanted(card.conversation)) {
-        output.line(&format!("  {}", card_line(card)));
+        output.foreign(&format!("  {}", card_line(card)));
     }
     if cards.is_empty() {
         output.line("  none");
@@ -116,8 +117,13 @@ fn card_line(card: &Card) -> String {
         } => ", answered (labelled a duplicate)".to_owned(),
         Answer::Abandoned { error } => format!(", answer given up: {error}"),
     };
-    let title = title.replace(|c: char| c.is_control(), " ");
+    let title = title.replace(char::is_control, " ");
     format!("{task}  {conversation}  {status}{answer}  {sender}  {title}")
+}
+
+fn indented(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("    {line}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn print_conversation(conversation: &Conversation, views: &Views, output: Output) {
@@ -136,16 +142,27 @@ fn print_conversation(conversation: &Conversation, views: &Views, output: Output
         } else {
             "reply"
         };
+        let when = i64::try_from(at.0)
+            .ok()
+            .map(jiff::Timestamp::from_millisecond);
+        let when = match when {
+            Some(Ok(when)) => format!("{when:.0}"),
+            Some(Err(_)) | None => format!("{at} ms"),
+        };
         let (index, turns, bytes) = (reply.index, reply.turns, reply.body.bytes);
         output.line(&format!(
-            "  {kind} {index} at {at} ms: {bytes} bytes, {turns} turns, ${dollars:.4}"
+            "  {kind} {index} at {when}: {bytes} bytes, {turns} turns, ${dollars:.4}"
         ));
+        match look::text(&paths::directories().state, &reply.body) {
+            Ok(text) => output.foreign(&indented(&text)),
+            Err(error) => output.line(&format!("    {error}")),
+        };
     }
     let Some(lines) = views.network.lines(id) else {
         return;
     };
     output.heading("Network");
     for line in &lines.lines {
-        output.line(&format!("  {line}"));
+        output.foreign(&format!("  {line}"));
     }
 }

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::output::Output;
 use crate::cli::paths;
-use crate::config::{env, load};
+use crate::config::env;
 use crate::service::{Service, ServicePlan};
 
 /// The configuration is wrong (spec row CLI-15).
@@ -43,14 +43,19 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
         anyhow::bail!("a TLS provider is installed already");
     }
     let directories = paths::directories();
-    let path = paths::config_file(arguments.config.as_deref());
-    let loaded = match load::load(&path, &env::read(&directories.config)) {
+    let loaded = match paths::load_config(arguments.config.as_deref()) {
         Ok(loaded) => loaded,
         Err(error) => {
             output.error(&error.to_string());
             return Ok(ExitCode::from(EXIT_CONFIG));
         }
     };
+    for key in &loaded.idle_keys {
+        tracing::warn!(
+            key,
+            "this version reads the key, but does not act on it yet"
+        );
+    }
     let plan = ServicePlan {
         config: loaded.config,
         config_sha256: loaded.sha256,

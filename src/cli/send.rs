@@ -1,7 +1,7 @@
 //! `airut send`: a message to the running daemon, without any account.
 
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use base64::Engine as _;
@@ -9,11 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use clap::Args;
 
 use crate::cli::output::Output;
-use crate::cli::paths;
-use crate::service::surface::{Client, ConversationId, File, RepoId, Send};
-
-/// Longest attached file in bytes; a longer one is refused before anything is sent.
-const ATTACHED_BYTES_MAX: u64 = 48 * 1024 * 1024;
+use crate::cli::{paths, reply};
+use crate::service::surface::{Client, ConversationId, FILES_BYTES_MAX, File, RepoId, Send};
 
 /// Arguments of `airut send`.
 #[derive(Debug, Args)]
@@ -27,7 +24,7 @@ pub(super) struct Arguments {
     /// Attach a file; may be given several times
     #[arg(long, value_name = "FILE")]
     attach: Vec<PathBuf>,
-    /// Wait for the answer and print it
+    /// Wait for the answer and print it; without it, `airut reply TASK` does that later
     #[arg(long)]
     wait: bool,
     /// Save the answer's files in this directory
@@ -39,15 +36,14 @@ pub(super) struct Arguments {
 
 /// Sends a message.
 pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
-    let text = text(&arguments.text)?;
-    let files = arguments.attach.iter().map(|path| attached(path));
     let send = Send {
         repo: arguments.repo.clone().map(RepoId),
         conversation: arguments.conversation,
-        text,
-        files: files.collect::<anyhow::Result<_>>()?,
+        text: text(&arguments.text)?,
+        files: attached_files(&arguments.attach)?,
         ..Send::default()
     };
+    send.check().map_err(anyhow::Error::msg)?;
     super::block_on(deliver(send, arguments, *output))??;
     Ok(ExitCode::SUCCESS)
 }
@@ -63,65 +59,47 @@ fn text(words: &[String]) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn attached(path: &Path) -> anyhow::Result<File> {
-    let problem = |what: String| anyhow::anyhow!("{}: {what}", path.display());
-    let length = path
-        .metadata()
-        .map_err(|error| problem(error.to_string()))?
-        .len();
-    if length > ATTACHED_BYTES_MAX {
-        return Err(problem(format!(
-            "{length} bytes are beyond the limit of {ATTACHED_BYTES_MAX}"
-        )));
+/// Reads the files; the daemon takes so much together, so nothing longer is read at all.
+fn attached_files(paths: &[PathBuf]) -> anyhow::Result<Vec<File>> {
+    let mut left = FILES_BYTES_MAX;
+    let mut files = Vec::with_capacity(paths.len());
+    for path in paths {
+        let problem = |what: String| anyhow::anyhow!("{}: {what}", path.display());
+        let facts = path
+            .metadata()
+            .map_err(|error| problem(error.to_string()))?;
+        if !facts.is_file() {
+            return Err(problem("it is no file".to_owned()));
+        }
+        let max = FILES_BYTES_MAX >> 20;
+        left = left.checked_sub(facts.len()).ok_or_else(|| {
+            problem(format!(
+                "with it the attached files have more than {max} MiB, which is the limit"
+            ))
+        })?;
+        let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        files.push(File {
+            name: name.ok_or_else(|| problem("it has no name".to_owned()))?,
+            media_type: "application/octet-stream".to_owned(),
+            base64: BASE64_STANDARD.encode(bytes),
+        });
     }
-    let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    let name = name.ok_or_else(|| problem("it has no name".to_owned()))?;
-    let media_type = "application/octet-stream".to_owned();
-    Ok(File {
-        name,
-        media_type,
-        base64: BASE64_STANDARD.encode(bytes),
-    })
+    Ok(files)
 }
 
 async fn deliver(send: Send, arguments: &Arguments, output: Output) -> anyhow::Result<()> {
     let mut client = Client::connect(&paths::socket()).await?;
     let accepted = client.send(send).await?;
+    let task = accepted.task;
     if !arguments.wait {
-        output.line(&format!("Accepted as task {}.", accepted.task));
+        output.line(&format!(
+            "Accepted as task {task}; airut reply {task} prints the answer."
+        ));
         return Ok(());
     }
-    let reply = client.await_reply(&accepted).await?;
-    output.line(&reply.text);
-    output.line(&format!(
-        "\n[conversation {}, task {}]",
-        reply.conversation, reply.task
-    ));
-    for file in &reply.files {
-        match &arguments.save_dir {
-            Some(directory) => save(directory, file, output)?,
-            None => {
-                let name = &file.name;
-                output.line(&format!(
-                    "[file {name}; --save-dir DIR would have saved it]"
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Saves a file under its name alone, whatever the name says.
-fn save(directory: &Path, file: &File, output: Output) -> anyhow::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    let name = Path::new(&file.name)
-        .file_name()
-        .unwrap_or_else(|| "file".as_ref());
-    let path = directory.join(name);
-    std::fs::write(&path, BASE64_STANDARD.decode(&file.base64)?)?;
-    output.line(&format!("[saved {}]", path.display()));
-    Ok(())
+    let reply = reply::wait(Some(client), task, accepted.after, output).await?;
+    reply::print(&reply, arguments.save_dir.as_deref(), output)
 }

@@ -5,6 +5,7 @@
     reason = "this is the one place that may read the environment"
 )]
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::config::resolve::Variables;
@@ -43,49 +44,81 @@ pub fn directories() -> Directories {
     }
 }
 
-/// Returns the process's environment, completed by `.env` in the configuration directory and then
-/// in the working directory; what is set already stays as it is.
-pub fn read(config_directory: &Path) -> Variables {
+/// Why the environment is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvError {
+    /// A `.env` file cannot be read: see its permissions and its encoding.
+    #[error("{path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the disk says.
+        error: std::io::Error,
+    },
+    /// A line is no assignment.
+    #[error("{path}:{line}: a line must be NAME=value, empty, or a comment that begins with #")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+    },
+}
+
+/// Returns the process's environment, completed by `.env` in the directory of the configuration
+/// file and then in the working directory; what is set already stays as it is.
+///
+/// # Errors
+/// [`EnvError`]: a file that is there is read whole or not at all.
+pub fn read(directory: &Path) -> Result<Variables, EnvError> {
     let mut variables: Variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    for file in [config_directory.join(".env"), PathBuf::from(".env")] {
-        // Most installations have none.
-        if let Ok(text) = std::fs::read_to_string(file) {
-            for (name, value) in parse(&text) {
-                variables.entry(name).or_insert(value);
-            }
+    for path in [directory.join(".env"), PathBuf::from(".env")] {
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            // Most installations have none.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(EnvError::Unreadable { path, error }),
+        };
+        let read = parse(&text).map_err(|line| EnvError::Malformed { path, line })?;
+        for (name, value) in read {
+            variables.entry(name).or_insert(value);
         }
     }
-    variables
+    Ok(variables)
 }
 
 /// Reads the text of a `.env` file: `export`, quotes, escapes, comments, quoted line breaks.
-pub fn parse(text: &str) -> Vec<(String, String)> {
+///
+/// # Errors
+/// The number of the first line that is none of these.
+pub fn parse(text: &str) -> Result<Vec<(String, String)>, usize> {
     let mut variables = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
         let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
-        let assignment = line.trim_start();
+        let assignment = line.trim();
+        if assignment.is_empty() || assignment.starts_with('#') {
+            rest = after;
+            continue;
+        }
+        let malformed = 1 + text[..text.len() - rest.len()].matches('\n').count();
         let assignment = assignment
             .strip_prefix("export ")
             .unwrap_or(assignment)
             .trim_start();
-        let named = assignment
+        let (name, _) = assignment
             .split_once('=')
-            .filter(|(name, _)| is_name(name.trim()));
-        let Some((name, value)) = named.filter(|_| !assignment.starts_with('#')) else {
-            rest = after;
-            continue;
-        };
-        let value_at =
-            rest.len() - after.len() - usize::from(line.len() < rest.len()) - value.len();
-        let (value, end) = read_value(&rest[value_at..]);
+            .filter(|(name, _)| is_name(name.trim()))
+            .ok_or(malformed)?;
+        let value_at = line.find('=').map_or(line.len(), |at| at + 1);
+        let (value, end) = read_value(&rest[value_at..]).ok_or(malformed)?;
         variables.push((name.trim().to_owned(), value));
         let behind = &rest[value_at + end..];
         rest = behind.split_once('\n').map_or("", |(_, after)| after);
     }
-    variables
+    Ok(variables)
 }
 
 fn is_name(name: &str) -> bool {
@@ -96,16 +129,16 @@ fn is_name(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Returns a value and how many bytes of the text it takes.
-fn read_value(text: &str) -> (String, usize) {
+/// Returns a value and how many bytes of the text it takes; nothing when a quote does not end.
+fn read_value(text: &str) -> Option<(String, usize)> {
     let start = text.len() - text.trim_start_matches([' ', '\t']).len();
     let quoted = &text[start..];
     match quoted.chars().next() {
-        Some(quote @ ('"' | '\'')) => match read_quoted(&quoted[1..], quote) {
-            Some((value, length)) => (value, start + 1 + length),
-            None => plain(text),
-        },
-        _ => plain(text),
+        Some(quote @ ('"' | '\'')) => {
+            let (value, length) = read_quoted(&quoted[1..], quote)?;
+            Some((value, start + 1 + length))
+        }
+        _ => Some(plain(text)),
     }
 }
 
@@ -144,8 +177,8 @@ mod tests {
     #[test]
     fn env_files_are_read_as_shells_write_them() {
         let text = "# comment\nA=1\nexport B='two words' # why\nC=\"a\\n\\\"b\\\" \\$x\"\nD = spaced # not this\nE=\n\
-            F=\"two\nlines\"\nnot an assignment\n1X=no\nG=a#b";
-        let read: Vec<(String, String)> = parse(text);
+            F=\"two\nlines\"\n  \nG=a#b";
+        let read: Vec<(String, String)> = parse(text).unwrap();
         let read: Vec<(&str, &str)> = read.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(
             read,
@@ -159,5 +192,17 @@ mod tests {
                 ("G", "a#b"),
             ]
         );
+    }
+
+    #[test]
+    fn a_line_that_is_no_assignment_is_named() {
+        for (text, line) in [
+            ("A=1\nnot an assignment\n", 2),
+            ("A=\"two\nlines\"\n1X=no", 3),
+            ("A='open\nB=1\n", 1),
+            ("=x", 1),
+        ] {
+            assert_eq!(parse(text), Err(line), "{text}");
+        }
     }
 }

@@ -15,6 +15,9 @@ use crate::config::yaml::{self, Problem};
 /// The version of the file format that this program reads.
 pub const CONFIG_VERSION: u64 = 5;
 
+/// Longest patience of a stop in seconds, ten years; a longer one is an error.
+const SHUTDOWN_S_MAX: u64 = 315_360_000;
+
 /// Port of a name server that names none.
 const DNS_PORT: u16 = 53;
 
@@ -50,6 +53,34 @@ pub fn defaults(system_dns: Option<SocketAddr>) -> Config {
     let dns = system_dns.or_else(|| Some(SocketAddr::from(([127, 0, 0, 1], DNS_PORT))));
     let version = format!("config_version: {CONFIG_VERSION}\n");
     read(&version, &Variables::new(), dns).expect("the defaults are a valid configuration")
+}
+
+/// Keys of the format that are checked but not acted on yet.
+const IDLE_KEYS: [&str; 3] = [
+    "execution.conversation_max_age_days",
+    "execution.image_prune",
+    "dashboard",
+];
+
+/// Returns which of the keys that have no effect yet a configuration uses, so that the operator is
+/// told.
+///
+/// # Errors
+/// [`Problem`] where the text is no YAML.
+pub fn idle_keys(text: &str) -> Result<Vec<&'static str>, Problem> {
+    let root = yaml::parse(text)?;
+    let is_used = |key: &&str| key.split('.').try_fold(&root, under).is_some();
+    Ok(IDLE_KEYS.into_iter().filter(is_used).collect())
+}
+
+fn under<'a>(node: &'a yaml::Node, key: &str) -> Option<&'a yaml::Node> {
+    match &node.value {
+        yaml::Value::Map(entries) => {
+            let entry = entries.iter().find(|entry| entry.key == key)?;
+            Some(&entry.node)
+        }
+        yaml::Value::Absent | yaml::Value::Scalar(_) | yaml::Value::List(_) => None,
+    }
 }
 
 fn check_version(root: &mut Section) -> Result<(), Problem> {
@@ -89,7 +120,7 @@ fn execution(section: Option<Section>) -> Result<Execution, Problem> {
         execution.max_concurrent = scalar.integer(1, 254)? as usize;
     }
     if let Some(scalar) = section.scalar("shutdown_timeout")? {
-        execution.shutdown_timeout_s = scalar.integer(1, u64::MAX)?;
+        execution.shutdown_timeout_s = scalar.integer(1, SHUTDOWN_S_MAX)?;
     }
     if let Some(scalar) = section.scalar("conversation_max_age_days")? {
         execution.conversation_max_age_days = scalar.integer(1, 100_000)? as u32;

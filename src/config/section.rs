@@ -95,11 +95,21 @@ impl Section {
         scalar.ok_or_else(missing)
     }
 
-    /// Takes a list of scalars; absent items are left out.
+    /// Takes a list of texts; absent items are left out.
     ///
     /// # Errors
     /// [`Problem`] when it is no list, or holds something else.
     pub fn list(&mut self, key: &'static str) -> Result<Option<Vec<String>>, Problem> {
+        let scalars = self.scalars(key)?;
+        let text = |scalar: Scalar| scalar.text;
+        Ok(scalars.map(|scalars| scalars.into_iter().map(text).collect()))
+    }
+
+    /// Takes a list of scalars, each with its place; absent items are left out.
+    ///
+    /// # Errors
+    /// [`Problem`] when it is no list, or holds something else.
+    pub fn scalars(&mut self, key: &'static str) -> Result<Option<Vec<Scalar>>, Problem> {
         let path = self.path_of(key);
         let Some(node) = self.take(key) else {
             return Ok(None);
@@ -108,8 +118,8 @@ impl Section {
             return Err(Problem::at(node.place, format!("{path} must be a list")));
         };
         let present = items.into_iter().filter(|item| item.value != Value::Absent);
-        let text = |item| scalar(path.clone(), item).map(|scalar| scalar.text);
-        present.map(text).collect::<Result<_, _>>().map(Some)
+        let read = |item| scalar(path.clone(), item);
+        present.map(read).collect::<Result<_, _>>().map(Some)
     }
 
     /// Takes a mapping under a key.
@@ -177,7 +187,8 @@ fn scalar(path: String, node: Node) -> Result<Scalar, Problem> {
 }
 
 impl Scalar {
-    fn problem(&self, what: &str) -> Problem {
+    /// Returns the problem of this value.
+    pub fn problem(&self, what: &str) -> Problem {
         Problem::at(self.place, format!("{} {what}", self.path))
     }
 
@@ -200,14 +211,14 @@ impl Scalar {
         number.ok_or_else(|| self.problem(&limits))
     }
 
-    /// Reads a number that is at least `min`.
+    /// Reads a number within limits.
     ///
     /// # Errors
-    /// [`Problem`] naming the limit.
-    pub fn number(&self, min: f64) -> Result<f64, Problem> {
+    /// [`Problem`] naming the limits.
+    pub fn number(&self, min: f64, max: f64) -> Result<f64, Problem> {
         let number: Option<f64> = self.text.trim().parse().ok();
-        let fits = number.filter(|number| number.is_finite() && *number >= min);
-        fits.ok_or_else(|| self.problem(&format!("must be a number, at least {min}")))
+        let fits = number.filter(|number| (min..=max).contains(number));
+        fits.ok_or_else(|| self.problem(&format!("must be a number from {min} to {max}")))
     }
 
     /// Reads yes or no, in the words of spec row CFG-18.

@@ -2,6 +2,7 @@
 
 use crate::events::id::{AtMs, ChannelKind, RepoId};
 use crate::events::macros::data;
+use crate::events::message::MessageSource;
 
 data! {
     /// A channel's listener takes messages in.
@@ -22,6 +23,23 @@ data! {
         pub repo: RepoId,
         /// Kind of channel.
         pub channel: ChannelKind,
+        /// Why.
+        pub error: String,
+        /// How many tries have failed in a row.
+        pub failures: u32,
+        /// When it is tried again.
+        pub retry_at: AtMs,
+    }
+
+    /// A message cannot be taken in and is passed over, so that it holds up no other; it stays where
+    /// it lies and is tried again.
+    pub struct ChannelMailPassedOver {
+        /// Repository.
+        pub repo: RepoId,
+        /// Kind of channel.
+        pub channel: ChannelKind,
+        /// Where it lies.
+        pub source: MessageSource,
         /// Why.
         pub error: String,
         /// How many tries have failed in a row.

@@ -24,6 +24,7 @@ macro_rules! catalogue {
                 20 v1 Connected(ChannelConnected),
                 21 v1 Degraded(ChannelDegraded),
                 22 v1 Stopped(ChannelStopped),
+                23 v1 MailPassedOver(ChannelMailPassedOver),
             }
             Repository(RepositoryEvent) in repository {
                 40 v1 MirrorFetched(MirrorFetched),

@@ -81,6 +81,9 @@ pub struct Triaged {
 pub enum Triage {
     /// It is acted on.
     Accepted(Box<Triaged>),
+    /// Its sender may use the repository, but the message cannot be worked on: the text, in our own
+    /// words, is the answer.
+    Declined(Box<Triaged>),
     /// It is recorded, and nothing else happens.
     Rejected {
         /// Why, for statistics.

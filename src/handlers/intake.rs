@@ -4,9 +4,11 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::events::channel::{ChannelConnected, ChannelDegraded, ChannelStopped};
+use crate::events::channel::{
+    ChannelConnected, ChannelDegraded, ChannelMailPassedOver, ChannelStopped,
+};
 use crate::events::event::ChannelEvent;
-use crate::events::id::{Actor, ChannelKind, InboundId, RepoId, StreamId, TaskId};
+use crate::events::id::{Actor, ChannelKind, InboundId, RepoId, StreamId, StreamVersion, TaskId};
 use crate::events::log::{Append, AppendError, Context, Log};
 use crate::events::message::{MessageDuplicateIgnored, MessageReceived, MessageSourceAcknowledged};
 use crate::handlers::barrier;
@@ -126,6 +128,16 @@ impl Intake {
         })
     }
 
+    /// Returns the message with this key, if it was taken in before; nothing too when the log does
+    /// not read.
+    pub fn known(&self, dedupe_key: &str) -> Option<InboundId> {
+        let inbound = InboundId::from_dedupe_key(dedupe_key);
+        let version = self.log.stream_version(&StreamId::inbound(inbound));
+        version
+            .is_ok_and(|version| version > StreamVersion(0))
+            .then_some(inbound)
+    }
+
     /// Records that a message's source was told; recording it twice changes nothing.
     ///
     /// # Errors
@@ -158,6 +170,7 @@ fn channel_of(event: &ChannelEvent) -> (RepoId, ChannelKind) {
     match event {
         ChannelEvent::Connected(ChannelConnected { repo, channel, .. })
         | ChannelEvent::Degraded(ChannelDegraded { repo, channel, .. })
+        | ChannelEvent::MailPassedOver(ChannelMailPassedOver { repo, channel, .. })
         | ChannelEvent::Stopped(ChannelStopped { repo, channel }) => (repo.clone(), *channel),
     }
 }

@@ -84,6 +84,8 @@ impl Projection for ChannelHealth {
                 };
                 (name(&degraded.repo, degraded.channel), health)
             }
+            // One mail is not the channel.
+            ChannelEvent::MailPassedOver(_) => return,
             ChannelEvent::Stopped(stopped) => {
                 (name(&stopped.repo, stopped.channel), Health::Stopped)
             }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::events::blobs::{BlobError, Blobs};
 use crate::events::event::ServiceEvent;
-use crate::events::id::{Position, StreamId, StreamVersion};
+use crate::events::id::{BlobRef, Position, StreamId, StreamVersion};
 use crate::events::log::sled::{OpenError, SledStore};
 use crate::events::log::{Log, ReadError};
 use crate::events::{Event, Recorded};
@@ -28,6 +29,15 @@ pub enum LookError {
 /// Returns where the log lies below the state directory.
 pub fn log_directory(state_dir: &Path) -> PathBuf {
     state_dir.join("log")
+}
+
+/// Reads a text that an event refers to; a running service does not mind.
+///
+/// # Errors
+/// [`BlobError`] when it is missing or damaged.
+pub fn text(state_dir: &Path, body: &BlobRef) -> Result<String, BlobError> {
+    let bytes = Blobs::open(&state_dir.join("blobs"))?.get(body)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Opens the log of a service that does not run.

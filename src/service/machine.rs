@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::config::types::Email;
+use crate::handlers::channels::email::tls::{Trust, TrustError};
 use crate::sandbox::process::Call;
 
 /// Time for a program to tell its version.
@@ -25,6 +27,14 @@ impl Tool {
             .as_ref()
             .is_ok_and(|found| numbers(found) >= numbers(self.minimum))
     }
+}
+
+/// Reads the authorities that a mailbox's servers may be certified by.
+///
+/// # Errors
+/// [`TrustError`] naming the file.
+pub fn authorities(email: &Email) -> Result<(), TrustError> {
+    Trust::load(email.tls_ca_file.as_deref()).map(|_trust| ())
 }
 
 /// Asks git and the container engine for their versions.

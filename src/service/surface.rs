@@ -7,7 +7,7 @@ pub use crate::events::log::sled::SledStore;
 pub use crate::events::log::{Log, ReadError};
 pub use crate::events::{Event, Recorded};
 pub use crate::handlers::channels::local::client::{Client, ClientError};
-pub use crate::handlers::channels::local::protocol::{File, Send};
+pub use crate::handlers::channels::local::protocol::{FILES_BYTES_MAX, File, Reply, Send};
 pub use crate::projections::conversations::Conversation;
 pub use crate::projections::task_board::{Answer, Card, Status};
 pub use crate::projections::views::Views;

@@ -51,6 +51,7 @@ fn mail_that_may_not_be_answered_is_recorded_and_not_answered() {
     }
     assert_eq!(reasons["NotAuthorized"], 1, "{reasons:?}");
     assert_eq!(reasons["Filtered"], 1, "{reasons:?}");
+    assert_eq!(reasons["NotAuthenticated"], 3, "{reasons:?}");
     assert_eq!(count(daemon.seen(), "TaskQueued"), 0);
     assert!(daemon.stop().success());
     assert!(mail.inbox(ALICE).is_empty(), "nobody is answered");
@@ -158,19 +159,46 @@ fn a_faulty_repository_is_told_to_the_sender() {
 }
 
 #[test]
-fn an_unreachable_git_remote_is_told_to_the_sender() {
-    let plan = Plan {
-        mail: false,
-        repo_url: "https://git.example.test/nothing-here.git".to_owned(),
-        ..Plan::default()
-    };
-    let Some(world) = World::start(&plan) else {
+fn a_faulty_repository_is_told_by_mail_too() {
+    let Some(world) = World::start(&Plan::default()) else {
         return;
     };
     let mut daemon = world.daemon();
-    assert_told(&world, "nothing-here");
-    daemon.await_replies(1);
-    assert!(count(daemon.seen(), "MirrorFetchFailed") >= 1);
+    let good = include_str!("../common/seed/network-allowlist.yaml");
+    for (number, (path, text, word)) in (1..).zip(REPOSITORY_FAULTS) {
+        world
+            .repository
+            .commit(&[(".airut/network-allowlist.yaml", Some(good))]);
+        world.repository.commit(&[(path, text)]);
+        let id = format!("fault-{number}@example.test");
+        world
+            .mail()
+            .send(ALICE, &message(ALICE, &id, "Try", "Please try."));
+        daemon.await_replies(number);
+        the_reply(&world, &id, word);
+    }
+}
+
+#[test]
+fn an_unreachable_git_remote_is_told_to_the_sender() {
+    // One that knows no such repository, and one where nobody listens.
+    for (repo_url, word) in [
+        ("https://git.example.test/nothing-here.git", "nothing-here"),
+        ("https://127.0.0.1:1/work.git", "127.0.0.1"),
+    ] {
+        let plan = Plan {
+            mail: false,
+            repo_url: repo_url.to_owned(),
+            ..Plan::default()
+        };
+        let Some(world) = World::start(&plan) else {
+            return;
+        };
+        let mut daemon = world.daemon();
+        assert_told(&world, word);
+        daemon.await_replies(1);
+        assert!(count(daemon.seen(), "MirrorFetchFailed") >= 1);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Output, Stdio};
 
 use crate::common::log::count;
-use crate::common::{Plan, World};
+use crate::common::{Event, PATIENCE, Plan, World, until};
 
 #[test]
 fn a_local_message_is_answered_on_the_command_line() {
@@ -47,12 +47,50 @@ fn a_local_message_is_answered_on_the_command_line() {
     assert!(said(&second).contains("Answer after"), "{second:?}");
     daemon.await_replies(2);
     assert_eq!(count(daemon.seen(), "ConversationCreated"), 1);
+
+    let queued = |event: &&Event| event.kind() == "TaskQueued";
+    let task = daemon.seen().iter().find(queued).unwrap().text("task");
+    let again = world.launch.output(&["reply", task]);
+    assert!(said(&again).contains("Sent back."), "{again:?}");
+    let told = world
+        .launch
+        .output(&["replay", "--conversation", &conversation]);
+    assert!(said(&told).contains("Sent back."), "{told:?}");
     assert!(daemon.stop().success());
 
     let board = world
         .launch
         .output(&["replay", "--to", &replied.position().to_string()]);
     assert!(said(&board).contains(&conversation), "{board:?}");
+}
+
+#[test]
+fn who_waits_for_an_answer_gets_it_from_the_next_daemon() {
+    let Some(world) = World::start(&Plan {
+        mail: false,
+        ..Plan::default()
+    }) else {
+        return;
+    };
+    let mut daemon = world.daemon();
+    let prompt = "[[hold:restart]][[say:Late, but here.]]";
+    let mut command = world.launch.command(&["send", "--wait", prompt]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let waiting = command.stderr(Stdio::piped()).spawn().unwrap();
+    until("the agent's question", PATIENCE, || {
+        (!world.hosts.turns().is_empty()).then_some(())
+    });
+    daemon.signal("KILL");
+    daemon.await_end(PATIENCE);
+    drop(daemon);
+
+    let mut daemon = world.daemon();
+    world.hosts.release("restart");
+    let told = waiting.wait_with_output().unwrap();
+    // What the agent made of it is shown elsewhere; here it counts that the waiting had an end.
+    assert!(told.status.success(), "{told:?}");
+    assert!(said(&told).contains("[conversation "), "{told:?}");
+    assert!(daemon.stop().success());
 }
 
 #[test]

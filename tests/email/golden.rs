@@ -24,18 +24,20 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 fn described(raw: &[u8]) -> String {
-    let triaged = match triage(raw, &account()) {
+    let (verdict, triaged) = match triage(raw, &account()) {
         Triage::Rejected { reason, detail } => return format!("rejected {reason:?}: {detail}\n"),
-        Triage::Accepted(triaged) => triaged,
+        Triage::Declined(triaged) => (Some("declined".to_owned()), triaged),
+        Triage::Accepted(triaged) => (None, triaged),
     };
-    let mut lines = vec![
+    let mut lines = Vec::from_iter(verdict);
+    lines.extend([
         format!("from {} by rule {}", triaged.identity, triaged.rule),
         format!("evidence {}", triaged.evidence),
         format!("subject {:?}", triaged.subject),
         format!("conversation {:?}", triaged.conversation_hint),
         format!("model {:?}", triaged.model_hint),
         format!("reply to {:?}", triaged.reply_to),
-    ];
+    ]);
     lines.extend(triaged.attachments.iter().map(|file| {
         let (name, kind, bytes) = (&file.name, &file.media_type, file.bytes.len());
         format!("file {name:?} {kind} {bytes} bytes")

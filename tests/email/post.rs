@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use airut::config::types::{Email, EmailAuth, Imap, MailTls, Smtp};
 use airut::events::blobs::Blobs;
-use airut::events::id::{Position, RepoId};
+use airut::events::id::RepoId;
 use airut::events::log::memory::MemoryStore;
 use airut::events::log::{Log, Subscription};
 use airut::events::message::MessageReceived;
@@ -135,7 +135,8 @@ pub(crate) fn channel(email: Email) -> Arc<EmailChannel> {
 pub(crate) struct Listening {
     pub(crate) channel: Arc<EmailChannel>,
     pub(crate) blobs: PathBuf,
-    log: Log,
+    pub(crate) intake: Intake,
+    pub(crate) log: Log,
     events: Subscription,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -144,15 +145,21 @@ pub(crate) struct Listening {
 impl Listening {
     pub(crate) fn start(post: &Post, email: Email) -> Self {
         let log = Log::open(Arc::new(MemoryStore::new())).unwrap();
+        Self::start_with(post, email, log)
+    }
+
+    /// Starts over a log that was listened into before.
+    pub(crate) fn start_with(post: &Post, email: Email, log: Log) -> Self {
         let blobs = post.directory().join("blobs");
         let bodies = Bodies::new(Arc::new(Blobs::open(&blobs).unwrap()));
         let (channel, stop) = (channel(email), CancellationToken::new());
         let intake = Intake::new(log.clone(), bodies);
-        let task = tokio::spawn(Arc::clone(&channel).listen(intake, stop.clone()));
-        let events = log.subscribe(Position(0));
+        let events = log.subscribe(log.head().position);
+        let task = tokio::spawn(Arc::clone(&channel).listen(intake.clone(), stop.clone()));
         Self {
             channel,
             blobs,
+            intake,
             log,
             events,
             stop,
@@ -199,10 +206,15 @@ impl Listening {
 
     /// Stops listening; that takes at most a second.
     pub(crate) async fn stop(self) {
+        self.pause().await.close().await;
+    }
+
+    /// Stops listening and returns the log, to be listened into again.
+    pub(crate) async fn pause(self) -> Log {
         let start = Instant::now();
         self.stop.cancel();
         self.task.await.unwrap();
         assert!(start.elapsed() < Duration::from_secs(1));
-        self.log.close().await;
+        self.log
     }
 }

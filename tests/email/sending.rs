@@ -108,3 +108,17 @@ async fn what_was_not_sent_is_known_not_to_be_sent() {
     }
     assert!(post.servers.inbox(ALICE).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_beyond_the_server_s_limit_is_refused_before_it_is_sent() {
+    let Some(post) = Post::start() else { return };
+    let channel = channel(post.account(MailTls::Implicit, MailTls::StartTls));
+    let mut message = answer(ALICE, "<airut.0000000a.17.ee@example.test>");
+    message.files[0].bytes = vec![0; 48 << 20];
+    let outcome = channel.send(message).await;
+    let SendOutcome::Refused { permanent, error } = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(permanent && error.contains("takes at most"), "{error}");
+    assert!(post.servers.inbox(ALICE).is_empty());
+}

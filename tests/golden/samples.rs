@@ -1,7 +1,9 @@
 //! A sample of every kind of event. A sample of a released version never changes.
 
 use airut::events::Event;
-use airut::events::channel::{ChannelConnected, ChannelDegraded, ChannelStopped};
+use airut::events::channel::{
+    ChannelConnected, ChannelDegraded, ChannelMailPassedOver, ChannelStopped,
+};
 use airut::events::container::{
     ContainerCreated, ContainerExited, ContainerRemoved, ContainerRole, ContainerStarted,
     NetworkCreated, NetworkRemoved, OrphanKind, OrphanRemovalFailed, OrphanRemoved, PromptWritten,
@@ -179,6 +181,19 @@ fn channels() -> Vec<Event> {
             repo: repo(),
             channel,
             error: text("reset"),
+            failures: 3,
+            retry_at: AtMs(99),
+        }
+        .into(),
+        ChannelMailPassedOver {
+            repo: repo(),
+            channel,
+            source: MessageSource::Mailbox {
+                folder: text("INBOX"),
+                uid_validity: 7,
+                uid: 9,
+            },
+            error: text("no response"),
             failures: 3,
             retry_at: AtMs(99),
         }

@@ -221,3 +221,22 @@ async fn a_conversation_keeps_its_exports() {
     let network = std::fs::read_to_string(root.join("network-sandbox.log")).unwrap();
     assert!(network.starts_with("=== TASK START 2"), "{network}");
 }
+
+#[tokio::test]
+async fn a_message_that_is_declined_is_answered_without_an_agent() {
+    let world = World::new(&[Act::Answer("Never said.")]);
+    let daemon = world.daemon().await;
+    let words = "Too long: at most 50 MiB are taken in.";
+    daemon.receive("m1", "alice", "", words).await.unwrap();
+    daemon.until("TaskCompleted", 1).await;
+    daemon.drain().await;
+    let replies = world.channel.replies();
+    assert_eq!(replies.len(), 1);
+    assert_eq!(replies[0].body, words);
+    assert_eq!(world.count("RunPlanned"), 0);
+    let arrived = world.channel.arrived.lock().unwrap().len();
+    assert_eq!(
+        arrived, 1,
+        "nothing was begun that an acknowledgement could tell of"
+    );
+}

@@ -70,6 +70,11 @@ impl Channel for FakeChannel {
             };
         }
         let hint: Option<ConversationId> = hint.parse().ok();
+        let verdict = if body.starts_with("Too long:") {
+            Triage::Declined
+        } else {
+            Triage::Accepted
+        };
         let mut triaged = Triaged {
             method: AuthenticationMethod::Dmarc,
             identity: sender.to_owned(),
@@ -91,7 +96,7 @@ impl Channel for FakeChannel {
         if let Some(change) = change {
             change(&mut triaged);
         }
-        Triage::Accepted(Box::new(triaged))
+        verdict(Box::new(triaged))
     }
 
     fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {

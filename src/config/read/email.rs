@@ -1,10 +1,12 @@
 //! `repos.<id>.email`: a mailbox and who may write to it. Pure.
 
+use lettre::Address;
+use lettre::message::Mailbox;
 use secrecy::SecretString;
 
 use crate::config::read::repo::refuse_unsupported;
 use crate::config::read::{port, text};
-use crate::config::section::Section;
+use crate::config::section::{Scalar, Section};
 use crate::config::types::{Email, EmailAuth, Imap, MailTls, Smtp};
 use crate::config::yaml::Problem;
 
@@ -13,6 +15,9 @@ const TLS: [(&str, MailTls); 2] = [
     ("implicit", MailTls::Implicit),
     ("starttls", MailTls::StartTls),
 ];
+
+/// Longest interval in seconds, a week; a longer one is an error.
+const INTERVAL_S_MAX: f64 = 604_800.0;
 
 /// Reads a mailbox.
 pub(super) fn email(mut section: Section) -> Result<Email, Problem> {
@@ -23,7 +28,7 @@ pub(super) fn email(mut section: Section) -> Result<Email, Problem> {
     let mut auth = required_section(&mut section, "auth")?;
     let email = Email {
         username: account.required("username")?.text,
-        from: account.required("from")?.text,
+        from: mailbox(&account.required("from")?)?,
         password: Some(SecretString::from(account.required("password")?.text)),
         imap: read_imap(&mut imap)?,
         smtp: read_smtp(&mut smtp)?,
@@ -34,6 +39,32 @@ pub(super) fn email(mut section: Section) -> Result<Email, Problem> {
         part.end()?;
     }
     Ok(email)
+}
+
+/// Reads the `From` of answers; without a good one every answer would be refused.
+fn mailbox(scalar: &Scalar) -> Result<String, Problem> {
+    let expected = "an address, for example airut@example.com or \"Airut <airut@example.com>\"";
+    scalar.parse::<Mailbox>(expected)?;
+    Ok(scalar.text.trim().to_owned())
+}
+
+/// Reads who may write: an address, or `*@` and a domain.
+fn sender(scalar: &Scalar) -> Result<String, Problem> {
+    let pattern = scalar.text.trim();
+    let address = match pattern.strip_prefix("*@") {
+        Some(domain) => format!("anybody@{domain}"),
+        None => pattern.to_owned(),
+    };
+    match address.parse::<Address>() {
+        Ok(_) if !address.contains('*') => Ok(pattern.to_owned()),
+        Ok(_) | Err(_) => {
+            let what = format!(
+                "names {pattern:?}, which is neither an address nor *@ and a domain, for example \
+                 alice@example.com or *@example.com"
+            );
+            Err(scalar.problem(&what))
+        }
+    }
 }
 
 fn required_section(section: &mut Section, key: &'static str) -> Result<Section, Problem> {
@@ -71,13 +102,13 @@ fn read_imap(section: &mut Section) -> Result<Imap, Problem> {
         imap.connect_retries = scalar.integer(1, 1000)? as u32;
     }
     if let Some(scalar) = section.scalar("poll_interval")? {
-        imap.poll_interval_s = scalar.number(0.1)?;
+        imap.poll_interval_s = scalar.number(0.1, INTERVAL_S_MAX)?;
     }
     if let Some(scalar) = section.scalar("use_idle")? {
         imap.use_idle = scalar.boolean()?;
     }
     if let Some(scalar) = section.scalar("idle_reconnect_interval")? {
-        imap.idle_reconnect_interval_s = scalar.number(60.0)?;
+        imap.idle_reconnect_interval_s = scalar.number(60.0, INTERVAL_S_MAX)?;
     }
     Ok(imap)
 }
@@ -114,10 +145,11 @@ fn read_smtp(section: &mut Section) -> Result<Smtp, Problem> {
 fn read_auth(section: &mut Section) -> Result<EmailAuth, Problem> {
     let (place, path) = (section.place(), section.path_of("authorized_senders"));
     let senders = section
-        .list("authorized_senders")?
+        .scalars("authorized_senders")?
         .filter(|senders| !senders.is_empty());
     let missing = || Problem::at(place, format!("{path} must name at least one sender"));
-    let authorized_senders = senders.ok_or_else(missing)?;
+    let senders = senders.ok_or_else(missing)?;
+    let authorized_senders = senders.iter().map(sender).collect::<Result<_, _>>()?;
     let path = section.path_of("trusted_authserv_id");
     // An empty text is an answer here: any server's verdict counts (spec row EML-14).
     let trusted = section.scalar("trusted_authserv_id")?;

@@ -13,6 +13,9 @@ use crate::events::id::{CredentialName, RepoId};
 /// Longest time limit of a run, in seconds: ten years; a longer one is an error.
 const TIMEOUT_S_MAX: u64 = 315_360_000;
 
+/// Most processors of a run; more is an error.
+const CPUS_MAX: f64 = 100_000.0;
+
 /// Reads all repositories.
 pub(super) fn repos(section: Option<Section>) -> Result<BTreeMap<RepoId, Repo>, Problem> {
     let mut repos = BTreeMap::new();
@@ -130,7 +133,7 @@ fn limits(section: Option<Section>) -> Result<Limits, Problem> {
         limits.memory_bytes = Some(scalar.size()?);
     }
     if let Some(scalar) = section.scalar("cpus")? {
-        limits.cpu_millis = Some((scalar.number(0.01)? * 1000.0).round() as u64);
+        limits.cpu_millis = Some((scalar.number(0.01, CPUS_MAX)? * 1000.0).round() as u64);
     }
     if let Some(scalar) = section.scalar("pids_limit")? {
         limits.pids_max = Some(scalar.integer(1, u64::MAX)?);

@@ -176,6 +176,18 @@ fn every_wrong_place_is_named_with_what_to_do() {
 }
 
 #[test]
+fn numbers_out_of_reach_are_refused() {
+    refused(
+        "execution: {shutdown_timeout: 1e9}\n",
+        "from 1 to 315360000",
+    );
+    refused(
+        "repos: {a: {repo_url: x, resource_limits: {cpus: 1e20}}}\n",
+        "from 0.01 to 100000",
+    );
+}
+
+#[test]
 fn other_versions_are_refused_with_words() {
     let words = |text: &str| try_read(text).unwrap_err().to_string();
     assert!(words("repos: {}\n").contains("config_version is missing"));
@@ -195,5 +207,47 @@ fn two_repositories_cannot_share_a_mailbox() {
     assert!(
         problem.contains("ferry and other share a mailbox"),
         "{problem}"
+    );
+}
+
+#[track_caller]
+fn mail_refused(from: &str, to: &str, expected: &str) {
+    assert!(WHOLE.contains(from), "{from}");
+    let problem = try_read(&WHOLE.replace(from, to)).unwrap_err().to_string();
+    assert!(problem.contains(expected), "{problem}");
+}
+
+#[test]
+fn a_mailbox_that_could_not_answer_is_refused_with_its_place() {
+    mail_refused(
+        "Ferry Bot <ferrybot@harbor.test>",
+        "Ferry Bot",
+        "29:55: repos.ferry.email.account.from must be an address",
+    );
+    for pattern in [
+        "harbor.test",
+        "*",
+        "*@",
+        "c*@harbor.test",
+        "*@*.test",
+        "<a@b.test>",
+    ] {
+        mail_refused(
+            "captain@harbor.test",
+            &format!("\"{pattern}\""),
+            "33:30: repos.ferry.email.auth.authorized_senders names",
+        );
+    }
+    for interval in ["1e20", "inf", "NaN", "0"] {
+        mail_refused(
+            "poll_interval: 30",
+            &format!("poll_interval: {interval}"),
+            "poll_interval must be a number from 0.1 to 604800",
+        );
+    }
+    mail_refused(
+        "interval: 1500",
+        "interval: 1e19",
+        "must be a number from 60 to 604800",
     );
 }

@@ -15,23 +15,22 @@ use crate::handlers::channels::{
 use crate::handlers::intake::Intake;
 
 pub mod auth;
+mod drain;
 pub mod filter;
 pub mod headers;
 pub mod html;
 pub mod imap;
 pub mod listen;
+pub mod notes;
 pub mod parse;
 pub mod render;
 pub mod smtp;
 pub mod thread;
 pub mod tls;
+pub mod too_long;
 
 use headers::Headers;
 use tls::{Trust, TrustError};
-
-/// Put on the kept header of a mail that is too long, with its length; see
-/// [`imap::MAIL_BYTES_MAX`].
-pub const TOO_LONG_HEADER: &str = "X-Airut-Too-Long";
 
 /// A repository's mailbox.
 #[derive(Debug)]
@@ -130,16 +129,12 @@ fn ids(headers: &Headers, name: &str) -> Vec<String> {
 
 /// Judges a mail. Pure.
 pub fn triage(raw: &[u8], email: &Email) -> Triage {
-    let headers = Headers::of(raw);
+    let (length, mail) = too_long::split(raw);
+    let headers = Headers::of(mail);
     let rejected = |reason, detail: String| Triage::Rejected {
         reason,
         detail: shortened(&detail),
     };
-    if let Some(bytes) = headers.first("x-airut-too-long") {
-        let max = imap::MAIL_BYTES_MAX;
-        let detail = format!("the mail has {bytes} bytes; at most {max} are taken in");
-        return rejected(RejectionReason::Unreadable, detail);
-    }
     if let Some(detail) = filter::reason(&headers, [&email.username, &email.from]) {
         return rejected(RejectionReason::Filtered, detail);
     }
@@ -147,28 +142,49 @@ pub fn triage(raw: &[u8], email: &Email) -> Triage {
         Ok(sender) => sender,
         Err((reason, detail)) => return rejected(reason, detail),
     };
+    let content = match length {
+        Some(bytes) => parse::Content {
+            subject: parse::subject(mail),
+            body: too_long::words(bytes),
+            ..parse::Content::default()
+        },
+        None => parse::content(mail),
+    };
+    if content.is_calendar_reply {
+        let detail = "a calendar wrote it to answer an invitation".to_owned();
+        return rejected(RejectionReason::Filtered, detail);
+    }
+    let triaged = Box::new(triaged(&headers, sender, content));
+    match length {
+        Some(_) => Triage::Declined(triaged),
+        None => Triage::Accepted(triaged),
+    }
+}
+
+fn triaged(headers: &Headers, sender: auth::Sender, content: parse::Content) -> Triaged {
     let parse::Content {
         subject,
         body,
         attachments,
-    } = parse::content(raw);
-    Triage::Accepted(Box::new(Triaged {
+        is_calendar_reply: _,
+    } = content;
+    Triaged {
         method: sender.method,
         identity: sender.address.clone(),
         evidence: shortened(&sender.evidence),
         rule: sender.rule,
         body,
-        conversation_hint: thread::conversation_hint(&headers, &subject),
-        model_hint: thread::model_hint(&headers),
+        conversation_hint: thread::conversation_hint(headers, &subject),
+        model_hint: thread::model_hint(headers),
         attachments,
         reply_to: ReplyAddress::Email {
             to: sender.address,
-            message_id: ids(&headers, "message-id")
+            message_id: ids(headers, "message-id")
                 .into_iter()
                 .next()
                 .unwrap_or_default(),
-            references: ids(&headers, "references"),
+            references: ids(headers, "references"),
         },
         subject: shortened(&subject),
-    }))
+    }
 }

@@ -4,10 +4,14 @@
 
 use std::sync::Arc;
 
+use crate::config::types::Repo;
 use crate::events::message::{MessageReceived, RejectionReason};
 use crate::handlers::channels::{Channel, Triage, Triaged};
 use crate::handlers::intake::decide::{Accepted, Defaults};
 use crate::handlers::ports::{EffectError, Ports};
+
+/// Media type of the text of a message that was declined: it is the answer, and nothing to work on.
+pub const DECLINED_MEDIA_TYPE: &str = "text/vnd.airut.declined+markdown";
 
 /// A verdict with everything of it kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,14 +40,8 @@ pub async fn triage(ports: &Ports, received: &MessageReceived) -> Result<Verdict
     let raw = ports.bodies.get(&received.raw).await?;
     match read(channel, raw).await {
         Triage::Rejected { reason, detail } => Ok(Verdict::Rejected(reason, detail)),
-        Triage::Accepted(triaged) => {
-            let defaults = Defaults {
-                model: repo.model.clone(),
-                effort: repo.effort.clone(),
-            };
-            let accepted = keep(ports, *triaged).await?;
-            Ok(Verdict::Accepted(Box::new(accepted), defaults))
-        }
+        Triage::Accepted(triaged) => accepted(ports, repo, *triaged, "text/markdown").await,
+        Triage::Declined(triaged) => accepted(ports, repo, *triaged, DECLINED_MEDIA_TYPE).await,
     }
 }
 
@@ -57,8 +55,27 @@ async fn read(channel: Arc<dyn Channel>, raw: Vec<u8>) -> Triage {
     })
 }
 
-async fn keep(ports: &Ports, mut triaged: Triaged) -> Result<Accepted, EffectError> {
-    let body = ports.bodies.put_markdown(&triaged.body).await?;
+async fn accepted(
+    ports: &Ports,
+    repo: &Repo,
+    triaged: Triaged,
+    media_type: &str,
+) -> Result<Verdict, EffectError> {
+    let defaults = Defaults {
+        model: repo.model.clone(),
+        effort: repo.effort.clone(),
+    };
+    let accepted = keep(ports, triaged, media_type).await?;
+    Ok(Verdict::Accepted(Box::new(accepted), defaults))
+}
+
+async fn keep(
+    ports: &Ports,
+    mut triaged: Triaged,
+    media_type: &str,
+) -> Result<Accepted, EffectError> {
+    let text = triaged.body.clone().into_bytes();
+    let body = ports.bodies.put(text, media_type).await?;
     let mut attachments = Vec::with_capacity(triaged.attachments.len());
     for attachment in std::mem::take(&mut triaged.attachments) {
         attachments.push(ports.bodies.put_file(attachment).await?);

@@ -60,6 +60,8 @@ pub struct Said {
 pub enum Obstacle {
     /// The message has neither text nor subject nor files.
     EmptyMessage,
+    /// No message could be worked on; the text is the answer.
+    Declined(String),
     /// The repository is not configured any more.
     RepositoryGone,
     /// The mirror could not be brought up to date.
@@ -168,6 +170,7 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
             "Your message has neither a text nor a subject, so there is nothing to work on. Send \
              it again with what you want done.",
         ),
+        Obstacle::Declined(words) => Answer::failed("declined", words.clone()),
         Obstacle::RepositoryGone => Answer::internal(
             "repository not configured",
             "The repository of this conversation is not configured any more. Ask the operator.",

@@ -31,6 +31,10 @@ pub fn judge(headers: &Headers, auth: &EmailAuth) -> Result<Sender, Rejection> {
     let (method, evidence) = verdict(headers, auth, &address).map_err(unauthenticated)?;
     let permits = |pattern: &&String| matches(pattern, &address);
     match auth.authorized_senders.iter().find(permits) {
+        Some(_) if !can_be_answered(&address) => Err((
+            RejectionReason::Unreadable,
+            format!("{address} is permitted, but no answer can be addressed to it"),
+        )),
         Some(rule) => Ok(Sender {
             address,
             method,
@@ -59,7 +63,8 @@ pub fn from_address(headers: &Headers) -> Result<String, String> {
     single_address(field).ok_or_else(|| format!("the From {field:?} is not one address"))
 }
 
-/// Reads `a@b` or `Name <a@b>`; anything that could be read in two ways is none.
+/// Reads `a@b` or `Name <a@b>`; anything that could be read in two ways is none. Quotes may stand
+/// in the name only, for what they hide elsewhere may be the address that others read.
 fn single_address(field: &str) -> Option<String> {
     let bare = without_quotes_and_comments(field)?;
     if bare.contains(',') || bare.contains(';') {
@@ -78,7 +83,8 @@ fn single_address(field: &str) -> Option<String> {
     is_address(address).then(|| address.to_ascii_lowercase())
 }
 
-/// Takes out `"quoted strings"` and `(comments)`; nothing when one of them does not end.
+/// Puts a `"` for each `"quoted string"` and a space for each `(comment)`; nothing when one of them
+/// does not end.
 fn without_quotes_and_comments(text: &str) -> Option<String> {
     let mut kept = String::with_capacity(text.len());
     let (mut quoted, mut depth, mut escaped) = (false, 0_u32, false);
@@ -86,14 +92,27 @@ fn without_quotes_and_comments(text: &str) -> Option<String> {
         let is_escaped = std::mem::take(&mut escaped);
         match character {
             '\\' if (quoted || depth > 0) && !is_escaped => escaped = true,
-            '"' if depth == 0 && !is_escaped => quoted = !quoted,
-            '(' if !quoted && !is_escaped => depth += 1,
+            '"' if depth == 0 && !is_escaped => {
+                quoted = !quoted;
+                if quoted {
+                    kept.push('"');
+                }
+            }
+            '(' if !quoted && !is_escaped => {
+                depth += 1;
+                kept.push(' ');
+            }
             ')' if depth > 0 && !is_escaped => depth -= 1,
             _ if !quoted && depth == 0 => kept.push(character),
             _ => {}
         }
     }
     (!quoted && depth == 0).then_some(kept)
+}
+
+/// Whether an answer can be sent there: some addresses that servers deliver are outside the grammar.
+fn can_be_answered(address: &str) -> bool {
+    address.parse::<lettre::message::Mailbox>().is_ok()
 }
 
 /// Longest address of the grammar (RFC 5321); a longer one is none.
@@ -247,6 +266,12 @@ mod tests {
             "alice@example.test\nFrom: alice@example.test",
             "Team: alice@example.test;",
             "alice@@example.test",
+            "alice@example.test\"@evil.test\"",
+            "\"mallory@evil.test\" alice@example.test",
+            "<\"mallory\"alice@example.test>",
+            "<alice@example.test\"@evil.test\">",
+            "<alice@example.test> \"or mallory\"",
+            "alice(or)@example.test",
             "",
         ] {
             check(
@@ -254,6 +279,27 @@ mod tests {
                 Err(RejectionReason::NotAuthenticated),
             );
         }
+    }
+
+    #[test]
+    fn a_sender_whom_no_answer_reaches_is_refused_with_words() {
+        let long = "x".repeat(64);
+        for address in [
+            "alice..bob@partner.test".to_owned(),
+            ".alice@partner.test".to_owned(),
+            format!("{long}x@partner.test"),
+        ] {
+            let head = format!("{PASS}From: {address}\n");
+            let (reason, detail) = judged(&head).unwrap_err();
+            assert_eq!(reason, RejectionReason::Unreadable, "{address}");
+            assert!(detail.contains("no answer"), "{detail}");
+        }
+        let domain = format!("{PASS}From: alice@{long}.test\n");
+        check(&domain, Err(RejectionReason::NotAuthorized));
+        check(
+            &format!("{PASS}From: {long}@partner.test\n"),
+            Ok(&format!("{long}@partner.test")),
+        );
     }
 
     #[test]

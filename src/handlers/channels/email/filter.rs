@@ -19,9 +19,15 @@ pub fn reason(headers: &Headers, own: [&str; 2]) -> Option<String> {
         ));
     }
     if let Some(value) = lower("precedence")
-        && matches!(value.as_str(), "bulk" | "list" | "junk")
+        && matches!(value.as_str(), "bulk" | "list" | "junk" | "auto_reply")
     {
-        return Some(format!("it was sent to many (Precedence: {value})"));
+        return Some(format!("it was not written to us (Precedence: {value})"));
+    }
+    // What programs wrote before there was Auto-Submitted, and some still do.
+    for name in ["x-autoreply", "x-autorespond"] {
+        if lower(name).is_some_and(|value| value != "no") {
+            return Some(format!("it was sent automatically ({name})"));
+        }
     }
     if lower("list-id").is_some() {
         return Some("it came through a mailing list".to_owned());
@@ -54,6 +60,9 @@ mod tests {
         for head in [
             "Auto-Submitted: auto-replied",
             "Precedence: bulk",
+            "Precedence: auto_reply",
+            "X-Autoreply: yes",
+            "X-Autorespond: Away",
             "List-Id: <all.example.test>",
             "Return-Path: <>",
             "Content-Type: multipart/report; report-type=delivery-status",

@@ -42,6 +42,23 @@ impl Headers {
     }
 }
 
+/// Longest header that is read where only the header is wanted; the rest counts as text.
+pub const HEAD_BYTES_MAX: usize = 256 << 10;
+
+/// Returns the header of a mail with the empty line after it.
+pub fn head(raw: &[u8]) -> &[u8] {
+    let most = &raw[..raw.len().min(HEAD_BYTES_MAX)];
+    let mut from = 0;
+    while let Some(length) = most[from..].iter().position(|byte| *byte == b'\n') {
+        let line = &most[from..from + length];
+        from += length + 1;
+        if line.is_empty() || line == b"\r" {
+            return &most[..from];
+        }
+    }
+    most
+}
+
 /// Longest id that counts as one; longer ones are passed over.
 const ID_BYTES_MAX: usize = 250;
 
@@ -65,6 +82,18 @@ mod tests {
         let headers = Headers::of(b"To: a\r\nSubject: one\r\n\ttwo\r\nto: b\r\n\r\nTo: body\r\n");
         assert_eq!(headers.all("to").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(headers.first("subject"), Some("one two"));
+    }
+
+    #[test]
+    fn the_head_ends_with_the_empty_line_however_lines_end() {
+        for (raw, expected) in [
+            (&b"A: b\r\n\r\nbody\r\n\r\n"[..], &b"A: b\r\n\r\n"[..]),
+            (b"A: b\n\nbody", b"A: b\n\n"),
+            (b"A: b", b"A: b"),
+        ] {
+            assert_eq!(head(raw), expected);
+        }
+        assert_eq!(head(&vec![b'x'; 1 << 20]).len(), HEAD_BYTES_MAX);
     }
 
     #[test]

@@ -1,20 +1,20 @@
 //! A connection to the mailbox: always over verified TLS, every step bounded in time. Nothing is
 //! marked as seen, and everything that is not deleted counts as work, seen or not.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use async_imap::Client;
 use async_imap::types::{Fetch, NameAttribute, UnsolicitedResponse};
 use futures_util::TryStreamExt as _;
-use rustls::pki_types::ServerName;
-use secrecy::ExposeSecret as _;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::config::types::{Email, MailTls};
+use crate::config::types::Email;
 use crate::handlers::channels::email::tls::Trust;
+
+mod connect;
+
+use connect::{connect, sign_in};
 
 /// How long connecting and signing in may take, each.
 const CONNECT_MAX: Duration = Duration::from_secs(20);
@@ -22,8 +22,11 @@ const CONNECT_MAX: Duration = Duration::from_secs(20);
 const COMMAND_MAX: Duration = Duration::from_secs(60);
 /// How long one message may take to come.
 const FETCH_MAX: Duration = Duration::from_secs(300);
-/// Longest mail that is taken in whole; of a longer one only the header is, and it is rejected.
+/// Longest mail that is taken in whole; of a longer one only the header is, and a permitted sender
+/// is told.
 pub const MAIL_BYTES_MAX: u32 = 50 << 20;
+/// Longest header that is taken in of a mail that is too long; the rest of the header is left out.
+pub const HEADER_BYTES_MAX: u32 = 256 << 10;
 /// The folder that is read.
 pub const FOLDER: &str = "INBOX";
 
@@ -59,6 +62,17 @@ pub enum ImapError {
     Missing(&'static str),
 }
 
+impl ImapError {
+    /// Says whether the connection can be used after it: the server refused the one command.
+    pub fn leaves_connection(&self) -> bool {
+        use async_imap::error::Error;
+        matches!(
+            self,
+            Self::Missing(_) | Self::Command(Error::No(_) | Error::Bad(_))
+        )
+    }
+}
+
 type Session = async_imap::Session<TlsStream<TcpStream>>;
 
 /// A mail as the server keeps it.
@@ -81,6 +95,8 @@ pub struct Mailbox {
     uid_validity: u32,
     has_idle: bool,
     has_uid_expunge: bool,
+    /// What this connection flagged as deleted.
+    flagged: BTreeSet<u32>,
 }
 
 async fn within<T, E>(
@@ -109,6 +125,7 @@ impl Mailbox {
             has_idle: able.has_str("IDLE"),
             has_uid_expunge: able.has_str("UIDPLUS"),
             uid_validity: selected.uid_validity.unwrap_or(0),
+            flagged: BTreeSet::new(),
             session,
         })
     }
@@ -118,15 +135,27 @@ impl Mailbox {
         self.has_idle
     }
 
-    /// Returns the numbers of all mails, oldest first.
+    /// Returns the folder's `UIDVALIDITY`: numbers mean other mails once it changes.
+    pub fn uid_validity(&self) -> u32 {
+        self.uid_validity
+    }
+
+    /// Returns the numbers of all mails that are not flagged as deleted.
     ///
     /// # Errors
     /// [`ImapError`].
-    pub async fn uids(&mut self) -> Result<Vec<u32>, ImapError> {
+    pub async fn uids(&mut self) -> Result<BTreeSet<u32>, ImapError> {
         let found = within(COMMAND_MAX, "SEARCH", self.session.uid_search("UNDELETED")).await?;
-        let mut uids: Vec<u32> = found.into_iter().collect();
-        uids.sort_unstable();
-        Ok(uids)
+        Ok(found.into_iter().collect())
+    }
+
+    /// Returns the numbers of the mails that are flagged as deleted and still there.
+    ///
+    /// # Errors
+    /// [`ImapError`].
+    pub async fn flagged_uids(&mut self) -> Result<BTreeSet<u32>, ImapError> {
+        let found = within(COMMAND_MAX, "SEARCH", self.session.uid_search("DELETED")).await?;
+        Ok(found.into_iter().collect())
     }
 
     /// Fetches a mail; nothing when it has gone meanwhile.
@@ -140,10 +169,10 @@ impl Mailbox {
         let size = sized.size.ok_or(ImapError::Missing("size"))?;
         let too_long = (size > MAIL_BYTES_MAX).then_some(size);
         let items = match too_long {
-            Some(_) => "(UID BODY.PEEK[HEADER])",
-            None => "(UID BODY.PEEK[])",
+            Some(_) => format!("(UID BODY.PEEK[HEADER]<0.{HEADER_BYTES_MAX}>)"),
+            None => "(UID BODY.PEEK[])".to_owned(),
         };
-        let Some(fetched) = self.fetch_items(uid, items).await? else {
+        let Some(fetched) = self.fetch_items(uid, &items).await? else {
             return Ok(None);
         };
         let raw = fetched.body().or_else(|| fetched.header());
@@ -166,7 +195,8 @@ impl Mailbox {
         Ok(fetched.into_iter().find(|fetch| fetch.uid == Some(uid)))
     }
 
-    /// Deletes a mail.
+    /// Deletes a mail, and nothing but it: where the server can only remove everything that is
+    /// flagged, and somebody else has flagged mail too, ours stays flagged until theirs is gone.
     ///
     /// # Errors
     /// [`ImapError`].
@@ -180,8 +210,9 @@ impl Mailbox {
             answers.try_collect::<Vec<Fetch>>().await
         };
         within(COMMAND_MAX, "STORE", stored).await?;
-        let session = &mut self.session;
+        self.flagged.insert(uid);
         if self.has_uid_expunge {
+            let session = &mut self.session;
             let expunged = async {
                 session
                     .uid_expunge(&uid_set)
@@ -190,7 +221,8 @@ impl Mailbox {
                     .await
             };
             within(COMMAND_MAX, "UID EXPUNGE", expunged).await?;
-        } else {
+        } else if self.flagged_uids().await?.is_subset(&self.flagged) {
+            let session = &mut self.session;
             let expunged = async { session.expunge().await?.try_collect::<Vec<_>>().await };
             within(COMMAND_MAX, "EXPUNGE", expunged).await?;
         }
@@ -212,6 +244,7 @@ impl Mailbox {
             uid_validity,
             has_idle,
             has_uid_expunge,
+            flagged,
         } = self;
         let news = session.unsolicited_responses.clone();
         let mut idle = session.idle();
@@ -230,6 +263,7 @@ impl Mailbox {
             uid_validity,
             has_idle,
             has_uid_expunge,
+            flagged,
         })
     }
 
@@ -293,69 +327,4 @@ fn is_news_among<E>(mut next: impl FnMut() -> Result<UnsolicitedResponse, E>) ->
         news |= matches!(response, UnsolicitedResponse::Exists(_));
     }
     news
-}
-
-async fn connect(email: &Email, trust: &Trust) -> Result<Client<TlsStream<TcpStream>>, ImapError> {
-    let imap = &email.imap;
-    let server = format!("{}:{}", imap.server, imap.port);
-    let failed = |error: String| ImapError::Connect {
-        server: server.clone(),
-        error,
-    };
-    let name =
-        ServerName::try_from(imap.server.clone()).map_err(|error| failed(error.to_string()))?;
-    let tcp = TcpStream::connect((imap.server.as_str(), imap.port)).await;
-    let tcp = tcp.map_err(|error| failed(error.to_string()))?;
-    let tcp = match imap.tls {
-        MailTls::Implicit => tcp,
-        MailTls::StartTls => start_tls(tcp)
-            .await
-            .map_err(|error| failed(error.to_string()))?,
-    };
-    let tls = TlsConnector::from(Arc::clone(&trust.config))
-        .connect(name, tcp)
-        .await;
-    let mut client = Client::new(tls.map_err(|error| failed(error.to_string()))?);
-    if matches!(imap.tls, MailTls::Implicit) {
-        greeting(&mut client)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
-    }
-    Ok(client)
-}
-
-/// Asks for encryption before anything else is said.
-async fn start_tls(tcp: TcpStream) -> Result<TcpStream, async_imap::error::Error> {
-    let mut client = Client::new(tcp);
-    greeting(&mut client).await?;
-    client.run_command_and_check_ok("STARTTLS", None).await?;
-    Ok(client.into_inner())
-}
-
-async fn greeting<S>(client: &mut Client<S>) -> Result<(), async_imap::error::Error>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + std::fmt::Debug + Send,
-{
-    match client.read_response().await? {
-        Some(_) => Ok(()),
-        None => Err(async_imap::error::Error::ConnectionLost),
-    }
-}
-
-async fn sign_in(
-    email: &Email,
-    client: Client<TlsStream<TcpStream>>,
-) -> Result<Session, ImapError> {
-    let password = email
-        .password
-        .as_ref()
-        .map(|password| password.expose_secret());
-    let signed_in = client
-        .login(&email.username, password.unwrap_or_default())
-        .await;
-    signed_in.map_err(|(error, _)| ImapError::SignIn {
-        server: format!("{}:{}", email.imap.server, email.imap.port),
-        username: email.username.clone(),
-        error: error.to_string(),
-    })
 }

@@ -1,20 +1,18 @@
 //! Taking mail in, for ever: durable first, deleted afterwards, then waiting for the next.
 
-use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Stopwatch};
 use crate::events::channel::{ChannelConnected, ChannelDegraded, ChannelStopped};
 use crate::events::event::ChannelEvent;
-use crate::events::id::{AtMs, ChannelKind, Sha256};
-use crate::events::message::MessageSource;
-use crate::handlers::barrier;
-use crate::handlers::channels::Incoming;
-use crate::handlers::channels::email::headers::Headers;
-use crate::handlers::channels::email::imap::{FOLDER, ImapError, Kept, Mailbox};
-use crate::handlers::channels::email::{EmailChannel, TOO_LONG_HEADER, parse};
+use crate::events::id::{AtMs, ChannelKind};
+use crate::handlers::channels::email::EmailChannel;
+use crate::handlers::channels::email::imap::{ImapError, Mailbox};
+use crate::handlers::channels::email::notes::Notes;
 use crate::handlers::intake::{Intake, IntakeError};
 
 /// Longest wait for a push before the mailbox is searched all the same.
@@ -23,6 +21,12 @@ const IDLE_WAIT_MAX: Duration = Duration::from_secs(300);
 const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
 /// Longest pause after failures; there is no last try.
 const BACK_OFF_MAX: Duration = Duration::from_secs(300);
+/// Pause before a connection that has grown old is made anew.
+const RECONNECT_AFTER: Duration = Duration::from_secs(1);
+/// Most tries of one connection, whatever `imap.connect_retries` says; then the failure is told.
+const CONNECT_TRIES_MAX: u32 = 10;
+/// Longest pause between the tries of one connection.
+const CONNECT_PAUSE_MAX: Duration = Duration::from_secs(8);
 
 /// Why listening was interrupted; it begins again after a pause.
 #[derive(Debug, thiserror::Error)]
@@ -33,24 +37,38 @@ pub enum ListenError {
     /// The log or the bodies; the mail stays where it lies.
     #[error(transparent)]
     Intake(#[from] IntakeError),
+    /// A panic, which is a defect; it ends what was being done and nothing more.
+    #[error("reading mail failed; this is a defect of Airut")]
+    Defect,
 }
 
 impl EmailChannel {
     /// Listens until `stop` is cancelled. What is cut off in the middle is met again at the next
     /// start, and then known by its number in the mailbox.
     pub(super) async fn listen_for_ever(&self, intake: &Intake, stop: &CancellationToken) {
-        let mut failures = 0;
+        let (mut failures, mut notes) = (0, Notes::default());
         while !stop.is_cancelled() {
-            let mut was_connected = false;
+            let mut was_drained = false;
+            let listening = Box::pin(self.listen_once(intake, &mut notes, &mut was_drained));
             let interrupted = tokio::select! {
                 () = stop.cancelled() => break,
-                ended = self.listen_once(intake, &mut was_connected) => ended,
+                ended = guarded(listening) => ended,
             };
-            failures = if was_connected { 1 } else { failures + 1 };
-            let pause = back_off(failures, clock::now().0);
-            if let Err(error) = interrupted {
-                self.report_degraded(intake, &error, failures, pause).await;
-            }
+            // A connection that only fails once mail is read from it is no success.
+            failures = if was_drained { 1 } else { failures + 1 };
+            let pause = match interrupted {
+                Ok(()) => RECONNECT_AFTER,
+                Err(ListenError::Intake(IntakeError::Closed)) => {
+                    // Mail waits in the mailbox for the next start.
+                    stop.cancelled().await;
+                    break;
+                }
+                Err(error) => {
+                    let pause = back_off(failures, clock::now().0);
+                    self.report_degraded(intake, &error, failures, pause).await;
+                    pause
+                }
+            };
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -82,21 +100,38 @@ impl EmailChannel {
         self.report(intake, ChannelEvent::Degraded(degraded)).await;
     }
 
-    async fn report(&self, intake: &Intake, event: ChannelEvent) {
+    pub(super) async fn report(&self, intake: &Intake, event: ChannelEvent) {
         if let Err(error) = intake.channel_event(event).await {
             tracing::error!(repo = %self.repo, %error, "the mailbox's state cannot be recorded");
         }
+    }
+
+    /// Connects; what may pass by itself is tried again at once before it counts as failed.
+    async fn connect(&self) -> Result<Mailbox, ImapError> {
+        let tries = self.email.imap.connect_retries.min(CONNECT_TRIES_MAX);
+        for attempt in 1..tries {
+            match Mailbox::open(&self.email, &self.trust).await {
+                Err(error @ (ImapError::Connect { .. } | ImapError::Slow(_))) => {
+                    tracing::debug!(repo = %self.repo, %error, attempt, "no connection");
+                    let pause = BACK_OFF_FIRST.saturating_mul(1 << (attempt - 1));
+                    tokio::time::sleep(pause.min(CONNECT_PAUSE_MAX)).await;
+                }
+                opened => return opened,
+            }
+        }
+        Mailbox::open(&self.email, &self.trust).await
     }
 
     /// Connects and takes mail in until something fails or the connection is old.
     async fn listen_once(
         &self,
         intake: &Intake,
-        was_connected: &mut bool,
+        notes: &mut Notes,
+        was_drained: &mut bool,
     ) -> Result<(), ListenError> {
         let imap = &self.email.imap;
-        let mut mailbox = Mailbox::open(&self.email, &self.trust).await?;
-        *was_connected = true;
+        let mut mailbox = self.connect().await?;
+        notes.open(mailbox.uid_validity());
         let uses_idle = imap.use_idle && mailbox.has_idle();
         let mode = if uses_idle {
             "idle".to_owned()
@@ -113,9 +148,10 @@ impl EmailChannel {
             .await;
         let age = Stopwatch::start();
         let age_max = Duration::from_secs_f64(imap.idle_reconnect_interval_s);
-        let mut left = BTreeSet::new();
+        self.sweep(&mut mailbox, intake, notes).await?;
         while age.elapsed() < age_max {
-            self.drain(&mut mailbox, intake, &mut left).await?;
+            self.drain(&mut mailbox, intake, notes).await?;
+            *was_drained = true;
             if mailbox.has_news() {
                 continue;
             }
@@ -128,82 +164,14 @@ impl EmailChannel {
         }
         Ok(())
     }
-
-    /// Takes everything in that lies in the mailbox. What is too long is recorded and left where
-    /// it is (`left` keeps it from being met again and again): it is not ours to throw away.
-    async fn drain(
-        &self,
-        mailbox: &mut Mailbox,
-        intake: &Intake,
-        left: &mut BTreeSet<u32>,
-    ) -> Result<(), ListenError> {
-        for uid in mailbox.uids().await? {
-            if left.contains(&uid) {
-                continue;
-            }
-            let Some(kept) = mailbox.fetch(uid).await? else {
-                continue;
-            };
-            let is_too_long = kept.too_long.is_some();
-            let receipt = intake.receive(self.incoming(kept)).await?;
-            if is_too_long {
-                left.insert(uid);
-                continue;
-            }
-            mailbox.delete(uid).await?;
-            barrier::barrier("mail-deleted");
-            if let Err(error) = intake.source_acknowledged(receipt.inbound).await {
-                tracing::warn!(repo = %self.repo, %error, "a deletion could not be recorded");
-            }
-        }
-        Ok(())
-    }
-
-    fn incoming(&self, kept: Kept) -> Incoming {
-        let Kept {
-            uid_validity,
-            uid,
-            mut raw,
-            too_long,
-        } = kept;
-        let headers = Headers::of(&raw);
-        let digest = Sha256::of(&raw);
-        if let Some(bytes) = too_long {
-            raw = [format!("{TOO_LONG_HEADER}: {bytes}\r\n").into_bytes(), raw].concat();
-        }
-        let (user, server) = (&self.email.username, &self.email.imap.server);
-        let header = |name| headers.first(name).unwrap_or_default();
-        let message_id = message_id_for_key(header("message-id"));
-        Incoming {
-            repo: self.repo.clone(),
-            channel: ChannelKind::Email,
-            source: MessageSource::Mailbox {
-                folder: FOLDER.to_owned(),
-                uid_validity,
-                uid,
-            },
-            // Not the number: a mailbox that was rebuilt gives the same mail another one.
-            dedupe_key: format!("mail:{user}@{server}:{message_id}#{digest}"),
-            claimed_sender: parse::one_line(header("from")),
-            title: parse::content(&headers_only(&raw)).subject,
-            raw,
-            media_type: "message/rfc822".to_owned(),
-        }
-    }
 }
 
-/// Longest part of a `Message-ID` in a deduplication key, in characters; the digest beside it tells
-/// mails apart in any case.
-const KEY_ID_MAX: usize = 200;
-
-fn message_id_for_key(header: &str) -> String {
-    parse::one_line(header).chars().take(KEY_ID_MAX).collect()
-}
-
-/// The part of a mail that the title is read from; the whole would be parsed twice.
-fn headers_only(raw: &[u8]) -> Vec<u8> {
-    let end = raw.windows(4).position(|window| window == b"\r\n\r\n");
-    raw[..end.map_or(raw.len(), |end| end + 4)].to_vec()
+/// Turns a panic into an error, so that no mailbox is left without a listener.
+async fn guarded(
+    listening: impl Future<Output = Result<(), ListenError>>,
+) -> Result<(), ListenError> {
+    let ended = AssertUnwindSafe(listening).catch_unwind().await;
+    ended.unwrap_or(Err(ListenError::Defect))
 }
 
 /// Doubles up to the limit, and spreads so that many mailboxes do not come back at once.
@@ -224,5 +192,15 @@ mod tests {
             .to_vec();
         assert_eq!(pauses, [1_000, 2_000, 16_000, 256_000, 300_000]);
         assert_eq!(back_off(1, 0).as_millis(), 750);
+    }
+
+    #[tokio::test]
+    async fn gap_45_a_panic_is_a_failure_and_not_the_end_of_listening() {
+        let panics = async { Err(panic_now()) };
+        assert!(matches!(guarded(panics).await, Err(ListenError::Defect)));
+    }
+
+    fn panic_now() -> ListenError {
+        panic!("as a defect would")
     }
 }

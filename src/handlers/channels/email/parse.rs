@@ -1,10 +1,10 @@
 //! What a mail says: subject, text and files, whatever state its MIME is in. Pure, and it returns
 //! something for every sequence of bytes.
 
-use mail_parser::{MessageParser, MimeHeaders as _, PartType};
+use mail_parser::{MessageParser, MessagePart, MimeHeaders as _, PartType};
 
 use crate::handlers::channels::Attachment;
-use crate::handlers::channels::email::headers::Headers;
+use crate::handlers::channels::email::headers::{self, Headers};
 use crate::handlers::channels::email::html;
 use crate::handlers::channels::local::message::make_names_safe;
 
@@ -20,6 +20,8 @@ pub struct Content {
     pub body: String,
     /// The attached files.
     pub attachments: Vec<Attachment>,
+    /// Whether a calendar wrote it to say that somebody comes, or not.
+    pub is_calendar_reply: bool,
 }
 
 /// Reads a mail.
@@ -30,22 +32,33 @@ pub fn content(raw: &[u8]) -> Content {
             ..Content::default()
         };
     };
-    // A header that ends with the mail is passed over by the parser.
-    let headers = Headers::of(raw);
-    let subject = mail.subject().or_else(|| headers.first("subject"));
     let (attachments, left_out) = attachments(&mail);
     let mut body = body(&mail).trim().to_owned();
-    if body.is_empty() && attachments.is_empty() && mail.html_part(0).is_none() {
+    if body.is_empty() && mail.attachments().all(is_stray_text) && mail.html_part(0).is_none() {
         body = salvaged(raw);
     }
     if left_out > 0 {
         body = format!("{body}\n\n[{left_out} further attachments were left out]");
     }
     Content {
-        subject: one_line(subject.unwrap_or_default()),
+        subject: subject_of(&mail, raw),
         body,
         attachments,
+        is_calendar_reply: mail.parts.iter().any(is_calendar_reply),
     }
+}
+
+/// Reads the decoded subject out of a mail's header.
+pub fn subject(head: &[u8]) -> String {
+    let mail = MessageParser::default().parse(head);
+    mail.map(|mail| subject_of(&mail, head)).unwrap_or_default()
+}
+
+fn subject_of(mail: &mail_parser::Message<'_>, raw: &[u8]) -> String {
+    // A header that ends with the mail is passed over by the parser.
+    let headers = Headers::of(raw);
+    let subject = mail.subject().or_else(|| headers.first("subject"));
+    one_line(subject.unwrap_or_default())
 }
 
 /// The first HTML part as Markdown, or else the first text part as it is.
@@ -60,10 +73,30 @@ fn body(mail: &mail_parser::Message<'_>) -> String {
         .unwrap_or_default()
 }
 
+fn is_calendar_reply(part: &MessagePart<'_>) -> bool {
+    let is_calendar = |kind: &&mail_parser::ContentType<'_>| {
+        let subtype = kind.subtype().unwrap_or_default();
+        kind.ctype().eq_ignore_ascii_case("text") && subtype.eq_ignore_ascii_case("calendar")
+    };
+    let method = part.content_type().filter(is_calendar);
+    let method = method.and_then(|kind| kind.attribute("method"));
+    let replies = ["reply", "counter", "declinecounter"];
+    method.is_some_and(|method| {
+        replies
+            .iter()
+            .any(|reply| method.eq_ignore_ascii_case(reply))
+    })
+}
+
+/// Longest text that is salvaged from a broken mail, in bytes; the rest is left out.
+const SALVAGED_BYTES_MAX: usize = 256 << 10;
+
 /// Reads the text out of parts that do not begin or end as they should: a broken mail must not look
 /// like an empty one.
 fn salvaged(raw: &[u8]) -> String {
-    let text = String::from_utf8_lossy(raw).replace("\r\n", "\n");
+    let header = headers::head(raw).len();
+    let most = raw.len().min(header + SALVAGED_BYTES_MAX);
+    let text = String::from_utf8_lossy(&raw[..most]).replace("\r\n", "\n");
     let (_, written) = text.split_once("\n\n").unwrap_or_default();
     let is_frame = |line: &&str| {
         let start = line.get(..8).unwrap_or_default();
@@ -73,32 +106,70 @@ fn salvaged(raw: &[u8]) -> String {
     lines.join("\n").trim().to_owned()
 }
 
+/// The files of a mail: whatever is no text of it and not shown within the text.
 fn attachments(mail: &mail_parser::Message<'_>) -> (Vec<Attachment>, usize) {
-    let named = mail
-        .attachments()
-        .filter(|part| part.attachment_name().is_some());
-    let mut files: Vec<Attachment> = named
-        .map(|part| Attachment {
-            name: part.attachment_name().unwrap_or_default().to_owned(),
-            media_type: media_type(part),
-            bytes: match &part.body {
-                PartType::Message(_) => mail.raw_message
-                    [part.raw_body_offset() as usize..part.raw_end_offset() as usize]
-                    .to_vec(),
-                _ => part.contents().to_vec(),
-            },
+    let is_file = |part: &&MessagePart<'_>| !is_inline(part) && !is_stray_text(part);
+    let files: Vec<_> = mail.attachments().filter(is_file).collect();
+    let left_out = files.len().saturating_sub(ATTACHMENTS_MAX);
+    let mut files: Vec<Attachment> = files
+        .into_iter()
+        .take(ATTACHMENTS_MAX)
+        .map(|part| {
+            let media_type = media_type(part);
+            Attachment {
+                name: name(part, &media_type),
+                media_type,
+                bytes: match &part.body {
+                    PartType::Message(_) => mail.raw_message
+                        [part.raw_body_offset() as usize..part.raw_end_offset() as usize]
+                        .to_vec(),
+                    _ => part.contents().to_vec(),
+                },
+            }
         })
         .collect();
-    let left_out = files.len().saturating_sub(ATTACHMENTS_MAX);
-    files.truncate(ATTACHMENTS_MAX);
     make_names_safe(&mut files);
     (files, left_out)
+}
+
+/// Whether a part is shown within the text: it says so, or the text refers to it.
+fn is_inline(part: &MessagePart<'_>) -> bool {
+    match part.content_disposition() {
+        Some(disposition) => disposition.ctype().eq_ignore_ascii_case("inline"),
+        None => part.content_id().is_some(),
+    }
+}
+
+/// Whether a part is what a broken frame left of the text: nobody called it a file.
+fn is_stray_text(part: &MessagePart<'_>) -> bool {
+    let is_text = part.content_type().is_none_or(|kind| {
+        let subtype = kind.subtype().unwrap_or_default();
+        let is = |name: &str| kind.ctype().eq_ignore_ascii_case(name);
+        is("multipart") || is("text") && ["plain", "html"].contains(&subtype)
+    });
+    is_text && part.attachment_name().is_none() && part.content_disposition().is_none()
+}
+
+/// The name of a file; one that has none is called by its kind.
+fn name(part: &MessagePart<'_>, media_type: &str) -> String {
+    if let Some(name) = part.attachment_name() {
+        return name.to_owned();
+    }
+    let ending = match media_type {
+        "message/rfc822" => ".eml",
+        "application/pdf" => ".pdf",
+        "image/jpeg" => ".jpg",
+        "image/png" => ".png",
+        "text/plain" => ".txt",
+        _ => "",
+    };
+    format!("attachment{ending}")
 }
 
 /// Longest media type; a longer one counts as none.
 const MEDIA_TYPE_BYTES_MAX: usize = 100;
 
-fn media_type(part: &mail_parser::MessagePart<'_>) -> String {
+fn media_type(part: &MessagePart<'_>) -> String {
     let declared = part.content_type();
     let named = declared.map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("*")));
     let named = named.filter(|name| name.len() <= MEDIA_TYPE_BYTES_MAX);
@@ -135,6 +206,42 @@ mod tests {
             ("a.csv", "text/csv")
         );
         assert_eq!(file.bytes, b"1,2");
+    }
+
+    #[test]
+    fn a_file_without_a_name_gets_one_and_never_becomes_the_text() {
+        let mail = b"MIME-Version: 1.0\r\nContent-Type: application/pdf\r\n\
+            Content-Transfer-Encoding: base64\r\n\r\nJVBERi0xLjcK\r\n";
+        let content = content(mail);
+        assert_eq!(content.body, "");
+        assert_eq!(content.attachments[0].name, "attachment.pdf");
+        assert_eq!(content.attachments[0].bytes, b"%PDF-1.7\n");
+    }
+
+    #[test]
+    fn parts_that_are_shown_within_the_text_are_no_files() {
+        let part = |head: &str| format!("--b\r\nContent-Type: image/png\r\n{head}\r\n\r\nx\r\n");
+        let mail = format!(
+            "MIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=b\r\n\r\n--b\r\n\
+             Content-Type: text/plain\r\n\r\nSee.\r\n{}{}{}--b--\r\n",
+            part("Content-Disposition: inline; filename=logo.png"),
+            part("Content-ID: <logo@x>"),
+            part("Content-ID: <a@x>\r\nContent-Disposition: attachment; filename=a.png"),
+        );
+        let content = content(mail.as_bytes());
+        let names: Vec<&str> = content
+            .attachments
+            .iter()
+            .map(|file| file.name.as_str())
+            .collect();
+        assert_eq!((content.body.as_str(), names), ("See.", vec!["a.png"]));
+    }
+
+    #[test]
+    fn what_is_salvaged_has_a_limit() {
+        let mut mail = b"Content-Type: multipart/mixed\r\n\r\n".to_vec();
+        mail.extend(b"word ".repeat(1 << 20));
+        assert!(content(&mail).body.len() <= SALVAGED_BYTES_MAX);
     }
 
     #[test]

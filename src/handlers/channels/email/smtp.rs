@@ -8,7 +8,7 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{
     AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters,
 };
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 use secrecy::ExposeSecret as _;
@@ -36,10 +36,16 @@ pub async fn send(email: &Email, trust: &Trust, mail: &Message) -> SendOutcome {
             };
         }
     };
-    if let Err((error, permanent)) = before_text(name(&mut connection, mail), email).await {
+    let text = mail.formatted();
+    let named = async {
+        limit(&mut connection, text.len()).await?;
+        name(&mut connection, mail).await
+    };
+    if let Err((error, permanent)) = before_text(named, email).await {
+        drop(tokio::time::timeout(CONNECT_MAX, connection.quit()).await);
         return SendOutcome::Refused { error, permanent };
     }
-    let sent = tokio::time::timeout(TEXT_MAX, connection.message(&mail.formatted())).await;
+    let sent = tokio::time::timeout(TEXT_MAX, connection.message(&text)).await;
     let outcome = match sent {
         Ok(Ok(response)) => SendOutcome::Accepted {
             receipt: receipt(&response),
@@ -62,13 +68,41 @@ pub async fn send(email: &Email, trust: &Trust, mail: &Message) -> SendOutcome {
 
 type Error = lettre::transport::smtp::Error;
 
+/// Why a step failed before the text was handed over.
+enum Failure {
+    /// It can be put right, at the server or in the configuration: signing in, the sender's name.
+    Curable(Error),
+    /// It is about this recipient or this mail, and stays as it is where the server says so.
+    OfTheMail(Error),
+    /// The server takes no mail of this length.
+    TooLong {
+        /// The mail's length.
+        bytes: usize,
+        /// The server's limit.
+        max: usize,
+    },
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Curable(error)
+    }
+}
+
 /// Takes a step, bounded in time; says what went wrong, and whether that is for good.
 async fn before_text<T>(
-    step: impl Future<Output = Result<T, Error>>,
+    step: impl Future<Output = Result<T, Failure>>,
     email: &Email,
 ) -> Result<T, (String, bool)> {
     match tokio::time::timeout(ENVELOPE_MAX, step).await {
-        Ok(taken) => taken.map_err(|error| (words(email, &error), error.is_permanent())),
+        Ok(Ok(taken)) => Ok(taken),
+        Ok(Err(Failure::Curable(error))) => Err((words(email, &error), false)),
+        Ok(Err(Failure::OfTheMail(error))) => Err((words(email, &error), error.is_permanent())),
+        Ok(Err(Failure::TooLong { bytes, max })) => {
+            let server = &email.smtp.server;
+            let words = format!("the mail has {bytes} bytes, and {server} takes at most {max}");
+            Err((words, true))
+        }
         Err(_) => {
             let (server, seconds) = (&email.smtp.server, ENVELOPE_MAX.as_secs());
             Err((format!("{server} took more than {seconds} s"), false))
@@ -77,7 +111,7 @@ async fn before_text<T>(
 }
 
 /// Connects and signs in.
-async fn open(email: &Email, trust: &Trust) -> Result<AsyncSmtpConnection, Error> {
+async fn open(email: &Email, trust: &Trust) -> Result<AsyncSmtpConnection, Failure> {
     let smtp = &email.smtp;
     let address = (smtp.server.as_str(), smtp.port);
     let hello = ClientId::default();
@@ -102,8 +136,34 @@ async fn open(email: &Email, trust: &Trust) -> Result<AsyncSmtpConnection, Error
     Ok(connection)
 }
 
+/// Mails up to this length are taken by every server; their limit is not asked for.
+const SIZE_ASKED_ABOVE: usize = 1 << 20;
+
+/// Refuses a mail that the server says it will not take (RFC 1870), before it is sent in vain.
+async fn limit(connection: &mut AsyncSmtpConnection, bytes: usize) -> Result<(), Failure> {
+    if bytes <= SIZE_ASKED_ABOVE {
+        return Ok(());
+    }
+    let response = connection.command(Ehlo::new(ClientId::default())).await?;
+    match size_max(response.message()) {
+        Some(max) if bytes > max => Err(Failure::TooLong { bytes, max }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Reads the limit out of the lines that answer EHLO; 0 means that there is none.
+fn size_max<'a>(lines: impl Iterator<Item = &'a str>) -> Option<usize> {
+    let size = |line: &str| {
+        let mut words = line.split_whitespace();
+        let is_size = words.next()?.eq_ignore_ascii_case("SIZE");
+        is_size.then(|| words.next()?.parse().ok()).flatten()
+    };
+    let mut sizes = lines.filter_map(size);
+    sizes.next().filter(|max| *max > 0)
+}
+
 /// Names sender and recipient; the server then waits for the text.
-async fn name(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), Error> {
+async fn name(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), Failure> {
     let envelope = mail.envelope();
     let eight_bit = connection
         .server_info()
@@ -119,9 +179,11 @@ async fn name(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<()
     for recipient in envelope.to() {
         connection
             .command(Rcpt::new(recipient.clone(), vec![]))
-            .await?;
+            .await
+            .map_err(Failure::OfTheMail)?;
     }
-    connection.command(Data).await?;
+    let taken = connection.command(Data).await;
+    taken.map_err(Failure::OfTheMail)?;
     Ok(())
 }
 
@@ -151,4 +213,21 @@ fn words(email: &Email, error: &Error) -> String {
         cause = inner.source();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_s_limit_is_read_from_its_greeting() {
+        let max = |lines: &[&str]| size_max(lines.iter().copied());
+        assert_eq!(
+            max(&["mail.example.test", "8BITMIME", "size 1000"]),
+            Some(1000)
+        );
+        assert_eq!(max(&["mail.example.test", "SIZE"]), None);
+        assert_eq!(max(&["mail.example.test", "SIZE 0"]), None);
+        assert_eq!(max(&["SIZED 7"]), None);
+    }
 }

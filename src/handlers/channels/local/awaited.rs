@@ -6,13 +6,14 @@
 use crate::events::Event;
 use crate::events::delivery::{DeliveryKind, DeliveryRequested};
 use crate::events::event::{DeliveryEvent, MessageEvent, TaskEvent};
-use crate::events::id::{ChannelKind, InboundId, TaskId};
+use crate::events::id::{ChannelKind, TaskId};
 
 /// What is known of an awaited answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Awaited {
-    inbound: InboundId,
+    own: TaskId,
     task: TaskId,
+    is_known: bool,
     requested: Option<DeliveryRequested>,
 }
 
@@ -27,19 +28,31 @@ pub enum End {
 
 impl Awaited {
     /// Returns the fold before any event.
-    pub fn new(inbound: InboundId) -> Self {
+    pub fn new(task: TaskId) -> Self {
         Self {
-            inbound,
-            task: inbound.task(),
+            own: task,
+            task,
+            is_known: false,
             requested: None,
         }
+    }
+
+    /// Returns whether the message was among the events.
+    pub fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// Takes an event in; returns the end once it has come.
     pub fn apply(&mut self, event: &Event) -> Option<End> {
         match event {
+            Event::Message(MessageEvent::Received(received))
+                if received.inbound.task() == self.own =>
+            {
+                self.is_known = true;
+                None
+            }
             Event::Message(MessageEvent::Rejected(rejected))
-                if rejected.inbound == self.inbound =>
+                if rejected.inbound.task() == self.own =>
             {
                 Some(End::Unanswered(rejected.detail.clone()))
             }
@@ -84,7 +97,7 @@ impl Awaited {
 mod tests {
     use super::*;
     use crate::events::delivery::{DeliverySucceeded, DeliveryTarget};
-    use crate::events::id::{BlobRef, ConversationId, DeliveryId, RepoId, Sha256};
+    use crate::events::id::{BlobRef, ConversationId, DeliveryId, InboundId, RepoId, Sha256};
     use crate::events::task::TaskCoalesced;
 
     fn requested(task: TaskId, number: u32, channel: ChannelKind) -> DeliveryRequested {
@@ -117,11 +130,11 @@ mod tests {
 
     #[test]
     fn whoever_waits_gets_the_answer_of_the_task_that_took_the_message_along() {
-        let inbound = InboundId::from_dedupe_key("own");
-        let task = InboundId::from_dedupe_key("other").task();
-        let mut awaited = Awaited::new(inbound);
+        let of = |key: &str| InboundId::from_dedupe_key(key).task();
+        let (waiting, task) = (of("own"), of("other"));
+        let mut awaited = Awaited::new(waiting);
         let coalesced = TaskCoalesced {
-            task: inbound.task(),
+            task: waiting,
             into: task,
         };
         let (own, mail) = (ChannelKind::Local, ChannelKind::Email);

@@ -46,6 +46,13 @@ pub enum ClientError {
     Unreadable(String),
 }
 
+impl ClientError {
+    /// Says whether the daemon has ended or is ending, so that the next one may be asked again.
+    pub fn is_of_the_connection(&self) -> bool {
+        matches!(self, Self::NoDaemon { .. } | Self::Broken(_) | Self::Ended)
+    }
+}
+
 impl From<NotBase64> for ClientError {
     fn from(error: NotBase64) -> Self {
         Self::Unreadable(error.to_string())
@@ -101,13 +108,17 @@ impl Client {
         }
     }
 
-    /// Waits for the answer to a message, however long that takes.
+    /// Waits for the answer to a task's message, however long that takes; it stands in the log after
+    /// `after`.
     ///
     /// # Errors
     /// [`ClientError::Refused`] when there will be none.
-    pub async fn await_reply(&mut self, accepted: &Accepted) -> Result<Reply, ClientError> {
-        let Accepted { inbound, after, .. } = *accepted;
-        self.ask(&Request::Await { inbound, after }).await?;
+    pub async fn await_reply(
+        &mut self,
+        task: TaskId,
+        after: Position,
+    ) -> Result<Reply, ClientError> {
+        self.ask(&Request::Await { task, after }).await?;
         match self.answer().await? {
             Response::Reply(reply) => Ok(reply),
             other => Err(unexpected(&other)),

@@ -1,9 +1,17 @@
 //! What is done about each request that comes through the socket.
 
 use std::io;
+use std::sync::Arc;
 
+use futures_util::StreamExt as _;
+use tokio::sync::Semaphore;
+
+use crate::events::Event;
 use crate::events::delivery::DeliveryRequested;
-use crate::events::id::{ChannelKind, ConversationId, InboundId, Position, RepoId, TaskId};
+use crate::events::event::ConversationEvent;
+use crate::events::id::{
+    ChannelKind, ConversationId, Position, RepoId, StreamId, StreamVersion, TaskId,
+};
 use crate::events::log::{Log, ReadError};
 use crate::events::message::MessageSource;
 use crate::handlers::bodies::{Bodies, BodyError};
@@ -25,7 +33,12 @@ pub struct Desk {
     bodies: Bodies,
     repos: Vec<RepoId>,
     operator: Operator,
+    waiters: Arc<Semaphore>,
 }
+
+/// Clients that wait for an answer or follow the log at once; a further one is refused with words,
+/// so that there is always room for requests that take no time.
+pub const WAITERS_MAX: usize = 48;
 
 /// Why a request ends without the answer it wants.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +62,7 @@ impl Desk {
             bodies,
             repos,
             operator,
+            waiters: Arc::new(Semaphore::new(WAITERS_MAX)),
         }
     }
 
@@ -65,13 +79,39 @@ impl Desk {
     ) -> io::Result<()> {
         let response = match request {
             Request::Send(send) => self.take_in(send, peer, intake).await,
-            Request::Await { inbound, after } => self.await_reply(inbound, after).await,
             Request::Read { after, limit } => self.read(after, limit),
-            Request::Follow { after } => return self.follow(after, frames).await,
             Request::Status => Ok(self.status()),
             Request::Stop { task, conversation } => self.stop(task, conversation, peer).await,
+            Request::Await { .. } | Request::Follow { .. } => {
+                let Ok(_place) = self.waiters.try_acquire() else {
+                    let words = format!("{WAITERS_MAX} clients wait already; try again later");
+                    return answer(frames, &refused(words)).await;
+                };
+                return self.wait(request, frames).await;
+            }
         };
         let response = response.unwrap_or_else(|error| refused(error.to_string()));
+        answer(frames, &response).await
+    }
+
+    /// Answers a request that may take for ever, until the client goes away.
+    async fn wait(&self, request: Request, frames: &mut Frames) -> io::Result<()> {
+        let (task, after) = match request {
+            Request::Await { task, after } => (task, after),
+            Request::Follow { after } => return self.follow(after, frames).await,
+            Request::Send(_) | Request::Read { .. } | Request::Status | Request::Stop { .. } => {
+                return Ok(());
+            }
+        };
+        let response = tokio::select! {
+            response = self.await_reply(task, after) => response,
+            _gone = frames.next() => return Err(gone()),
+        };
+        let response = match response {
+            // The client asks the next daemon.
+            Err(DeskError::Closed) => return Err(gone()),
+            response => response.unwrap_or_else(|error| refused(error.to_string())),
+        };
         answer(frames, &response).await
     }
 
@@ -88,7 +128,12 @@ impl Desk {
                 send.version
             )));
         }
-        let repo = self.repo_of(send.repo.as_ref())?;
+        send.check().map_err(DeskError::Refused)?;
+        let repo = match send.conversation {
+            Some(conversation) => Some(self.repo_of_conversation(conversation, &send)?),
+            None => send.repo,
+        };
+        let repo = self.repo_of(repo.as_ref())?;
         let message = LocalMessage {
             version: 1,
             identity: peer.identity.clone(),
@@ -97,9 +142,6 @@ impl Desk {
             text: send.text,
             files: send.files,
         };
-        if message.text.trim().is_empty() && message.files.is_empty() {
-            return Err(DeskError::Refused("the message is empty".to_owned()));
-        }
         let raw =
             serde_json::to_vec(&message).map_err(|error| DeskError::Refused(error.to_string()))?;
         let after = self.log.head().position;
@@ -127,6 +169,30 @@ impl Desk {
         }))
     }
 
+    /// Returns the repository of a conversation; a message that names one it cannot continue would
+    /// begin another.
+    fn repo_of_conversation(
+        &self,
+        conversation: ConversationId,
+        send: &Send,
+    ) -> Result<RepoId, DeskError> {
+        let stream = StreamId::conversation(conversation);
+        let first = self.log.read_stream(&stream, StreamVersion(0), 1)?.pop();
+        let Some(Event::Conversation(ConversationEvent::Created(created))) =
+            first.map(|recorded| recorded.event)
+        else {
+            let words = format!("there is no conversation {conversation} (see airut replay)");
+            return Err(DeskError::Refused(words));
+        };
+        match &send.repo {
+            Some(named) if *named != created.repo => Err(DeskError::Refused(format!(
+                "conversation {conversation} is of repository {}, not of {named}",
+                created.repo
+            ))),
+            Some(_) | None => Ok(created.repo),
+        }
+    }
+
     fn repo_of(&self, named: Option<&RepoId>) -> Result<RepoId, DeskError> {
         let names = || {
             self.repos
@@ -150,15 +216,17 @@ impl Desk {
         }
     }
 
-    async fn await_reply(
-        &self,
-        inbound: InboundId,
-        after: Position,
-    ) -> Result<Response, DeskError> {
-        let mut awaited = Awaited::new(inbound);
+    async fn await_reply(&self, task: TaskId, after: Position) -> Result<Response, DeskError> {
+        let head = self.log.head().position;
+        let mut awaited = Awaited::new(task);
         let mut events = self.log.subscribe(after);
+        let unknown = || DeskError::Refused(format!("no message became task {task}"));
+        if head <= after {
+            return Err(unknown());
+        }
         while let Some(recorded) = events.next().await? {
             match awaited.apply(&recorded.event) {
+                None if recorded.position >= head && !awaited.is_known() => return Err(unknown()),
                 None => {}
                 Some(End::Answered(request)) => return self.reply(&request).await,
                 Some(End::Unanswered(detail)) => return Err(DeskError::Refused(detail)),
@@ -190,7 +258,11 @@ impl Desk {
     async fn follow(&self, after: Position, frames: &mut Frames) -> io::Result<()> {
         let mut records = self.log.subscribe(after);
         loop {
-            match records.next_stored().await {
+            let next = tokio::select! {
+                next = records.next_stored() => next,
+                _gone = frames.next() => return Err(gone()),
+            };
+            match next {
                 Ok(Some(record)) => {
                     answer(
                         frames,
@@ -232,4 +304,8 @@ impl Desk {
         let tasks = stopped.map_err(|refusal| DeskError::Refused(refusal.to_string()))?;
         Ok(Response::Stopping { tasks })
     }
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "nobody waits any more")
 }

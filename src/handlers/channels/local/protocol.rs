@@ -16,6 +16,15 @@ use crate::handlers::channels::Attachment;
 pub const PROTOCOL_VERSION: u32 = 1;
 /// Longest frame; a longer one ends the connection. It holds the largest message with its files.
 pub const FRAME_BYTES_MAX: usize = 96 << 20;
+/// Most files of a message; more are refused with words. The event that names them has a limit.
+pub const FILES_MAX: usize = 100;
+/// Longest of all files of a message together, in bytes; more is refused with words. In Base64 they
+/// fit into a frame.
+pub const FILES_BYTES_MAX: u64 = 64 << 20;
+/// Longest text of a message in bytes; a longer one is refused with words.
+pub const TEXT_BYTES_MAX: usize = 1 << 20;
+/// Longest media type of a file; a longer one is refused with words.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 100;
 /// Records sent in one [`Response::Records`]; more are asked for again.
 pub const RECORDS_MAX: usize = 512;
 
@@ -25,10 +34,10 @@ pub const RECORDS_MAX: usize = 512;
 pub enum Request {
     /// Take a message in; answered by [`Response::Accepted`].
     Send(Send),
-    /// Wait for the answer to a message; answered by [`Response::Reply`] when it is due.
+    /// Wait for the answer to a task's message; answered by [`Response::Reply`] when it is due.
     Await {
-        /// The message.
-        inbound: InboundId,
+        /// The task.
+        task: TaskId,
         /// Where in the log it stands at the earliest.
         after: Position,
     },
@@ -72,6 +81,41 @@ pub struct Send {
     pub files: Vec<File>,
 }
 
+impl Send {
+    /// Says in words what is too much about it.
+    ///
+    /// # Errors
+    /// The words.
+    pub fn check(&self) -> Result<(), String> {
+        if self.text.trim().is_empty() && self.files.is_empty() {
+            return Err("the message is empty".to_owned());
+        }
+        if self.text.len() > TEXT_BYTES_MAX {
+            let bytes = self.text.len();
+            return Err(format!(
+                "the text has {bytes} bytes; at most {TEXT_BYTES_MAX} are taken: attach it as a file"
+            ));
+        }
+        let count = self.files.len();
+        if count > FILES_MAX {
+            return Err(format!(
+                "{count} files are attached; at most {FILES_MAX} are taken: pack them into one"
+            ));
+        }
+        let bytes: u64 = self.files.iter().map(File::bytes).sum();
+        if bytes > FILES_BYTES_MAX {
+            return Err(format!(
+                "the attached files have {bytes} bytes together; at most {FILES_BYTES_MAX} are taken"
+            ));
+        }
+        let long = |file: &&File| file.media_type.len() > MEDIA_TYPE_BYTES_MAX;
+        match self.files.iter().find(long) {
+            Some(file) => Err(format!("the media type of {:?} is too long", file.name)),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A file on its way through the socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
@@ -81,6 +125,13 @@ pub struct File {
     pub media_type: String,
     /// Its bytes, in Base64.
     pub base64: String,
+}
+
+impl File {
+    /// Returns about how many bytes it has, without decoding it.
+    fn bytes(&self) -> u64 {
+        self.base64.len() as u64 / 4 * 3
+    }
 }
 
 /// What the daemon answers.
@@ -225,6 +276,36 @@ mod tests {
                 request,
                 "{json}"
             );
+        }
+    }
+
+    #[test]
+    fn too_much_is_refused_with_words() {
+        let file = |bytes: usize, media_type: usize| File {
+            name: "a".to_owned(),
+            media_type: "x".repeat(media_type),
+            base64: "QUJD".repeat(bytes / 3),
+        };
+        let send = |text: usize, files: Vec<File>| Send {
+            text: "x".repeat(text),
+            files,
+            ..Send::default()
+        };
+        let max = usize::try_from(FILES_BYTES_MAX).unwrap();
+        assert_eq!(send(1, vec![file(max, 1)]).check(), Ok(()));
+        assert_eq!(send(0, vec![file(3, 1); FILES_MAX]).check(), Ok(()));
+        for (send, word) in [
+            (send(0, vec![]), "empty"),
+            (send(TEXT_BYTES_MAX + 1, vec![]), "attach it as a file"),
+            (send(1, vec![file(3, 1); FILES_MAX + 1]), "at most 100"),
+            (send(1, vec![file(max / 2 + 9, 1); 2]), "together"),
+            (
+                send(1, vec![file(3, MEDIA_TYPE_BYTES_MAX + 1)]),
+                "media type",
+            ),
+        ] {
+            let words = send.check().unwrap_err();
+            assert!(words.contains(word), "{words}");
         }
     }
 

@@ -1,10 +1,12 @@
 use super::client::{Client, ClientError};
+use super::desk::WAITERS_MAX;
 use super::protocol::Send;
 use super::*;
 use crate::clock;
 use crate::events::blobs::Blobs;
+use crate::events::conversation::ConversationCreated;
 use crate::events::delivery::{DeliveryKind, DeliveryRequested, DeliverySucceeded, DeliveryTarget};
-use crate::events::id::{ConversationId, DeliveryId, Position, RepoId, StreamId};
+use crate::events::id::{ConversationId, DeliveryId, Position, RepoId, StreamId, TaskId};
 use crate::events::log::memory::MemoryStore;
 use crate::events::log::{Append, Context, Log};
 use crate::handlers::bodies::Bodies;
@@ -111,7 +113,10 @@ async fn a_waiting_client_gets_the_reply_once_it_is_delivered() {
         events,
         Context::system(clock::now()),
     );
-    let (reply, appended) = tokio::join!(client.await_reply(&accepted), scene.log.append(append));
+    let (reply, appended) = tokio::join!(
+        client.await_reply(accepted.task, accepted.after),
+        scene.log.append(append)
+    );
     appended.unwrap();
     assert_eq!(reply.unwrap().text, "**done**");
 }
@@ -126,6 +131,9 @@ async fn what_cannot_be_done_is_refused_with_words() {
     };
     let refused = client.send(elsewhere).await.unwrap_err().to_string();
     assert!(refused.contains("work"), "{refused}");
+    let refused = client.await_reply(TaskId(7), Position(0)).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("no message became task"), "{refused}");
     let refused = client.stop(None, Some(ConversationId(9))).await;
     assert!(
         matches!(refused, Err(ClientError::Refused(_))),
@@ -159,4 +167,61 @@ async fn a_stopped_channel_leaves_no_socket_and_no_connection() {
     assert!(follower.next_records().await.is_err());
     let nobody = Client::connect(&scene.socket).await.unwrap_err();
     assert!(nobody.to_string().contains("run-gateway"), "{nobody}");
+}
+
+#[tokio::test]
+async fn an_unknown_conversation_and_one_of_another_repository_are_refused() {
+    let scene = scene().await;
+    let mut client = Client::connect(&scene.socket).await.unwrap();
+    let conversation = ConversationId(9);
+    let created = ConversationCreated {
+        conversation,
+        repo: RepoId("gone".to_owned()),
+        channel: ChannelKind::Local,
+        owner: "local:alice".to_owned(),
+        model: "opus".to_owned(),
+        effort: None,
+    };
+    let stream = StreamId::conversation(conversation);
+    let append = Append::to(&stream, vec![created.into()], Context::system(clock::now()));
+    scene.log.append(append).await.unwrap();
+    for (id, repo, word) in [
+        (8, None, "no conversation 00000008"),
+        (9, Some(RepoId("work".to_owned())), "of repository gone"),
+        (9, None, "no repository gone"),
+    ] {
+        let send = Send {
+            conversation: Some(ConversationId(id)),
+            repo,
+            ..hello()
+        };
+        let refused = client.send(send).await.unwrap_err().to_string();
+        assert!(refused.contains(word), "{refused}");
+    }
+    assert_eq!(scene.log.head().position, Position(1));
+}
+
+#[tokio::test]
+async fn clients_that_have_gone_keep_no_place_and_waiters_leave_room_for_others() {
+    let scene = scene().await;
+    let mut client = Client::connect(&scene.socket).await.unwrap();
+    client.send(hello()).await.unwrap();
+    for _ in 0..3 {
+        let mut followers = Vec::new();
+        for _ in 0..WAITERS_MAX {
+            let mut follower = Client::connect(&scene.socket).await.unwrap();
+            follower.follow(Position(0)).await.unwrap();
+            // It waits for sure once the first record has come.
+            while let Err(error) = follower.next_records().await {
+                assert!(error.to_string().contains("wait already"), "{error}");
+                follower.follow(Position(0)).await.unwrap();
+            }
+            followers.push(follower);
+        }
+        let mut surplus = Client::connect(&scene.socket).await.unwrap();
+        surplus.follow(Position(0)).await.unwrap();
+        let refused = surplus.next_records().await.unwrap_err().to_string();
+        assert!(refused.contains("wait already"), "{refused}");
+        assert!(surplus.status().await.is_ok());
+    }
 }
