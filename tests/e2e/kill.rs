@@ -102,7 +102,9 @@ fn die_and_recover(world: &World, number: usize, (variable, value): Place) -> St
     let unlabelled = answers.len() - labelled;
     assert!(
         !answers.is_empty() && unlabelled <= 1 && labelled <= 1,
-        "{value}: {unlabelled} answers and {labelled} labelled ones"
+        "{value}: {unlabelled} answers and {labelled} labelled ones among {:#?}; the task ended {:?}",
+        texts(world, &id),
+        events.iter().rfind(|event| event.kind() == "TaskCompleted"),
     );
     let log = events.len();
     format!(
@@ -127,6 +129,13 @@ fn answers(world: &World, id: &str, words: &str) -> Vec<Mail> {
     inbox
         .filter(|mail| mail.answers(id) && mail.text().contains(words))
         .collect()
+}
+
+/// Everything that was sent back, for whoever looks into a failure.
+fn texts(world: &World, id: &str) -> Vec<String> {
+    let inbox = world.mail().inbox(ALICE).into_iter();
+    let answering = inbox.filter(|mail| mail.answers(id));
+    answering.map(|mail| mail.text()).collect()
 }
 
 fn is_labelled(mail: &Mail) -> bool {
