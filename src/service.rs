@@ -24,6 +24,7 @@ use crate::tasks::TaskSet;
 pub mod assemble;
 pub mod look;
 pub mod machine;
+pub mod rotate;
 pub mod standby;
 pub mod surface;
 

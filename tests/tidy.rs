@@ -40,8 +40,9 @@ const ROOMS: [(&str, &[&str]); 7] = [
 const PROXY: &str = "src/sandbox/proxy";
 
 /// Pure files and directories: same arguments, same result.
-const PURE: [&str; 30] = [
+const PURE: [&str; 32] = [
     "src/events/channel.rs",
+    "src/events/checkpoint.rs",
     "src/events/codec.rs",
     "src/events/container.rs",
     "src/events/conversation.rs",
@@ -55,6 +56,7 @@ const PURE: [&str; 30] = [
     "src/events/service.rs",
     "src/events/task.rs",
     "src/events/tree.rs",
+    "src/events/tree",
     "src/projections",
     "src/config/types.rs",
     "src/config/yaml.rs",

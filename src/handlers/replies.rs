@@ -4,7 +4,9 @@
 
 use crate::clock;
 use crate::events::Event;
-use crate::events::delivery::{DeliveryAttempted, DeliveryOutcomeUnknown, DeliveryRequested};
+use crate::events::delivery::{
+    CheckpointSent, DeliveryAttempted, DeliveryOutcomeUnknown, DeliveryRequested,
+};
 use crate::events::id::StreamId;
 use crate::events::log::{Append, Context};
 use crate::handlers::barrier;
@@ -53,13 +55,9 @@ pub async fn deliver(ports: &Ports, outgoing: &Outgoing) -> Result<(), EffectErr
         attempt: outgoing.attempts + 1,
         labelled_duplicate: outgoing.maybe_sent,
     };
-    record(
-        ports,
-        request,
-        attempted.into(),
-        attempt_key("attempt", outgoing),
-    )
-    .await?;
+    let mut announced = vec![attempted.into()];
+    announced.extend(checkpoint_sent(outgoing, &message));
+    record_all(ports, request, announced, attempt_key("attempt", outgoing)).await?;
     let outcome = channel.send(message).await;
     barrier::barrier("smtp-accepted");
     let end = decide_after_sending(outgoing, outcome, clock::now());
@@ -125,7 +123,19 @@ async fn message(ports: &Ports, outgoing: &Outgoing) -> Result<OutboundMessage, 
         body: ports.bodies.get_text(&request.body).await?,
         files,
         labelled_duplicate: outgoing.maybe_sent,
+        checkpoint: ports.log.checkpoint().map(|signed| signed.to_line()),
     })
+}
+
+/// Returns the record of the checkpoint that leaves with a message.
+fn checkpoint_sent(outgoing: &Outgoing, message: &OutboundMessage) -> Option<Event> {
+    let checkpoint = message.checkpoint.clone()?;
+    let sent = CheckpointSent {
+        delivery: message.delivery,
+        attempt: outgoing.attempts + 1,
+        checkpoint,
+    };
+    Some(sent.into())
 }
 
 async fn record(
@@ -134,10 +144,19 @@ async fn record(
     event: Event,
     key: String,
 ) -> Result<(), EffectError> {
+    record_all(ports, request, vec![event], key).await
+}
+
+async fn record_all(
+    ports: &Ports,
+    request: &DeliveryRequested,
+    events: Vec<Event>,
+    key: String,
+) -> Result<(), EffectError> {
     let context = Context {
         correlation: request.conversation.to_string(),
         ..Context::system(clock::now())
     };
-    let append = Append::to(&StreamId::delivery(request.delivery), vec![event], context);
+    let append = Append::to(&StreamId::delivery(request.delivery), events, context);
     ports.append(append.once(key)).await
 }

@@ -30,6 +30,7 @@ fn answer(to: &str, message_id: &str) -> OutboundMessage {
             bytes: b"1,2\n".to_vec(),
         }],
         labelled_duplicate: false,
+        checkpoint: Some("airut-log/1 7 cm9vdA== c2ln".to_owned()),
     }
 }
 

@@ -13,6 +13,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::events::checkpoint::LogKey;
 use crate::events::codec::{self, StoredRecord};
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
 use crate::events::log::journal::{Journal, Tail};
@@ -21,6 +22,7 @@ use crate::events::tree::{CompactRange, leaf_hash};
 
 mod anchor;
 mod index;
+mod rotation;
 
 use anchor::{Anchor, AnchorFile};
 use index::Index;
@@ -78,6 +80,7 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct SledStore {
     index: Index,
+    key: LogKey,
     writing: Mutex<Writing>,
     /// Held for as long as the store is open; the kernel lets go of it at any kind of end.
     _lock: File,
@@ -140,6 +143,7 @@ impl SledStore {
                 });
             }
         }
+        let key = anchor.key().clone();
         let mut writing = Writing::new(journal, anchor, &anchored);
         writing
             .catch_up(&index, &anchored, anchored.journal_end)
@@ -151,6 +155,7 @@ impl SledStore {
         writing.write_anchor(&index).map_err(disk)?;
         Ok(Self {
             index,
+            key,
             writing: Mutex::new(writing),
             _lock: lock,
         })
@@ -367,6 +372,10 @@ impl Store for SledStore {
 
     fn range(&self) -> Result<CompactRange, StoreError> {
         Ok(self.writing().range.clone())
+    }
+
+    fn key(&self) -> Option<&LogKey> {
+        Some(&self.key)
     }
 
     fn close(&self) -> Result<(), StoreError> {
