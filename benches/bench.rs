@@ -32,6 +32,7 @@ fn main() {
     }
     let million = log::fill();
     log::open_and_scan(million.path());
+    log::verify(million.path());
     log::replay_rss(million.path());
     drop(million);
     sled::scan();

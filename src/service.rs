@@ -22,6 +22,7 @@ use crate::handlers::worker::{Signals, Worker};
 use crate::tasks::TaskSet;
 
 pub mod assemble;
+pub mod audit;
 pub mod look;
 pub mod machine;
 pub mod rotate;

@@ -314,10 +314,15 @@ impl SignedCheckpoint {
         if note.contains(control) {
             return Err(not("it holds control characters"));
         }
-        let end = note.rfind("\n\n").ok_or(not("it has no signature"))?;
+        let end = note
+            .rfind("\n\n")
+            .ok_or_else(|| not("it has no signature"))?;
         let (text, signed) = (&note[..=end], &note[end + 2..]);
-        let checkpoint = Checkpoint::parse(text).ok_or(not("its three lines are malformed"))?;
-        let signed = signed.strip_suffix('\n').ok_or(not("its end is missing"))?;
+        let checkpoint =
+            Checkpoint::parse(text).ok_or_else(|| not("its three lines are malformed"))?;
+        let signed = signed
+            .strip_suffix('\n')
+            .ok_or_else(|| not("its end is missing"))?;
         if signed.lines().count() > SIGNATURES_MAX {
             return Err(not("it has too many signatures"));
         }
@@ -325,7 +330,7 @@ impl SignedCheckpoint {
         for line in signed.split('\n') {
             let signature = line.strip_prefix(SIGNATURE_START);
             let signature = signature.and_then(|rest| rest.split_once(' '));
-            let (name, base64) = signature.ok_or(not("a signature line is malformed"))?;
+            let (name, base64) = signature.ok_or_else(|| not("a signature line is malformed"))?;
             signatures.extend(NoteSignature::parse(name, base64)?);
         }
         Ok(Self {

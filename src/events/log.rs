@@ -13,6 +13,7 @@ use crate::events::codec::{self, StoredRecord};
 use crate::events::event::{Event, Recorded};
 use crate::events::id::{Actor, AtMs, Position, Sha256, StreamId, StreamVersion};
 
+pub mod audit;
 mod journal;
 pub mod key;
 pub mod memory;

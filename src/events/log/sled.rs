@@ -21,11 +21,15 @@ use crate::events::log::store::{Group, KeyEntry, Store, StoreError};
 use crate::events::tree::{CompactRange, leaf_hash};
 
 mod anchor;
+mod for_audit;
 mod index;
 mod rotation;
 
-use anchor::{Anchor, AnchorFile};
+use anchor::AnchorFile;
 use index::Index;
+
+pub(in crate::events::log) use anchor::Anchor;
+pub(in crate::events::log) use for_audit::{anchor_text, verified_anchor};
 
 /// Events after which the index is flushed and the anchor is written anew; at a start at most
 /// about so many are read again.

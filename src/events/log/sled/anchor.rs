@@ -17,13 +17,13 @@ const TITLE: &str = "airut anchor 1";
 
 /// How far the journal certainly reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Anchor {
+pub(in crate::events::log) struct Anchor {
     /// The Merkle tree up to there.
-    pub(super) range: CompactRange,
+    pub(in crate::events::log) range: CompactRange,
     /// Leaf hash of the last record.
-    pub(super) last_leaf: Sha256,
+    pub(in crate::events::log) last_leaf: Sha256,
     /// Offset in the journal behind it.
-    pub(super) journal_end: u64,
+    pub(in crate::events::log) journal_end: u64,
 }
 
 impl Anchor {
@@ -136,11 +136,9 @@ pub(super) fn path_in(directory: &Path) -> PathBuf {
 }
 
 /// Returns an anchor that one of the keys signed; nothing when there is no file.
-pub(super) fn read(path: &Path, verifiers: &[Verifier]) -> Result<Option<Anchor>, StoreError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
+fn read(path: &Path, verifiers: &[Verifier]) -> Result<Option<Anchor>, StoreError> {
+    let Some(text) = read_text(path)? else {
+        return Ok(None);
     };
     let path = path.display();
     verify(&text, verifiers)
@@ -148,7 +146,17 @@ pub(super) fn read(path: &Path, verifiers: &[Verifier]) -> Result<Option<Anchor>
         .ok_or_else(|| StoreError(format!("{path} is not signed by this log's key")))
 }
 
-fn verify(text: &str, verifiers: &[Verifier]) -> Option<Anchor> {
+/// Returns the anchor's text; nothing when there is no file.
+pub(super) fn read_text(path: &Path) -> Result<Option<String>, StoreError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns the anchor in a text, if one of the keys signed it.
+pub(super) fn verify(text: &str, verifiers: &[Verifier]) -> Option<Anchor> {
     let (signed, signature) = text.rsplit_once("signature ")?;
     let signature = hex::decode(signature.trim_end()).ok()?.try_into().ok()?;
     let mut verifiers = verifiers.iter();
