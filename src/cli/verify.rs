@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clap::Args;
@@ -47,7 +46,8 @@ enum Index {
 
 /// Checks, prints, and fails when anything differs.
 pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
-    let mails = saved_mails(&arguments.mail).context("the mails cannot be read")?;
+    let mails = saved_mails(&arguments.mail);
+    let mails = mails.map_err(|error| anyhow::anyhow!("the mails cannot be read: {error}"))?;
     let files = checkpoints(&arguments.from_checkpoint)?;
     let witnesses = [files.clone(), in_mails(&mails)].concat();
     let state = arguments.state.clone();
@@ -75,10 +75,11 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
 
 fn checkpoints(files: &[PathBuf]) -> anyhow::Result<Vec<Witness>> {
     let read = |file: &PathBuf| {
-        let named = || file.display().to_string();
-        let text = std::fs::read_to_string(file).with_context(named)?;
-        let signed = SignedCheckpoint::from_note(&text).with_context(named)?;
-        let name = named();
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file);
+        let text = text.map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
+        let signed = SignedCheckpoint::from_note(&text);
+        let signed = signed.map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
         Ok(Witness { name, signed })
     };
     files.iter().map(read).collect()

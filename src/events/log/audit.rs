@@ -101,6 +101,8 @@ pub struct Scan {
     anchor: Option<Anchor>,
     range: CompactRange,
     versions: HashMap<StreamId, StreamVersion>,
+    /// Records that do not say where they stand; each explains one gap in a stream.
+    unplaced: u64,
 }
 
 /// Reads all of the journal of the log in a directory. `trusted` is the key in force, or one that
@@ -181,8 +183,9 @@ impl Scan {
         for fault in examined.faults {
             self.differs(Difference::at(position, fault));
         }
-        if let Some((stream, version)) = examined.place {
-            self.take_place(position, stream, version);
+        match examined.place {
+            Some((stream, version)) => self.take_place(position, stream, version),
+            None => self.unplaced += 1,
         }
         match examined.notable {
             None => {}
@@ -204,7 +207,8 @@ impl Scan {
                 (StreamVersion(0), stream)
             }
         };
-        if version.0 != before.0 + 1 {
+        let gap = version.0.checked_sub(before.0 + 1);
+        if gap.is_none_or(|gap| gap > self.unplaced) {
             let what = format!(
                 "it is event {version} of stream {stream}, where event {} must follow",
                 before.0 + 1
