@@ -28,6 +28,9 @@ use reader::{End, GroupReader};
 /// Differences that are kept; of more only the first are told.
 pub const DIFFERENCES_MAX: usize = 100;
 
+/// Leaves between two ranges that are kept.
+const RANGE_EVERY: u64 = 1024;
+
 /// Where something differs, and what.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
@@ -100,6 +103,9 @@ pub struct Scan {
     pub keys: Vec<Verifier>,
     anchor: Option<Anchor>,
     range: CompactRange,
+    /// The range at 0 and after every so many leaves, so that older roots are found without hashing
+    /// everything again.
+    ranges: Vec<CompactRange>,
     versions: HashMap<StreamId, StreamVersion>,
     /// Records that do not say where they stand; each explains one gap in a stream.
     unplaced: u64,
@@ -117,15 +123,22 @@ pub fn scan(directory: &Path, trusted: &Verifier) -> Result<Scan, StoreError> {
     // First the anchor, then the journal: it may only grow in between.
     let anchor = anchor_text(directory);
     let mut reader = GroupReader::open(&directory.join("journal"))?;
+    let (mut groups, mut end) = reader.read_batch()?;
+    let mut examined = Vec::new();
+    // While some groups are examined, those before are counted and those behind are read.
     let end = loop {
-        let (groups, end) = reader.read_batch()?;
-        for examined in examine::examine(&groups) {
-            scan.take(examined);
-        }
-        if let Some(end) = end {
-            break end;
+        let (now, read) = examine::examine(&groups, || {
+            examined.drain(..).for_each(|record| scan.take(record));
+            end.map_or_else(|| reader.read_batch().map(Some), |_| Ok(None))
+        });
+        examined = now;
+        match (read?, end) {
+            (Some((read, end_read)), _) => (groups, end) = (read, end_read),
+            (None, Some(end)) => break end,
+            (None, None) => groups = Vec::new(),
         }
     };
+    examined.into_iter().for_each(|record| scan.take(record));
     scan.whole_bytes = reader.offset();
     scan.versions = HashMap::new();
     scan.keys = scan.follow_keys(trusted);
@@ -165,6 +178,19 @@ impl Scan {
         self.range.root()
     }
 
+    /// Returns the root over the first `size` records, if there are so many.
+    pub fn root_at(&self, size: u64) -> Option<Sha256> {
+        if size == self.size() {
+            return Some(self.root());
+        }
+        let nearest = usize::try_from(size / RANGE_EVERY).ok()?;
+        let mut range = self.ranges.get(nearest)?.clone();
+        let (from, to) = (range.size() as usize, usize::try_from(size).ok()?);
+        let leaves = self.leaves.get(from..to)?;
+        leaves.iter().for_each(|leaf| range.push(*leaf));
+        Some(range.root())
+    }
+
     /// Adds a difference, unless there are too many.
     pub fn differs(&mut self, difference: Difference) {
         if self.differences.len() < DIFFERENCES_MAX {
@@ -178,6 +204,9 @@ impl Scan {
 
     fn take(&mut self, examined: Examined) {
         let position = self.next();
+        if self.size().is_multiple_of(RANGE_EVERY) {
+            self.ranges.push(self.range.clone());
+        }
         self.leaves.push(examined.leaf);
         self.range.push(examined.leaf);
         for fault in examined.faults {
@@ -244,6 +273,31 @@ impl Scan {
             self.differs(Difference::at(next, what));
         } else {
             self.torn_bytes = length - offset;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::tree::{leaf_hash, proof};
+
+    #[test]
+    fn the_root_at_any_size_is_that_of_the_first_leaves() {
+        let mut scan = Scan::default();
+        for number in 0..2 * RANGE_EVERY + 10 {
+            scan.take(Examined {
+                leaf: leaf_hash(&number.to_le_bytes()),
+                place: None,
+                faults: Vec::new(),
+                notable: None,
+            });
+            let beyond = scan.root_at(scan.size() + 1);
+            assert_eq!(beyond, None);
+        }
+        for size in [0, 1, 700, 1023, 1024, 1025, 2047, 2048, 2049, 2058] {
+            let expected = proof::root(&scan.leaves[..size as usize]);
+            assert_eq!(scan.root_at(size), Some(expected), "{size}");
         }
     }
 }

@@ -12,23 +12,6 @@ pub fn root(leaves: &[Sha256]) -> Sha256 {
     range.root()
 }
 
-/// Returns the roots over the first `size` leaves for each of `sizes`, in ascending order; sizes
-/// beyond the leaves are left out. One pass, however many sizes.
-pub fn roots(leaves: &[Sha256], sizes: impl Iterator<Item = u64>) -> Vec<(u64, Sha256)> {
-    let mut sizes: Vec<u64> = sizes.filter(|size| *size <= leaves.len() as u64).collect();
-    sizes.sort_unstable();
-    sizes.dedup();
-    let mut range = CompactRange::default();
-    let mut leaves = leaves.iter();
-    let mut root_at = |size: u64| {
-        for leaf in leaves.by_ref().take((size - range.size()) as usize) {
-            range.push(*leaf);
-        }
-        (size, range.root())
-    };
-    sizes.into_iter().map(&mut root_at).collect()
-}
-
 /// Returns the hashes that lead from the leaf at `index` (from 0) to the root over all leaves,
 /// beginning with the leaf's neighbour; nothing when there is no such leaf.
 pub fn inclusion(leaves: &[Sha256], index: usize) -> Option<Vec<Sha256>> {
@@ -171,14 +154,5 @@ mod tests {
             assert_eq!(inclusion(&leaves, leaves.len()), None);
             assert_eq!(consistency(&leaves, leaves.len() + 1), None);
         }
-    }
-
-    #[test]
-    fn roots_of_many_sizes_take_one_pass() {
-        let leaves = leaves(20);
-        let sizes = [7, 3, 3, 0, 20, 21];
-        let found = roots(&leaves, sizes.into_iter());
-        let expected = [0, 3, 7, 20].map(|size| (size as u64, root(&leaves[..size])));
-        assert_eq!(found, expected);
     }
 }

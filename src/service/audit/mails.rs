@@ -116,7 +116,7 @@ mod tests {
             "Subject: x\r\n\r\nAirut-Checkpoint: y",
         )
         .unwrap();
-        let mbox = format!("From a\n{mail}\nFrom b\nDate: later\n\nFrom here on\n");
+        let mbox = format!("From a\n{mail}\nFrom b\nDate: later\n\n>From here on\n");
         std::fs::write(root.join("box"), mbox).unwrap();
         let mails = saved_mails(&[root.to_owned()]).unwrap();
         let found = mails.iter().map(|mail| {

@@ -91,7 +91,12 @@ impl Prover {
     /// [`ProveError::Beyond`].
     pub fn checkpoint(&self, size: Option<u64>) -> Result<String, ProveError> {
         let size = size.unwrap_or_else(|| self.scan.size());
-        let root = proof::root(self.leaves(size)?);
+        let asked = size;
+        let root = self.scan.root_at(size);
+        let root = root.ok_or_else(|| ProveError::Beyond {
+            size: self.scan.size(),
+            asked,
+        })?;
         Ok(self.key.checkpoint(size, root).to_note())
     }
 

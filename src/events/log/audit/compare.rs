@@ -14,7 +14,7 @@ use crate::events::log::key;
 use crate::events::log::sled::SledStore;
 use crate::events::log::store::StoreError;
 use crate::events::service::LogKeyRotated;
-use crate::events::tree::{leaf_hash, proof};
+use crate::events::tree::leaf_hash;
 
 /// Records of the index that are compared at once.
 const INDEX_BATCH: usize = 4096;
@@ -103,8 +103,6 @@ impl Scan {
     /// whether it agrees. A difference is told for the first that does not: the later ones differ
     /// for the same reason, and the ones before narrow down where.
     pub fn compare_checkpoints(&mut self, checkpoints: &[(String, Checkpoint)]) -> Vec<bool> {
-        let sizes = checkpoints.iter().map(|(_, checkpoint)| checkpoint.size);
-        let ours = proof::roots(&self.leaves, sizes);
         let mut order: Vec<usize> = (0..checkpoints.len()).collect();
         order.sort_by_key(|index| checkpoints[*index].1.size);
         let mut agree = vec![false; checkpoints.len()];
@@ -112,8 +110,7 @@ impl Scan {
         for index in order {
             let (named, checkpoint) = &checkpoints[index];
             let size = checkpoint.size;
-            let found = ours.binary_search_by_key(&size, |(size, _)| *size);
-            let ours = found.ok().map(|found| ours[found].1);
+            let ours = self.root_at(size);
             agree[index] = ours == Some(checkpoint.root);
             if agree[index] {
                 agreed = size;

@@ -39,8 +39,9 @@ pub(super) struct Examined {
     pub(super) notable: Option<Notable>,
 }
 
-/// Examines groups and returns their records in order.
-pub(super) fn examine(groups: &[Group]) -> Vec<Examined> {
+/// Examines groups on all processors, and lets `meanwhile` run beside; returns their records in
+/// order, and what `meanwhile` returned.
+pub(super) fn examine<T>(groups: &[Group], meanwhile: impl FnOnce() -> T) -> (Vec<Examined>, T) {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let each = groups.len().div_ceil(threads.min(THREADS_MAX)).max(1);
     let all = |groups: &[Group]| groups.iter().flat_map(examine_group).collect::<Vec<_>>();
@@ -49,11 +50,12 @@ pub(super) fn examine(groups: &[Group]) -> Vec<Examined> {
             .chunks(each)
             .map(|part| scope.spawn(move || all(part)));
         let parts: Vec<_> = parts.collect();
-        let examined = parts.into_iter().map(|part| {
+        let done = meanwhile();
+        let examined = parts.into_iter().flat_map(|part| {
             part.join()
                 .expect("examining returns faults and never panics")
         });
-        examined.flatten().collect()
+        (examined.collect(), done)
     })
 }
 
