@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::events::blobs::{BlobError, Blobs};
+use crate::events::blobs::Blobs;
 use crate::events::checkpoint::{Checkpoint, SignedCheckpoint, Verifier};
 use crate::events::codec::StoredRecord;
 use crate::events::id::{Position, Sha256};
@@ -26,9 +26,6 @@ pub enum AuditError {
     /// The disk failed, or there is no log.
     #[error("the log cannot be read: {0}")]
     Store(#[from] StoreError),
-    /// The bodies cannot be read.
-    #[error(transparent)]
-    Blobs(#[from] BlobError),
 }
 
 /// Returns the public key of the log below a state directory; makes the first key when there is none.
@@ -97,9 +94,13 @@ impl Audit {
         Ok(Self { state_dir, scan })
     }
 
-    /// Compares the index of a log that no daemon has open.
-    pub fn compare_index_on_disk(&mut self) {
+    /// Compares the index of a log that no daemon has open; says whether there is one. It can be
+    /// made again from the journal, so that a copy need not have it.
+    pub fn compare_index_on_disk(&mut self) -> bool {
         let directory = log_directory(&self.state_dir);
+        if !directory.join("index").exists() {
+            return false;
+        }
         let mut next = Position(1);
         let mut agrees = true;
         let read = audit::index_of(&directory, |records| {
@@ -113,6 +114,7 @@ impl Audit {
                 self.scan.differs(Difference::whole(what));
             }
         }
+        true
     }
 
     /// Compares records of the index in order, as a daemon gives them; `next` begins at 1. Says
@@ -126,11 +128,8 @@ impl Audit {
     }
 
     /// Compares everything else, and returns what differs.
-    ///
-    /// # Errors
-    /// [`AuditError::Blobs`] when the bodies cannot be read at all.
-    pub fn compare(mut self, witnesses: &[Witness]) -> Result<Findings, AuditError> {
-        let blobs = Blobs::open(&self.state_dir.join("blobs"))?;
+    pub fn compare(mut self, witnesses: &[Witness]) -> Findings {
+        let blobs = Blobs::of(&self.state_dir.join("blobs"));
         // What the log says of itself, and what others kept, are two things: whoever changed the
         // one could sign anew, so it narrows nothing down for the other.
         let mut own = self.scan.sent_checkpoints();
@@ -158,7 +157,7 @@ impl Audit {
         let bodies = (self.scan.compare_bodies(&blobs), self.scan.bodies.len());
         let mut differences = std::mem::take(&mut self.scan.differences);
         differences.sort_by_key(order);
-        Ok(Findings {
+        Findings {
             size,
             root: self.scan.root(),
             keys: self.scan.keys,
@@ -167,7 +166,7 @@ impl Audit {
             torn_bytes: self.scan.torn_bytes,
             witnesses,
             differences,
-        })
+        }
     }
 
     /// Says of each witness whether a key of this log signed it; one that does not count is a

@@ -260,3 +260,30 @@ fn saved_mails_prove_that_the_past_was_changed() {
     assert!(words.contains("bad   day 20"), "{words}");
     assert!(words.contains("at a position from 5 to 20"), "{words}");
 }
+
+#[test]
+fn a_copy_without_its_index_and_key_is_checked_with_the_key_that_an_auditor_has() {
+    let victim = Victim::new(EVENTS);
+    let key = victim.findings(&[]).keys[0].to_string();
+    let copy = victim.home.path().join("copy");
+    std::fs::create_dir_all(copy.join("log")).unwrap();
+    for file in ["journal", "anchor"] {
+        std::fs::copy(victim.log().join(file), copy.join("log").join(file)).unwrap();
+    }
+    let state = copy.to_str().unwrap();
+    let checked = airut(
+        victim.home.path(),
+        &["verify", "--state", state, "--key", &key],
+    );
+    let words = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success(), "{words}{checked:?}");
+    let files = std::fs::read_dir(copy.join("log")).unwrap().count();
+    assert_eq!(
+        (files, copy.join("blobs").exists()),
+        (2, false),
+        "nothing was written"
+    );
+    let unknown = airut(victim.home.path(), &["verify", "--state", state]);
+    let words = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(words.contains("--key"), "{words}");
+}

@@ -177,3 +177,67 @@ fn nothing_is_signed_on_top_of_a_changed_past() {
     );
     assert_eq!(refused.status.code(), Some(1));
 }
+
+/// Whatever an attacker writes into a proof, the auditor's own code neither panics nor believes it.
+mod anything {
+    use proptest::prelude::any;
+    use proptest::proptest;
+
+    use airut::events::checkpoint::LogKey;
+    use airut::events::id::Sha256;
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
+    use crate::merkle::{Hash, is_consistent, leaf, root_from_inclusion};
+    use crate::note::{Key, Note};
+    use crate::proof::{Consistency, Inclusion};
+    use crate::record;
+
+    proptest! {
+        #[test]
+        fn is_read_without_panic(text: String, bytes: Vec<u8>, index: u64) {
+            drop(Key::parse(&text));
+            drop(record::describe(&bytes, index));
+            let key = LogKey::first([1; 32]);
+            let keys = [Key::parse(&key.verifier().to_string()).unwrap()];
+            let note = key.checkpoint(3, Sha256([7; 32])).to_note();
+            for note in [text.clone(), note.replacen('3', &text, 1)] {
+                let Ok(read) = Note::parse(&note) else {
+                    continue;
+                };
+                assert!(text == "3" || read.signed_by(&keys).is_err());
+            }
+            let extra = BASE64_STANDARD.encode(&bytes);
+            let proof = format!("c2sp.org/tlog-proof@v1\nextra {extra}\nindex {index}\n\n{note}");
+            let proof = Inclusion::parse(&proof).unwrap();
+            assert!(proof.checkpoint.signed_by(&keys).is_ok());
+            assert!(proof.check().is_err());
+            drop(record::describe(&proof.record, proof.index));
+            let proof = format!("airut/consistency-proof@v1\nold {index}\n\n{note}");
+            let proof = Consistency::parse(&proof).unwrap();
+            let mut old = Note::parse(&note).unwrap();
+            (old.size, old.root[0]) = (index, 9);
+            assert!(proof.check(&old).is_err());
+            for first in ["c2sp.org/tlog-proof@v1", "airut/consistency-proof@v1"] {
+                let text = format!("{first}\n{text}\n\na\n1\n{text}\n\n{text}\n");
+                assert!(Inclusion::parse(&text).is_err() && Consistency::parse(&text).is_err());
+            }
+        }
+
+        #[test]
+        fn leads_to_no_root(path: Vec<Hash>, index: u64, size: u64, old: u64, root: Hash) {
+            let led_to = root_from_inclusion(leaf(b"x"), index, size, &path);
+            assert_ne!(led_to, Some(root));
+            let whole = root_from_inclusion(leaf(b"x"), index % 3, size % 3, &path);
+            assert_ne!(whole, Some(root));
+            let consistent = is_consistent((old, &leaf(b"old")), (size, &root), &path);
+            assert!(!consistent, "{old} {size}");
+        }
+
+        #[test]
+        fn has_one_length(path in proptest::collection::vec(any::<Hash>(), 0..70), index: u64) {
+            let led_to = root_from_inclusion(leaf(b"x"), index, u64::MAX, &path);
+            assert!(led_to.is_none() || path.len() <= 64);
+        }
+    }
+}

@@ -31,13 +31,7 @@ impl SledStore {
         visit: impl FnOnce(ReadRecords<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let lock = lock(path).map_err(|error| StoreError(error.to_string()))?;
-        let path = path.join("index");
-        if !path.exists() {
-            return Err(StoreError(
-                "it is not there: run `airut log rebuild`".to_owned(),
-            ));
-        }
-        let index = Index::open(&path).map_err(StoreError)?;
+        let index = Index::open(&path.join("index")).map_err(StoreError)?;
         visit(&|after, limit| index.read(after, limit))?;
         drop(lock);
         Ok(())
