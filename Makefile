@@ -52,6 +52,7 @@ lint: ## Check format, lints, dependencies and the compatibility list
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --no-default-features --bin airut-proxy -- -D warnings
+	cargo clippy --no-default-features --features verify --bin airut-verify -- -D warnings
 	scripts/check-dependencies.sh
 	scripts/check-compatibility.sh
 
@@ -62,8 +63,9 @@ bless: ## Rewrite golden files, then show what changed
 	AIRUT_BLESS=1 cargo test --test golden -- written_as documentation_is_fresh
 	git diff --stat -- tests/golden doc
 
-install: proxy ## Install airut and its proxy into ~/.cargo/bin
+install: proxy ## Install airut, its proxy and airut-verify into ~/.cargo/bin
 	cargo install --locked --path . --bin airut
+	cargo install --locked --path . --bin airut-verify
 	install -m 755 $(PROXY) $${CARGO_HOME:-$$HOME/.cargo}/bin/airut-proxy
 
 check: lint docs test ## Everything that CI runs
