@@ -8,7 +8,7 @@ PROXY := $(TARGET_DIR)/$(HOST)/proxy/airut-proxy
 # The parts that scripts/setup.sh provides, for a recipe's shell.
 ENV := root=$(CURDIR); . scripts/env.sh;
 
-.PHONY: help setup build proxy demo test bench attack lint docs bless install check
+.PHONY: help setup build proxy demo test bench attack fuzz lint docs bless install check
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ attack: ## Run the attempts to escape from a sandbox
 	$(MAKE) --no-print-directory proxy
 	cargo build --example test-hosts
 	$(ENV) AIRUT_REQUIRE_REAL=1 cargo nextest run --tests -E 'test(attack)'
+
+fuzz: ## Feed TARGET (checkpoint, proof) anything at all for SECONDS_MAX; needs cargo-fuzz and nightly
+	cargo +nightly fuzz run $(or $(TARGET),checkpoint) -- -max_total_time=$(or $(SECONDS_MAX),60)
 
 lint: ## Check format, lints, dependencies and the compatibility list
 	cargo fmt --check
