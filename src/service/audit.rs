@@ -103,8 +103,12 @@ impl Audit {
         }
         let mut next = Position(1);
         let mut agrees = true;
-        let read = audit::index_of(&directory, |records| {
-            agrees = agrees && self.scan.compare_index(&records, &mut next);
+        let ends = audit::index_ends(&directory);
+        let read = ends.and_then(|ends| {
+            agrees = self.scan.compare_index_ends(&ends);
+            audit::index_of(&directory, |records| {
+                agrees = agrees && self.scan.compare_index(&records, &mut next);
+            })
         });
         match read {
             Ok(()) if agrees => self.scan.compare_index_end(next),

@@ -18,7 +18,7 @@ mod compare;
 mod examine;
 mod reader;
 
-pub use compare::{index_of, read_key};
+pub use compare::{index_ends, index_of, read_key};
 
 pub use examine::KINDS_WITH_BODIES;
 

@@ -48,6 +48,14 @@ pub fn index_of(
     })
 }
 
+/// Returns what the index of a log that no daemon has open says of the last record of each group.
+///
+/// # Errors
+/// [`StoreError`] when the index cannot be opened or read.
+pub fn index_ends(directory: &Path) -> Result<Vec<(Position, Sha256)>, StoreError> {
+    SledStore::index_ends(directory)
+}
+
 impl Scan {
     /// Returns what the anchor says of the log, by its name; and compares the record it ends with.
     pub fn anchored(&mut self) -> Option<(String, Checkpoint)> {
@@ -198,6 +206,21 @@ impl Scan {
         if next.0 <= anchored.min(self.size()) {
             self.differs(Difference::at(next, "the index lacks the record"));
         }
+    }
+
+    /// Compares what the index says of records with those of the journal. Tells only the first
+    /// difference.
+    pub fn compare_index_ends(&mut self, ends: &[(Position, Sha256)]) -> bool {
+        let other = ends.iter().find(|(position, leaf)| {
+            let place = (position.0 as usize).checked_sub(1);
+            let ours = place.and_then(|place| self.leaves.get(place));
+            ours.is_some_and(|ours| ours != leaf)
+        });
+        if let Some((position, _)) = other {
+            let what = "the index knows another record than the journal";
+            self.differs(Difference::at(*position, what));
+        }
+        other.is_none()
     }
 
     /// Compares records of the index, in order; `next` is the first position that is expected, and

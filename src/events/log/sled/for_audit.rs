@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::events::checkpoint::Verifier;
 use crate::events::codec::StoredRecord;
-use crate::events::id::Position;
+use crate::events::id::{Position, Sha256};
 use crate::events::log::journal::Journal;
 use crate::events::log::sled::anchor::{self, Anchor};
 use crate::events::log::sled::compare::lock;
@@ -39,5 +39,17 @@ impl SledStore {
         visit(&|after, limit| read_by(&index, &reader, shown, after, limit))?;
         drop(lock);
         Ok(())
+    }
+
+    /// Returns what the index of a log that no daemon has open says of each group's last record: its
+    /// position and leaf hash.
+    pub(in crate::events::log) fn index_ends(
+        path: &Path,
+    ) -> Result<Vec<(Position, Sha256)>, StoreError> {
+        let lock = lock(path).map_err(|error| StoreError(error.to_string()))?;
+        let index = Index::open(&path.join("index")).map_err(StoreError)?;
+        let ends = index.ends();
+        drop(lock);
+        ends
     }
 }
