@@ -94,6 +94,7 @@ const PURE: &[&str] = &[
     "src/handlers/tasks/answer.rs",
     "src/handlers/tasks/begin.rs",
     "src/handlers/tasks/conclude.rs",
+    "src/handlers/tasks/granted.rs",
     "src/handlers/tasks/interrupt.rs",
     "src/handlers/tasks/prompt.rs",
 ];
