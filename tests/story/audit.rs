@@ -4,7 +4,7 @@
 use airut::events::Event;
 use airut::events::event::RunEvent;
 use airut::events::id::InboundId;
-use airut::projections::Projection;
+use airut::projections::Projection as _;
 use airut::projections::audit::{Audit, Moment, Subject};
 use airut::projections::config_in_force::ConfigInForce;
 

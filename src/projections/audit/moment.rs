@@ -32,10 +32,6 @@ pub enum End {
 /// Something that happened, by the event that says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most entries are lines of the agent and decisions, which are the large ones"
-)]
 pub enum Moment {
     /// A message was taken in.
     Received(MessageReceived),

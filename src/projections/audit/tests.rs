@@ -79,13 +79,15 @@ fn the_end_of_a_request_stands_beside_its_decision() {
     let audit = fold(Subject::Task(one), events);
     let sent: Vec<_> = audit
         .entries()
-        .filter_map(|entry| match &entry.moment {
-            Moment::Allowed { end: None, .. } => Some((entry.position.0, None)),
-            Moment::Allowed {
-                end: Some(End::Completed(end)),
-                ..
-            } => Some((entry.position.0, Some(end.bytes_up))),
-            _ => None,
+        .filter_map(|entry| {
+            let Moment::Allowed { end, .. } = &entry.moment else {
+                return None;
+            };
+            let up = end.as_ref().map(|end| match end {
+                End::Completed(end) => end.bytes_up,
+                End::Failed(_) => 0,
+            });
+            Some((entry.position.0, up))
         })
         .collect();
     assert_eq!(sent, [(3, None), (5, Some(5))]);
