@@ -118,14 +118,17 @@ impl Audit {
         }
     }
 
-    /// Keeps what happened to one of the subject's tasks.
-    fn keep_of(&mut self, task: TaskId, recorded: &Recorded, moment: Moment) {
+    /// Keeps what happened to one of the subject's tasks; of others nothing is even copied.
+    fn keep_of(&mut self, task: TaskId, recorded: &Recorded, moment: impl FnOnce() -> Moment) {
         if self.has(task) {
-            self.keep(entry(recorded, moment));
+            self.keep(entry(recorded, moment()));
         }
     }
 
     fn arrive(&mut self, inbound: InboundId, recorded: &Recorded, moment: Moment) {
+        if self.subject.is_none() {
+            return;
+        }
         let arriving = self.arriving.entry(inbound).or_default();
         arriving.push(entry(recorded, moment));
     }
@@ -173,72 +176,101 @@ impl Audit {
         match event {
             TaskEvent::Queued(queued) => {
                 self.admit(queued.inbound, queued.task, queued.conversation);
-                self.keep_of(queued.task, recorded, Moment::Queued(queued.clone()));
+                self.keep_of(queued.task, recorded, || Moment::Queued(queued.clone()));
             }
             TaskEvent::Coalesced(coalesced) => {
-                let moment = Moment::Coalesced(coalesced.clone());
-                self.keep_of(coalesced.task, recorded, moment);
+                self.keep_of(coalesced.task, recorded, || {
+                    Moment::Coalesced(coalesced.clone())
+                });
             }
             TaskEvent::Started(started) => {
-                self.keep_of(started.task, recorded, Moment::Started(started.clone()));
+                self.keep_of(started.task, recorded, || Moment::Started(started.clone()));
             }
             TaskEvent::StopRequested(request) => {
-                let moment = Moment::StopRequested(request.clone());
-                self.keep_of(request.task, recorded, moment);
+                self.keep_of(request.task, recorded, || {
+                    Moment::StopRequested(request.clone())
+                });
             }
             TaskEvent::Interrupted(interrupted) => {
-                let moment = Moment::Interrupted(interrupted.clone());
-                self.keep_of(interrupted.task, recorded, moment);
+                self.keep_of(interrupted.task, recorded, || {
+                    Moment::Interrupted(interrupted.clone())
+                });
             }
             TaskEvent::RetryScheduled(retry) => {
-                let moment = Moment::RetryScheduled(retry.clone());
-                self.keep_of(retry.task, recorded, moment);
+                self.keep_of(retry.task, recorded, || {
+                    Moment::RetryScheduled(retry.clone())
+                });
             }
             TaskEvent::Completed(completed) => {
-                let moment = Moment::Completed(completed.clone());
-                self.keep_of(completed.task, recorded, moment);
+                self.keep_of(completed.task, recorded, || {
+                    Moment::Completed(completed.clone())
+                });
             }
             TaskEvent::PhaseEntered(_) | TaskEvent::TodoListUpdated(_) => {}
         }
     }
 
     fn apply_run(&mut self, recorded: &Recorded, event: &RunEvent) {
-        let (run, moment) = match event {
-            RunEvent::Planned(planned) => (planned.run, Moment::Planned(planned.clone())),
-            RunEvent::PolicyInForce(policy) => (policy.run, Moment::Policy(policy.clone())),
-            RunEvent::AgentEventObserved(line) => (line.run, Moment::AgentSaid(line.clone())),
-            RunEvent::AgentErrorOutput(text) => (text.run, Moment::AgentComplained(text.clone())),
-            RunEvent::OutcomeClassified(outcome) => (outcome.run, Moment::Judged(outcome.clone())),
+        match event {
+            RunEvent::Planned(planned) => {
+                self.keep_of(planned.run.task, recorded, || {
+                    Moment::Planned(planned.clone())
+                });
+            }
+            RunEvent::PolicyInForce(policy) => {
+                self.keep_of(policy.run.task, recorded, || Moment::Policy(policy.clone()));
+            }
+            RunEvent::AgentEventObserved(line) => {
+                self.keep_of(line.run.task, recorded, || Moment::AgentSaid(line.clone()));
+            }
+            RunEvent::AgentErrorOutput(text) => {
+                self.keep_of(text.run.task, recorded, || {
+                    Moment::AgentComplained(text.clone())
+                });
+            }
+            RunEvent::OutcomeClassified(judged) => {
+                self.keep_of(judged.run.task, recorded, || Moment::Judged(judged.clone()));
+            }
             RunEvent::ImageBuildStarted(_)
             | RunEvent::ImageBuilt(_)
-            | RunEvent::ImageBuildFailed(_) => return,
-        };
-        self.keep_of(run.task, recorded, moment);
+            | RunEvent::ImageBuildFailed(_) => {}
+        }
     }
 
     fn apply_proxy(&mut self, recorded: &Recorded, event: &ProxyEvent) {
-        let (run, moment) = match event {
-            ProxyEvent::RequestAllowed(allowed) => return self.allow(recorded, allowed),
+        match event {
+            ProxyEvent::RequestAllowed(allowed) => self.allow(recorded, allowed),
             ProxyEvent::ResponseCompleted(completed) => {
-                let end = End::Completed(completed.clone());
-                return self.end(completed.run, completed.request, end);
+                let (run, request) = (completed.run, completed.request);
+                self.end(run, request, || End::Completed(completed.clone()));
             }
             ProxyEvent::UpstreamFailed(failed) => {
-                return self.end(failed.run, failed.request, End::Failed(failed.clone()));
+                self.end(failed.run, failed.request, || End::Failed(failed.clone()));
             }
-            ProxyEvent::DnsQueryAnswered(query) => (query.run, Moment::Name(query.clone())),
-            ProxyEvent::RequestBlocked(blocked) => (blocked.run, Moment::Blocked(blocked.clone())),
+            ProxyEvent::DnsQueryAnswered(query) => {
+                self.keep_of(query.run.task, recorded, || Moment::Name(query.clone()));
+            }
+            ProxyEvent::RequestBlocked(blocked) => {
+                self.keep_of(blocked.run.task, recorded, || {
+                    Moment::Blocked(blocked.clone())
+                });
+            }
             ProxyEvent::ConnectionRefused(refused) => {
-                (refused.run, Moment::Refused(refused.clone()))
+                self.keep_of(refused.run.task, recorded, || {
+                    Moment::Refused(refused.clone())
+                });
             }
             ProxyEvent::DnsQueriesSuppressed(names) => {
-                (names.run, Moment::NamesNotListed(names.clone()))
+                self.keep_of(names.run.task, recorded, || {
+                    Moment::NamesNotListed(names.clone())
+                });
             }
             ProxyEvent::DecisionLimitReached(limit) => {
-                (limit.run, Moment::DecisionLimit(limit.clone()))
+                self.keep_of(limit.run.task, recorded, || {
+                    Moment::DecisionLimit(limit.clone())
+                });
             }
-        };
-        self.keep_of(run.task, recorded, moment);
+        }
     }
 
     fn allow(&mut self, recorded: &Recorded, allowed: &RequestAllowed) {
@@ -253,14 +285,14 @@ impl Audit {
     }
 
     /// Writes a request's end beside the decision that let it leave.
-    fn end(&mut self, run: RunId, request: RequestId, ended: End) {
+    fn end(&mut self, run: RunId, request: RequestId, ended: impl FnOnce() -> End) {
         let open = self.open.get_mut(&run);
         let Some(position) = open.and_then(|open| open.remove(&request)) else {
             return;
         };
         let entry = self.entries.get_mut(&position);
         if let Some(Moment::Allowed { end, .. }) = entry.map(|entry| &mut entry.moment) {
-            *end = Some(ended);
+            *end = Some(ended());
         }
     }
 
@@ -274,11 +306,12 @@ impl Audit {
                 }
             }
             ConversationEvent::PromptComposed(prompt) => {
-                let moment = Moment::Prompted(prompt.clone());
-                self.keep_of(prompt.run.task, recorded, moment);
+                self.keep_of(prompt.run.task, recorded, || {
+                    Moment::Prompted(prompt.clone())
+                });
             }
             ConversationEvent::ReplyRecorded(reply) => {
-                self.keep_of(reply.task, recorded, Moment::Answered(reply.clone()));
+                self.keep_of(reply.task, recorded, || Moment::Answered(reply.clone()));
             }
             ConversationEvent::ParticipantJoined(_)
             | ConversationEvent::ThreadLinked(_)

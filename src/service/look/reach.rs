@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::events::id::{AtMs, Position, RunId};
+use crate::events::id::{AtMs, Position, RunId, TaskId};
 use crate::events::message::SenderAuthorized;
 use crate::events::run::PolicyInForce;
 use crate::events::task::TaskQueued;
@@ -55,6 +55,8 @@ pub struct Reach {
     pub queued: Option<TaskQueued>,
     /// Why they were let in.
     pub authorized: Option<SenderAuthorized>,
+    /// The task that was worked on in its place, when the two are answered together.
+    pub answered_with: Option<TaskId>,
     /// Its runs, oldest first.
     pub runs: Vec<RunReach>,
     /// How many older entries are left out; they are in the log.
@@ -73,6 +75,7 @@ impl Reach {
             match &entry.moment {
                 Moment::Queued(queued) => reach.queued = Some(queued.clone()),
                 Moment::Authorized(authorized) => reach.authorized = Some(authorized.clone()),
+                Moment::Coalesced(coalesced) => reach.answered_with = Some(coalesced.into),
                 Moment::Policy(policy) => {
                     runs.insert(policy.run, run_reach(entry, policy, read));
                 }
@@ -109,8 +112,14 @@ impl Reach {
                 self.dropped
             ));
         }
-        if self.runs.is_empty() {
-            lines.push("no run was planned yet: it could reach nothing".to_owned());
+        match self.answered_with {
+            Some(into) => lines.push(format!(
+                "it is answered with task {into}, which had the runs: airut replay --task {into}"
+            )),
+            None if self.runs.is_empty() => {
+                lines.push("no run was planned yet: it could reach nothing".to_owned());
+            }
+            None => {}
         }
         lines.extend(self.runs.iter().flat_map(|run| run.lines(read)));
         lines
@@ -185,5 +194,42 @@ fn run_of(moment: &Moment) -> Option<RunId> {
         Moment::NamesNotListed(names) => Some(names.run),
         Moment::DecisionLimit(limit) => Some(limit.run),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::id::{ConversationId, InboundId, RepoId};
+    use crate::events::task::TaskCoalesced;
+    use crate::projections::Projection as _;
+    use crate::projections::audit::Subject;
+    use crate::projections::testing::recorded;
+
+    #[test]
+    fn a_task_that_is_answered_with_another_leads_to_the_runs() {
+        let inbound = InboundId::from_dedupe_key("a");
+        let (task, into) = (inbound.task(), TaskId(7));
+        let queued = TaskQueued {
+            task,
+            inbound,
+            repo: RepoId("r".to_owned()),
+            conversation: ConversationId(1),
+            sender: "alice".to_owned(),
+            title: "a".to_owned(),
+        };
+        let read = |_: &_| String::new();
+        let told = |events| {
+            let mut audit = Audit::of(Subject::Task(task));
+            recorded(events)
+                .iter()
+                .for_each(|recorded| audit.apply(recorded));
+            Reach::of(&audit, &read).lines(&read).pop().unwrap()
+        };
+        let waiting = told(vec![queued.clone().into()]);
+        assert!(waiting.contains("no run was planned yet"), "{waiting}");
+        let events = vec![queued.into(), TaskCoalesced { task, into }.into()];
+        let led = told(events);
+        assert!(led.contains("airut replay --task 000000000007"), "{led}");
     }
 }
