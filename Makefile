@@ -8,7 +8,7 @@ PROXY := $(TARGET_DIR)/$(HOST)/proxy/airut-proxy
 # The parts that scripts/setup.sh provides, for a recipe's shell.
 ENV := root=$(CURDIR); . scripts/env.sh;
 
-.PHONY: help setup build proxy demo test bench attack lint docs bless install check
+.PHONY: help setup build proxy demo test bench attack fuzz lint docs bless install check
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,10 +48,14 @@ attack: ## Run the attempts to escape from a sandbox
 	cargo build --example test-hosts
 	$(ENV) AIRUT_REQUIRE_REAL=1 cargo nextest run --tests -E 'test(attack)'
 
+fuzz: ## Feed TARGET (checkpoint, proof) anything at all for SECONDS_MAX; needs cargo-fuzz and nightly
+	cargo +nightly fuzz run $(or $(TARGET),checkpoint) -- -max_total_time=$(or $(SECONDS_MAX),60)
+
 lint: ## Check format, lints, dependencies and the compatibility list
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --no-default-features --bin airut-proxy -- -D warnings
+	cargo clippy --no-default-features --features verify --bin airut-verify -- -D warnings
 	scripts/check-dependencies.sh
 	scripts/check-compatibility.sh
 
@@ -62,8 +66,9 @@ bless: ## Rewrite golden files, then show what changed
 	AIRUT_BLESS=1 cargo test --test golden -- written_as documentation_is_fresh
 	git diff --stat -- tests/golden doc
 
-install: proxy ## Install airut and its proxy into ~/.cargo/bin
+install: proxy ## Install airut, its proxy and airut-verify into ~/.cargo/bin
 	cargo install --locked --path . --bin airut
+	cargo install --locked --path . --bin airut-verify
 	install -m 755 $(PROXY) $${CARGO_HOME:-$$HOME/.cargo}/bin/airut-proxy
 
 check: lint docs test ## Everything that CI runs

@@ -62,6 +62,7 @@ fn measure_log() {
     }
     let million = log::fill();
     log::open_and_scan(million.path());
+    log::verify(million.path());
     log::replay_rss(million.path());
     drop(million);
     sled::scan();

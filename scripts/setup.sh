@@ -69,7 +69,7 @@ image_is_whole() {
 set_up_podman() {
     mkdir -p "$dev"
     packages "sandboxes are containers" podman conmon runc netavark aardvark-dns iptables \
-        nftables catatonit slirp4netns uidmap
+        nftables iproute2 catatonit slirp4netns uidmap
     podman image exists "$image" || make_image
     if ! runs; then
         say "a stock Podman does not run here; settings of our own go to $dev/containers.conf"

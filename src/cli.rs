@@ -2,18 +2,21 @@
 //! `service` and nothing behind them.
 
 mod check;
+mod checkpoint;
 mod events;
 mod format;
 mod init;
 mod log_source;
 mod output;
 mod paths;
+mod prove;
 mod rebuild;
 mod replay;
 mod reply;
 mod run_gateway;
 mod send;
 mod stop;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -50,6 +53,12 @@ enum Command {
     Replay(replay::Arguments),
     /// Stop a task or whatever runs in a conversation
     Stop(stop::Arguments),
+    /// Check that the log is what it was
+    Verify(verify::Arguments),
+    /// Print the log's size and root, signed
+    Checkpoint(checkpoint::Arguments),
+    /// Print a proof that airut-verify checks
+    Prove(prove::Arguments),
     /// Work on the log itself
     Log(rebuild::Arguments),
 }
@@ -72,6 +81,9 @@ pub fn main() -> ExitCode {
         Command::Events(arguments) => events::run(&arguments, &output),
         Command::Replay(arguments) => replay::run(&arguments, &output),
         Command::Stop(arguments) => stop::run(&arguments, &output),
+        Command::Verify(arguments) => verify::run(&arguments, &output),
+        Command::Checkpoint(arguments) => checkpoint::run(&arguments, &output),
+        Command::Prove(arguments) => prove::run(&arguments, &output),
         Command::Log(arguments) => rebuild::run(&arguments, &output),
     };
     ran.unwrap_or_else(|error| {

@@ -1,11 +1,13 @@
 //! WHAT HAPPENED: plain data, and the log that keeps it. This room names nothing else of ours.
 //!
 //! In reading order: [`id`] and the families, [`event`] (the catalogue), [`codec`] (their bytes),
-//! [`log`] (the only doors to the store: append, read, subscribe), [`blobs`] (bodies).
+//! [`log`] (the only doors to the store: append, read, subscribe), [`blobs`] (bodies), [`tree`] and
+//! [`checkpoint`] (what makes a change of the past visible).
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod blobs;
 pub mod channel;
+pub mod checkpoint;
 pub mod codec;
 pub mod container;
 pub mod conversation;

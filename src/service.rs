@@ -23,8 +23,10 @@ use crate::handlers::worker::{Signals, Worker, WorkerError};
 use crate::tasks::TaskSet;
 
 pub mod assemble;
+pub mod audit;
 pub mod look;
 pub mod machine;
+pub mod rotate;
 pub mod standby;
 pub mod surface;
 

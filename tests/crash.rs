@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use airut::events::id::{AtMs, Position, StreamId};
+use airut::events::log::audit::{self, read_key};
 use airut::events::log::sled::SledStore;
 use airut::events::log::{Append, Context, Log};
 use airut::events::service::DrainStarted;
@@ -106,6 +107,13 @@ fn every_acknowledged_append_survives_kill_9() {
     for round in 0..rounds() {
         let lines = 20 + (round as usize * 7919) % 400;
         let acknowledged = write_and_kill(directory.path(), lines);
+        // As the kill left it, before anything mends it.
+        let key = read_key(directory.path()).unwrap().unwrap();
+        let mut scan = audit::scan(directory.path(), &key).unwrap();
+        let anchored: Vec<_> = scan.anchored().into_iter().collect();
+        scan.compare_checkpoints(&anchored);
+        assert_eq!(scan.differences, [], "round {round} does not verify");
+        assert!(scan.size() >= acknowledged.0, "round {round}");
         let log = open(directory.path());
         let head = log.head();
         assert!(

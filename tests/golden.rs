@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use airut::events::Event;
 use airut::events::codec::{self, Payload};
+use airut::events::log::audit::KINDS_WITH_BODIES;
 
 #[path = "golden/catalogue.rs"]
 mod catalogue;
@@ -142,4 +143,15 @@ fn the_catalogue_in_the_documentation_is_fresh() {
         &root().join("doc/events.md"),
         catalogue::document().as_bytes(),
     );
+}
+
+#[test]
+fn an_audit_looks_for_bodies_in_every_kind_that_names_one() {
+    for sample in samples() {
+        let json = serde_json::to_string(&sample).unwrap();
+        if json.contains("\"media_type\"") {
+            let (kind, name) = (sample.kind(), sample.name());
+            assert!(KINDS_WITH_BODIES.contains(&kind), "{name}");
+        }
+    }
 }

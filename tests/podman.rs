@@ -393,6 +393,23 @@ async fn a_proxy_has_its_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_way_out_keeps_its_address_whoever_comes_and_goes() {
+    let Some(world) = world().await else { return };
+    let address = || std::fs::read_to_string("/sys/class/net/airut-egress/address").unwrap();
+    let first = world.request("sleep 60", &[]).await;
+    let look = async |world: &World| {
+        let before = address();
+        for _ in 0..3 {
+            let other = world.request("true", &[]).await;
+            assert_eq!(world.run(other).await.exit_code, 0);
+            assert_eq!(address(), before);
+        }
+    };
+    world.run_until_started(first, look).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_process_leaves_what_the_next_sweep_removes() {
     let Some(world) = world().await else { return };
     let request = world.request("sleep 60", &[]).await;

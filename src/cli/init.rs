@@ -1,4 +1,4 @@
-//! `airut init`: a configuration to start from. One that is there is left as it is.
+//! `airut init`: a configuration to start from, and the log's key. What is there is left as it is.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::cli::output::Output;
 use crate::cli::paths;
+use crate::service::audit::make_key;
 
 /// Arguments of `airut init`.
 #[derive(Debug, Args)]
@@ -45,6 +46,8 @@ pub(super) fn run(_: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
         }
         Err(error) => anyhow::bail!("{}: {error}", path.display()),
     }
+    let key = make_key(&paths::directories().state)?;
+    output.line(&format!("The log's key, for whoever checks it: {key}"));
     output.line("Next: doc/deployment.md (this machine), doc/repo-onboarding.md (the repository).");
     Ok(ExitCode::SUCCESS)
 }

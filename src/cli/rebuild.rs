@@ -6,7 +6,9 @@ use clap::{Args, Subcommand};
 
 use crate::cli::output::Output;
 use crate::cli::paths;
+use crate::config::env;
 use crate::service::look;
+use crate::service::rotate::rotate_key;
 use crate::service::surface::SledStore;
 
 /// Arguments of `airut log`.
@@ -24,18 +26,28 @@ enum Command {
         #[arg(long)]
         accept_loss: bool,
     },
+    /// Let a new key sign from now on; the log says so, signed by the old one
+    RotateKey,
 }
 
 /// Runs it.
 pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
+    let state = paths::directories().state;
+    let directory = look::log_directory(&state);
+    if !directory.exists() {
+        anyhow::bail!("there is no log at {}", directory.display());
+    }
     match arguments.command {
         Command::Rebuild { accept_loss } => {
-            let directory = look::log_directory(&paths::directories().state);
-            if !directory.exists() {
-                anyhow::bail!("there is no log at {}", directory.display());
-            }
             let events = SledStore::rebuild(&directory, accept_loss)?;
             output.line(&format!("The index was made again: {events} events."));
+        }
+        Command::RotateKey => {
+            let operator = env::get("USER").unwrap_or_else(|| "unknown".to_owned());
+            let (old, new) = super::block_on(rotate_key(&state, operator))??;
+            output.line(&format!("old key  {old}"));
+            output.line(&format!("new key  {new}"));
+            output.line("Give the new key to whoever checks this log.");
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -57,10 +57,15 @@ impl Blobs {
             .mode(0o700)
             .create(directory);
         made.map_err(disk(directory))?;
-        Ok(Self {
+        Ok(Self::of(directory))
+    }
+
+    /// Returns the blobs in a directory for reading; it is not made when it is not there.
+    pub fn of(directory: &Path) -> Self {
+        Self {
             directory: directory.to_owned(),
             written: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Keeps a body and returns its name; a body that is there already is not written again.

@@ -127,4 +127,15 @@ data! {
         /// Why.
         pub error: String,
     }
+
+    /// A checkpoint of the log leaves with an attempt: its reader can prove later that nothing
+    /// older was changed.
+    pub struct CheckpointSent {
+        /// The delivery.
+        pub delivery: DeliveryId,
+        /// The attempt.
+        pub attempt: u32,
+        /// Origin, size, root and signature on one line, as in the mail's header.
+        pub checkpoint: String,
+    }
 }

@@ -19,6 +19,7 @@ macro_rules! catalogue {
                 3 v1 BootCompleted(BootCompleted),
                 4 v1 DrainStarted(DrainStarted),
                 5 v1 Stopped(ServiceStopped),
+                10 v1 LogKeyRotated(LogKeyRotated),
             }
             Channel(ChannelEvent) in channel {
                 20 v1 Connected(ChannelConnected),
@@ -102,6 +103,7 @@ macro_rules! catalogue {
                 184 v1 OutcomeUnknown(DeliveryOutcomeUnknown),
                 185 v1 NotFound(DeliveryNotFound),
                 186 v1 Abandoned(DeliveryAbandoned),
+                190 v1 CheckpointSent(CheckpointSent),
             }
         }
     };

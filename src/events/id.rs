@@ -198,6 +198,11 @@ impl StreamId {
         Self("service".to_owned())
     }
 
+    /// The stream of what happens to the log itself.
+    pub fn log() -> Self {
+        Self("log".to_owned())
+    }
+
     /// The stream of one received message.
     pub fn inbound(id: InboundId) -> Self {
         Self(format!("inbound:{id}"))

@@ -9,12 +9,15 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::events::checkpoint::SignedCheckpoint;
 use crate::events::codec::{self, StoredRecord};
 use crate::events::event::{Event, Recorded};
 use crate::events::id::{Actor, AtMs, Position, Sha256, StreamId, StreamVersion};
 use crate::events::tree::CompactRange;
 
+pub mod audit;
 mod journal;
+pub mod key;
 pub mod memory;
 pub mod sled;
 pub mod store;
@@ -319,6 +322,14 @@ impl Log {
     /// Returns where the log ends.
     pub fn head(&self) -> Head {
         *self.head.borrow()
+    }
+
+    /// Returns a signed checkpoint of everything that is durable now; nothing when the store has no
+    /// key.
+    pub fn checkpoint(&self) -> Option<SignedCheckpoint> {
+        let Head { position, root } = self.head();
+        let key = self.store.key()?;
+        Some(key.checkpoint(position.0, root))
     }
 
     /// Lets appends that wait become durable, then closes the log; later appends are refused.

@@ -61,4 +61,15 @@ data! {
         /// Tasks that were still executing and will be taken up at the next start.
         pub unfinished: u32,
     }
+
+    /// From here on another key signs the log's checkpoints. Whoever trusts the old key has its
+    /// signature that the new one follows. Stream `log`.
+    pub struct LogKeyRotated {
+        /// The key until now, as C2SP's `name+hash+base64`.
+        pub old_key: String,
+        /// The key that follows, in the same form.
+        pub new_key: String,
+        /// The old key's Ed25519 signature over the text that names both, in hexadecimal digits.
+        pub signature: String,
+    }
 }

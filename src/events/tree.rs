@@ -7,6 +7,8 @@ use sha2::{Digest as _, Sha256 as Hasher};
 
 use crate::events::id::Sha256;
 
+pub mod proof;
+
 /// The compact range `[0, size)` of a growing Merkle tree (RFC 6962, section 2.1).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CompactRange {

@@ -114,6 +114,9 @@ pub struct OutboundMessage {
     pub files: Vec<Attachment>,
     /// Whether the text must say that it may be a duplicate.
     pub labelled_duplicate: bool,
+    /// A checkpoint of the log, on one line, for the reader to keep; its size is that of the log
+    /// just before this attempt.
+    pub checkpoint: Option<String>,
 }
 
 /// What is known after an attempt to send.

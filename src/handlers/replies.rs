@@ -4,7 +4,9 @@
 
 use crate::clock;
 use crate::events::Event;
-use crate::events::delivery::{DeliveryAttempted, DeliveryOutcomeUnknown, DeliveryRequested};
+use crate::events::delivery::{
+    CheckpointSent, DeliveryAttempted, DeliveryOutcomeUnknown, DeliveryRequested,
+};
 use crate::events::id::StreamId;
 use crate::events::log::{Append, Context};
 use crate::handlers::barrier;
@@ -56,13 +58,10 @@ pub async fn deliver(ports: &Ports, outgoing: &Outgoing) -> Result<(), EffectErr
         attempt: outgoing.attempts + 1,
         labelled_duplicate: outgoing.maybe_sent,
     };
-    record(
-        ports,
-        request,
-        attempted.into(),
-        attempt_key("attempt", outgoing),
-    )
-    .await?;
+    let stream = StreamId::delivery(request.delivery);
+    let mut announced = vec![(stream.clone(), attempted.into())];
+    announced.extend(checkpoint_sent(outgoing, &message).map(|sent| (stream, sent)));
+    record_all(ports, request, announced, attempt_key("attempt", outgoing)).await?;
     let outcome = channel.send(message).await;
     barrier::barrier("smtp-accepted");
     if let SendOutcome::Refused {
@@ -160,7 +159,19 @@ async fn message(ports: &Ports, outgoing: &Outgoing) -> Result<OutboundMessage, 
         body: ports.bodies.get_text(&request.body).await?,
         files,
         labelled_duplicate: outgoing.maybe_sent,
+        checkpoint: ports.log.checkpoint().map(|signed| signed.to_line()),
     })
+}
+
+/// Returns the record of the checkpoint that leaves with a message.
+fn checkpoint_sent(outgoing: &Outgoing, message: &OutboundMessage) -> Option<Event> {
+    let checkpoint = message.checkpoint.clone()?;
+    let sent = CheckpointSent {
+        delivery: message.delivery,
+        attempt: outgoing.attempts + 1,
+        checkpoint,
+    };
+    Some(sent.into())
 }
 
 async fn record(

@@ -338,7 +338,9 @@ impl Audit {
             DeliveryEvent::Abandoned(given_up) => {
                 (given_up.delivery, Moment::GivenUp(given_up.clone()))
             }
-            DeliveryEvent::Attempted(_) | DeliveryEvent::NotFound(_) => return,
+            DeliveryEvent::Attempted(_)
+            | DeliveryEvent::NotFound(_)
+            | DeliveryEvent::CheckpointSent(_) => return,
         };
         if self.deliveries.contains(&delivery) {
             self.keep(entry(recorded, moment));

@@ -137,6 +137,7 @@ impl Projection for Outbox {
                 self.abandoned += 1;
                 self.open.remove(&abandoned.delivery);
             }
+            DeliveryEvent::CheckpointSent(_) => {}
         }
     }
 }

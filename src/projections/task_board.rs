@@ -211,7 +211,8 @@ impl TaskBoard {
             }
             DeliveryEvent::Failed(_)
             | DeliveryEvent::OutcomeUnknown(_)
-            | DeliveryEvent::NotFound(_) => {}
+            | DeliveryEvent::NotFound(_)
+            | DeliveryEvent::CheckpointSent(_) => {}
         }
     }
 }

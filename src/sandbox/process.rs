@@ -303,7 +303,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         end_leftovers(&mine).await;
-        assert!(!has_arguments(leftover.id().unwrap().cast_signed(), &mine));
+        leftover.child.wait().await.unwrap();
         assert!(!leftover.is_running() && other.is_running());
     }
 

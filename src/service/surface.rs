@@ -1,6 +1,7 @@
 //! What the command line may use of the rooms behind the service: the daemon's socket, the log's
 //! records, and the views folded from them.
 
+pub use crate::events::checkpoint::{SignedCheckpoint, Verifier};
 pub use crate::events::codec::{self, StoredRecord};
 pub use crate::events::id::{BlobRef, ConversationId, Position, RepoId, TaskId};
 pub use crate::events::log::sled::SledStore;

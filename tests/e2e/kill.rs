@@ -102,7 +102,9 @@ fn die_and_recover(world: &World, number: usize, (variable, value): Place) -> St
     let unlabelled = answers.len() - labelled;
     assert!(
         !answers.is_empty() && unlabelled <= 1 && labelled <= 1,
-        "{value}: {unlabelled} answers and {labelled} labelled ones"
+        "{value}: {unlabelled} answers and {labelled} labelled ones among {:#?}; the task ended {:?}",
+        texts(world, &id),
+        events.iter().rfind(|event| event.kind() == "TaskCompleted"),
     );
     let log = events.len();
     format!(
@@ -112,13 +114,17 @@ fn die_and_recover(world: &World, number: usize, (variable, value): Place) -> St
     )
 }
 
-/// Says whether everything that was asked for after a position has come to its end.
+/// Says whether everything that was asked for after a position has come to its end. An
+/// acknowledgement of which nobody knows whether it went out is not sent again, so it may be
+/// abandoned; that the answer is not is asserted by its arrival.
 fn settled(events: &[Event]) -> Option<()> {
     let of = |kind: &'static str| events.iter().filter(move |event| event.kind() == kind);
-    let succeeded =
-        |delivery: &str| of("DeliverySucceeded").any(|event| event.text("delivery") == delivery);
+    let has_ended = |delivery: &str| {
+        let mut ends = of("DeliverySucceeded").chain(of("DeliveryAbandoned"));
+        ends.any(|event| event.text("delivery") == delivery)
+    };
     let mut requested = of("DeliveryRequested");
-    let all = requested.all(|event| succeeded(event.text("delivery")));
+    let all = requested.all(|event| has_ended(event.text("delivery")));
     (of("TaskCompleted").count() == 1 && all).then_some(())
 }
 
@@ -127,6 +133,13 @@ fn answers(world: &World, id: &str, words: &str) -> Vec<Mail> {
     inbox
         .filter(|mail| mail.answers(id) && mail.text().contains(words))
         .collect()
+}
+
+/// Everything that was sent back, for whoever looks into a failure.
+fn texts(world: &World, id: &str) -> Vec<String> {
+    let inbox = world.mail().inbox(ALICE).into_iter();
+    let answering = inbox.filter(|mail| mail.answers(id));
+    answering.map(|mail| mail.text()).collect()
 }
 
 fn is_labelled(mail: &Mail) -> bool {

@@ -75,6 +75,32 @@ fn a_mail_is_answered_in_its_thread_and_its_work_is_pushed() {
     assert_eq!(count(&events, "TaskCompleted"), 1);
     assert!(count(&events, "RequestAllowed") >= 3);
     assert_eq!(world.sandboxes(&events), Vec::<String>::new());
+    assert_inbox_witnesses(&world, &reply);
+}
+
+/// The answer in the inbox proves that the log is what it was, and that it is not once somebody
+/// changed what lies before it.
+#[track_caller]
+fn assert_inbox_witnesses(world: &World, reply: &Mail) {
+    let saved = world.dir.join("reply.eml");
+    std::fs::write(&saved, &reply.raw).unwrap();
+    let verify = || {
+        let arguments = ["verify", "--mail", saved.to_str().unwrap()];
+        let output = world.launch.output(&arguments);
+        let words = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(words).unwrap())
+    };
+    let (code, words) = verify();
+    assert_eq!(code, Some(0), "{words}");
+    assert!(words.contains("events, unchanged"), "{words}");
+    let journal = world.dir.join("state/airut/log/journal");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    bytes[200] ^= 1;
+    std::fs::write(&journal, bytes).unwrap();
+    let (code, words) = verify();
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("the record is damaged"), "{words}");
+    assert!(words.contains("are not what they were"), "{words}");
 }
 
 #[test]

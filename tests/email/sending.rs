@@ -1,13 +1,20 @@
 //! Mail that goes out to real servers, and the search for it afterwards.
 
 use airut::config::types::MailTls;
+use airut::events::checkpoint::LogKey;
 use airut::events::delivery::{DeliveryKind, DeliveryTarget};
-use airut::events::id::{ConversationId, DeliveryId, RepoId, TaskId};
+use airut::events::id::{ConversationId, DeliveryId, RepoId, Sha256, TaskId};
 use airut::handlers::channels::{Attachment, Channel as _, OutboundMessage, SendOutcome, Trace};
 
 use crate::common::mail::{ALICE, BOT};
 use crate::common::{PATIENCE, until};
 use crate::email::post::{Post, channel};
+
+/// A checkpoint as it is in an answer: too long for one line of a header.
+fn checkpoint() -> String {
+    let key = LogKey::first([1; 32]);
+    key.checkpoint(123_456, Sha256([0x5a; 32])).to_line()
+}
 
 fn answer(to: &str, message_id: &str) -> OutboundMessage {
     OutboundMessage {
@@ -30,6 +37,7 @@ fn answer(to: &str, message_id: &str) -> OutboundMessage {
             bytes: b"1,2\n".to_vec(),
         }],
         labelled_duplicate: false,
+        checkpoint: Some(checkpoint()),
     }
 }
 
@@ -54,9 +62,13 @@ async fn an_answer_arrives_in_its_thread_over_either_kind_of_tls() {
             ("In-Reply-To", "<one@example.test>"),
             ("References", "<zero@x> <one@example.test>"),
             ("Auto-Submitted", "auto-replied"),
+            ("Airut-Checkpoint", &checkpoint()),
         ] {
             assert_eq!(mail.header(name).as_deref(), Some(value), "{name}");
         }
+        let lines = String::from_utf8_lossy(&mail.raw);
+        let longest = lines.lines().map(str::len).max().unwrap();
+        assert!(longest <= 998, "{longest}");
         assert_eq!(mail.subject(), "Re: [ID:0000000a] Grüße");
         let text = mail.text().replace("\r\n", "\n");
         assert_eq!(text.trim_end(), "It is **done**.\n.\n.. ünd more");

@@ -14,8 +14,8 @@ use airut::events::conversation::{
     SessionAbandoned, ThreadLinked, TokenUsage, WorkspaceCloneFailed, WorkspaceCloned,
 };
 use airut::events::delivery::{
-    DeliveryAbandoned, DeliveryAttempted, DeliveryFailed, DeliveryKind, DeliveryNotFound,
-    DeliveryOutcomeUnknown, DeliveryRequested, DeliverySucceeded, DeliveryTarget,
+    CheckpointSent, DeliveryAbandoned, DeliveryAttempted, DeliveryFailed, DeliveryKind,
+    DeliveryNotFound, DeliveryOutcomeUnknown, DeliveryRequested, DeliverySucceeded, DeliveryTarget,
 };
 use airut::events::id::{
     AtMs, BlobRef, ChannelKind, ConversationId, CredentialName, DeliveryId, InboundId, Position,
@@ -38,7 +38,8 @@ use airut::events::run::{
     RunOutcome, RunOutcomeClassified, RunPlanned,
 };
 use airut::events::service::{
-    BootCompleted, ConfigLoaded, DrainStarted, FailedRepo, ServiceStarted, ServiceStopped,
+    BootCompleted, ConfigLoaded, DrainStarted, FailedRepo, LogKeyRotated, ServiceStarted,
+    ServiceStopped,
 };
 use airut::events::task::{
     CompletionReason, InterruptionDecision, TaskCoalesced, TaskCompleted, TaskInterrupted,
@@ -163,6 +164,12 @@ fn service() -> Vec<Event> {
         ServiceStopped {
             drain_ms: 900,
             unfinished: 1,
+        }
+        .into(),
+        LogKeyRotated {
+            old_key: text("airut-log/0123456789abcdef+00000001+AQID"),
+            new_key: text("airut-log/0123456789abcdef+00000002+AQMC"),
+            signature: text("0f1e2d"),
         }
         .into(),
     ]
@@ -694,6 +701,12 @@ fn deliveries() -> Vec<Event> {
         DeliveryAbandoned {
             delivery,
             error: text("550 no such user"),
+        }
+        .into(),
+        CheckpointSent {
+            delivery,
+            attempt: 1,
+            checkpoint: text("airut-log/0123456789abcdef 1200 cm9vdA== c2ln"),
         }
         .into(),
     ]

@@ -1,5 +1,10 @@
 //! What a sender gets, in good and in bad weather.
 
+use airut::events::Event;
+use airut::events::checkpoint::{LogKey, SignedCheckpoint};
+use airut::events::event::DeliveryEvent;
+use airut::events::id::Position;
+use airut::events::tree::{leaf_hash, proof};
 use airut::handlers::channels::SendOutcome;
 use airut::handlers::operator::{StopRefusal, StopTarget};
 use airut::sandbox::port::ImageError;
@@ -239,4 +244,40 @@ async fn a_message_that_is_declined_is_answered_without_an_agent() {
         arrived, 1,
         "nothing was begun that an acknowledgement could tell of"
     );
+}
+
+#[tokio::test]
+async fn every_answer_carries_a_checkpoint_of_the_log_before_it() {
+    let world = World::new(&[Act::Answer("All done.")]);
+    let daemon = world.daemon().await;
+    daemon
+        .receive("m1", "alice", "", "Please fix it.")
+        .await
+        .unwrap();
+    daemon.until("DeliverySucceeded", 2).await;
+    let arrived = world.channel.arrived.lock().unwrap().clone();
+    assert_eq!(arrived.len(), 2, "an acknowledgement and an answer");
+    let records = daemon.log.read_stored(Position(0), 10_000).unwrap();
+    let leaves: Vec<_> = records
+        .iter()
+        .map(|record| leaf_hash(&record.bytes))
+        .collect();
+    let key = LogKey::first([1; 32]).verifier();
+    for message in arrived {
+        let line = message.checkpoint.unwrap();
+        let signed = SignedCheckpoint::from_line(&line).unwrap();
+        signed.verified_by(std::slice::from_ref(&key)).unwrap();
+        let size = usize::try_from(signed.checkpoint().size).unwrap();
+        assert_eq!(signed.checkpoint().root, proof::root(&leaves[..size]));
+        let events = world.events();
+        let [attempted, sent] = &events[size..size + 2] else {
+            panic!("the log ends at {size}")
+        };
+        assert_eq!(attempted.event.name(), "DeliveryAttempted");
+        let Event::Delivery(DeliveryEvent::CheckpointSent(sent)) = &sent.event else {
+            panic!("{sent:?}")
+        };
+        assert_eq!(sent.checkpoint, line);
+    }
+    daemon.drain().await;
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use airut::clock;
 use airut::config::types::{Config, Dashboard, Execution, Limits, Network, Repo};
 use airut::events::blobs::Blobs;
+use airut::events::checkpoint::LogKey;
 use airut::events::codec::{self, StoredRecord};
 use airut::events::id::{ChannelKind, InboundId, Position, RepoId, StreamId, StreamVersion};
 use airut::events::log::memory::MemoryStore;
@@ -92,6 +93,10 @@ impl Store for Disk {
 
     fn range(&self) -> Result<CompactRange, StoreError> {
         self.kept.range()
+    }
+
+    fn key(&self) -> Option<&LogKey> {
+        self.kept.key()
     }
 }
 

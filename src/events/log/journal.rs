@@ -20,10 +20,10 @@ use crate::events::codec::{RECORD_BYTES_MAX, StoredRecord};
 use crate::events::id::Position;
 use crate::events::log::store::StoreError;
 
-const HEADER: &[u8; 16] = b"airut journal 1\n";
+pub(super) const HEADER: &[u8; 16] = b"airut journal 1\n";
 
 /// Longest group in bytes; a longer length in a file is damage.
-const GROUP_BYTES_MAX: u32 = 1 << 30;
+pub(super) const GROUP_BYTES_MAX: u32 = 1 << 30;
 
 /// The journal, open for appending.
 #[derive(Debug)]

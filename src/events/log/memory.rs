@@ -4,15 +4,23 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::events::checkpoint::LogKey;
 use crate::events::codec::StoredRecord;
 use crate::events::id::{Position, StreamId, StreamVersion};
 use crate::events::log::store::{Group, KeyEntry, Store, StoreError};
 use crate::events::tree::CompactRange;
 
 /// A store that keeps everything in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryStore {
     disk: Mutex<Disk>,
+    key: LogKey,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::of(Disk::default())
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -48,12 +56,16 @@ impl MemoryStore {
     /// Returns what a restart would find: all commits that returned, and nothing else.
     pub fn after_crash(&self) -> Self {
         let contents = self.disk().contents.clone();
-        Self {
-            disk: Mutex::new(Disk {
-                contents,
-                failing: None,
-            }),
-        }
+        Self::of(Disk {
+            contents,
+            failing: None,
+        })
+    }
+
+    /// The key is the same for all of them, so that a history can be played again.
+    fn of(disk: Disk) -> Self {
+        let (disk, key) = (Mutex::new(disk), LogKey::first([1; 32]));
+        Self { disk, key }
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -135,5 +147,9 @@ impl Store for MemoryStore {
 
     fn range(&self) -> Result<CompactRange, StoreError> {
         Ok(self.disk().contents.range.clone())
+    }
+
+    fn key(&self) -> Option<&LogKey> {
+        Some(&self.key)
     }
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::events::checkpoint::LogKey;
 use crate::events::codec::StoredRecord;
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
 use crate::events::log::journal::{Journal, JournalReader};
@@ -22,11 +23,16 @@ use crate::events::tree::{CompactRange, leaf_hash};
 
 mod anchor;
 mod compare;
+mod for_audit;
 mod index;
+mod rotation;
 
-use anchor::{Anchor, AnchorFile};
+use anchor::AnchorFile;
 use compare::{Place, Problem, check_kinds, index_path, problem_at};
 use index::Index;
+
+pub(in crate::events::log) use anchor::Anchor;
+pub(in crate::events::log) use for_audit::{anchor_text, verified_anchor};
 
 /// Events after which the index is flushed and the anchor is written anew; at a start at most
 /// about so many are read again.
@@ -87,6 +93,7 @@ pub struct SledStore {
     reader: JournalReader,
     /// Offset behind the last group that the index knows; nothing behind it is shown.
     shown: AtomicU64,
+    key: LogKey,
     writing: Mutex<Writing>,
     /// Held for as long as the store is open; the kernel lets go of it at any kind of end.
     _lock: File,
@@ -122,6 +129,7 @@ impl SledStore {
             Err(error) => return Err(place.disk(error)),
         };
         place.check_length(&anchored)?;
+        let key = place.anchor.key().clone();
         let (lock, mut writing) = place.into_writing(&anchored);
         let fault = |problem| problem_at(path, problem);
         let first = Index::open(&index_path(path))
@@ -146,6 +154,7 @@ impl SledStore {
         let reader = writing.journal.reader().map_err(Problem::Disk);
         Ok(Self {
             index,
+            key,
             reader: reader.map_err(fault)?,
             shown: AtomicU64::new(writing.journal.end()),
             writing: Mutex::new(writing),
@@ -179,6 +188,21 @@ impl SledStore {
 
     fn writing(&self) -> MutexGuard<'_, Writing> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns records as the index leads to them in the journal, of which so many bytes are shown.
+fn read_by(
+    index: &Index,
+    reader: &JournalReader,
+    shown: u64,
+    after: Position,
+    limit: usize,
+) -> Result<Vec<StoredRecord>, StoreError> {
+    let wanted = Position(after.0.saturating_add(1));
+    match index.group_of(wanted)? {
+        Some(group) => reader.read(group.offset..shown, group.first, after, limit),
+        None => Ok(vec![]),
     }
 }
 
@@ -238,11 +262,7 @@ impl Store for SledStore {
 
     fn read(&self, after: Position, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
         let shown = self.shown.load(Ordering::Acquire);
-        let Some(group) = self.index.group_of(Position(after.0.saturating_add(1)))? else {
-            return Ok(vec![]);
-        };
-        self.reader
-            .read(group.offset..shown, group.first, after, limit)
+        read_by(&self.index, &self.reader, shown, after, limit)
     }
 
     fn stream_version(&self, stream: &StreamId) -> Result<StreamVersion, StoreError> {
@@ -264,6 +284,10 @@ impl Store for SledStore {
 
     fn range(&self) -> Result<CompactRange, StoreError> {
         Ok(self.writing().range.clone())
+    }
+
+    fn key(&self) -> Option<&LogKey> {
+        Some(&self.key)
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 
+use crate::events::checkpoint::LogKey;
 use crate::events::codec::{Payload, StoredRecord};
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
 use crate::events::tree::CompactRange;
@@ -111,6 +112,11 @@ pub trait Store: Send + Sync + Debug {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     fn range(&self) -> Result<CompactRange, StoreError>;
+
+    /// Returns the key that signs this log's checkpoints.
+    fn key(&self) -> Option<&LogKey> {
+        None
+    }
 
     /// Called once when the log is closed, after the last commit.
     ///

@@ -99,6 +99,8 @@ impl PodmanSandbox {
             recorder.as_ref(),
         )
         .await?;
+        // Before anything goes out through it.
+        self.fix_egress_address().await;
         let guard = Guard {
             network: names.network.clone(),
             proxy: network.proxy,

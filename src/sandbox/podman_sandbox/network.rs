@@ -19,6 +19,12 @@ const PROXY_HOST: u8 = 100;
 /// Time for the packet filter to take its rules.
 const FILTER_TIME_MAX: Duration = Duration::from_secs(20);
 
+/// Time for the bridge of the way out to take its address.
+const ADDRESS_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// The link-layer address of the way out's bridge: locally administered, the rest spells `airut`.
+const EGRESS_ADDRESS: &str = "02:61:69:72:75:74";
+
 /// A run's network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RunNetwork {
@@ -72,6 +78,36 @@ impl PodmanSandbox {
             // Another installation on this machine made it meanwhile.
             Err(error) if error.is_name_in_use() => Ok(()),
             other => other,
+        }
+    }
+
+    /// Gives the bridge of the way out an address that stays, once a container has brought it up.
+    ///
+    /// Left to itself a bridge takes the lowest address of its ports, another one whenever a
+    /// container comes or goes; whoever knows its old one then speaks to nobody for up to a minute.
+    pub(super) async fn fix_egress_address(&self) {
+        let set = [
+            "link",
+            "set",
+            "dev",
+            EGRESS_NETWORK,
+            "address",
+            EGRESS_ADDRESS,
+        ];
+        let call = if rustix::process::geteuid().is_root() {
+            Call::new("ip", ADDRESS_TIME_MAX)
+        } else {
+            // Without root the bridge lives in a network namespace of the user's own.
+            let within = ["unshare", "--rootless-netns", "ip"];
+            Call::new(&self.settings.container_command, ADDRESS_TIME_MAX).args(within)
+        };
+        let fixed = call.args(set).output().await;
+        if let Err(error) = fixed {
+            tracing::warn!(
+                %error,
+                "the address of {EGRESS_NETWORK} is not fixed (package iproute2): connections of a \
+                 run may stall when another one begins or ends"
+            );
         }
     }
 

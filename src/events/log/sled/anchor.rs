@@ -6,10 +6,10 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use ed25519_dalek::{Signature, Signer as _, SigningKey};
-
+use crate::events::checkpoint::{LogKey, Verifier};
 use crate::events::id::Sha256;
 use crate::events::log::journal::{Journal, sync_directory};
+use crate::events::log::key;
 use crate::events::log::store::StoreError;
 use crate::events::tree::CompactRange;
 
@@ -17,13 +17,13 @@ const TITLE: &str = "airut anchor 1";
 
 /// How far the journal certainly reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Anchor {
+pub(in crate::events::log) struct Anchor {
     /// The Merkle tree up to there.
-    pub(super) range: CompactRange,
+    pub(in crate::events::log) range: CompactRange,
     /// Leaf hash of the last record.
-    pub(super) last_leaf: Sha256,
+    pub(in crate::events::log) last_leaf: Sha256,
     /// Offset in the journal behind it.
-    pub(super) journal_end: u64,
+    pub(in crate::events::log) journal_end: u64,
 }
 
 impl Anchor {
@@ -71,49 +71,50 @@ impl Anchor {
 #[derive(Debug)]
 pub(super) struct AnchorFile {
     path: PathBuf,
-    key: SigningKey,
+    key: LogKey,
+    /// Public keys whose signature counts: the key's own and, while a rotation is under way, the
+    /// one that follows it.
+    verifiers: Vec<Verifier>,
 }
 
 impl AnchorFile {
     /// Reads the key in the log's directory, or makes it.
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let key = read_or_make_key(&directory.join("log.key"))?;
+        let key = key::read_or_make(directory)?;
+        let mut verifiers = vec![key.verifier()];
+        verifiers.extend(key::read_next(directory)?.map(|next| next.verifier()));
         Ok(Self {
-            path: directory.join("anchor"),
+            path: path_in(directory),
             key,
+            verifiers,
         })
+    }
+
+    /// Returns the file, to be signed with a given key.
+    pub(super) fn signing_with(directory: &Path, key: LogKey) -> Self {
+        Self {
+            path: path_in(directory),
+            verifiers: vec![key.verifier()],
+            key,
+        }
+    }
+
+    /// Returns the key that signs.
+    pub(super) fn key(&self) -> &LogKey {
+        &self.key
     }
 
     /// Returns the anchor, its signature verified; nothing when there is no file.
     pub(super) fn read(&self) -> Result<Option<Anchor>, StoreError> {
-        let text = match std::fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let anchor = self.verify(&text);
-        let path = self.path.display();
-        anchor
-            .map(Some)
-            .ok_or_else(|| StoreError(format!("{path} is not signed by this log's key")))
-    }
-
-    fn verify(&self, text: &str) -> Option<Anchor> {
-        let (signed, signature) = text.rsplit_once("signature ")?;
-        let signature = hex::decode(signature.trim_end()).ok()?;
-        let signature = Signature::from_slice(&signature).ok()?;
-        self.key
-            .verifying_key()
-            .verify_strict(signed.as_bytes(), &signature)
-            .ok()?;
-        Anchor::parse(signed)
+        read(&self.path, &self.verifiers)
     }
 
     /// Replaces the file, durably.
     pub(super) fn write(&self, anchor: &Anchor) -> Result<(), StoreError> {
         let mut text = anchor.text();
         let signature = self.key.sign(text.as_bytes());
-        text.push_str(&format_signature(&signature));
+        let signature = hex::encode(signature);
+        text = format!("{text}signature {signature}\n");
         let new = self.path.with_extension("new");
         let mut options = OpenOptions::new();
         let mut file = options
@@ -129,40 +130,36 @@ impl AnchorFile {
     }
 }
 
-fn format_signature(signature: &Signature) -> String {
-    format!("signature {}\n", hex::encode(signature.to_bytes()))
+/// Returns where the anchor of the log in a directory lies.
+pub(super) fn path_in(directory: &Path) -> PathBuf {
+    directory.join("anchor")
 }
 
-fn read_or_make_key(path: &Path) -> Result<SigningKey, StoreError> {
+/// Returns an anchor that one of the keys signed; nothing when there is no file.
+fn read(path: &Path, verifiers: &[Verifier]) -> Result<Option<Anchor>, StoreError> {
+    let Some(text) = read_text(path)? else {
+        return Ok(None);
+    };
+    let path = path.display();
+    verify(&text, verifiers)
+        .map(Some)
+        .ok_or_else(|| StoreError(format!("{path} is not signed by this log's key")))
+}
+
+/// Returns the anchor's text; nothing when there is no file.
+pub(super) fn read_text(path: &Path) -> Result<Option<String>, StoreError> {
     match std::fs::read_to_string(path) {
-        Ok(text) => {
-            let seed = hex::decode(text.trim())
-                .ok()
-                .and_then(|seed| seed.try_into().ok());
-            let seed: [u8; 32] =
-                seed.ok_or_else(|| StoreError(format!("{} holds no Ed25519 key", path.display())))?;
-            Ok(SigningKey::from_bytes(&seed))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => make_key(path),
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-fn make_key(path: &Path) -> Result<SigningKey, StoreError> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| StoreError(error.to_string()))?;
-    // A crash in between leaves no half key: the file gets its name when it is whole.
-    let new = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&new)?;
-    file.write_all(format!("{}\n", hex::encode(seed)).as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(new, path)?;
-    sync_directory(path)?;
-    Ok(SigningKey::from_bytes(&seed))
+/// Returns the anchor in a text, if one of the keys signed it.
+pub(super) fn verify(text: &str, verifiers: &[Verifier]) -> Option<Anchor> {
+    let (signed, signature) = text.rsplit_once("signature ")?;
+    let signature = hex::decode(signature.trim_end()).ok()?.try_into().ok()?;
+    let mut verifiers = verifiers.iter();
+    let verified = verifiers.any(|key| key.verifies(signed.as_bytes(), &signature));
+    verified.then(|| Anchor::parse(signed))?
 }

@@ -104,7 +104,7 @@ impl Place {
 }
 
 /// Takes the directory's lock, which ends with the process however it ends.
-fn lock(path: &Path) -> Result<File, OpenError> {
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let disk = |error: std::io::Error| OpenError::Disk {
         path: path.to_owned(),
         source: error.into(),

@@ -47,6 +47,12 @@ pub(super) struct GroupEntry {
     pub(super) leaf: Sha256,
 }
 
+impl GroupEntry {
+    fn last(&self) -> Position {
+        Position((self.first.0 + u64::from(self.count)).saturating_sub(1))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Index {
     path: PathBuf,
@@ -89,7 +95,7 @@ impl Index {
         };
         let entry = parse_group_entry(&first, &entry)?;
         Ok(Last {
-            position: Position((entry.first.0 + u64::from(entry.count)).saturating_sub(1)),
+            position: entry.last(),
             leaf: entry.leaf,
         })
     }
@@ -103,6 +109,16 @@ impl Index {
         let entry = entry.transpose()?;
         let holds = |entry: &GroupEntry| position.0 - entry.first.0 < u64::from(entry.count);
         Ok(entry.filter(holds))
+    }
+
+    /// Returns position and leaf hash of the last record of each group, in order.
+    pub(super) fn ends(&self) -> Result<Vec<(Position, Sha256)>, StoreError> {
+        let ends = self.groups.iter().map(|found| {
+            let (first, entry) = found?;
+            let entry = parse_group_entry(&first, &entry)?;
+            Ok((entry.last(), entry.leaf))
+        });
+        ends.collect()
     }
 
     /// Returns kinds and versions of all events in the log.

@@ -13,6 +13,9 @@ use crate::handlers::channels::OutboundMessage;
 pub const DUPLICATE_NOTE: &str = "*This may be a duplicate: Airut was interrupted while it sent \
                                   this answer and cannot tell whether it arrived.*";
 
+/// The header that carries a checkpoint of the log.
+pub const CHECKPOINT_HEADER: &str = "Airut-Checkpoint";
+
 /// Why a mail could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
@@ -72,6 +75,9 @@ pub fn mail(message: &OutboundMessage, from: &str) -> Result<Message, RenderErro
         builder = builder.references(references.join(" "));
     }
     let mut body = message.body.clone();
+    if let Some(checkpoint) = &message.checkpoint {
+        builder = builder.raw_header(header(CHECKPOINT_HEADER, checkpoint));
+    }
     if message.labelled_duplicate {
         builder = builder.raw_header(header("X-Airut-Duplicate", "possible"));
         body = format!("{DUPLICATE_NOTE}\n\n{body}");
@@ -201,6 +207,7 @@ mod tests {
             body: "It is **done**: <script>alert(1)</script>".to_owned(),
             files: vec![],
             labelled_duplicate: false,
+            checkpoint: Some("airut-log/1 7 cm9vdA== c2ln".to_owned()),
         }
     }
 
@@ -218,6 +225,7 @@ mod tests {
             "References: <zero@example.test> <one@example.test>",
             "Auto-Submitted: auto-replied",
             "X-Auto-Response-Suppress: All",
+            "Airut-Checkpoint: airut-log/1 7 cm9vdA== c2ln",
         ] {
             assert!(mail.contains(line), "{line}: {mail}");
         }
