@@ -4,6 +4,7 @@
 mod check;
 mod checkpoint;
 mod events;
+mod format;
 mod init;
 mod log_source;
 mod output;
@@ -48,7 +49,7 @@ enum Command {
     Reply(reply::Arguments),
     /// Print the log
     Events(events::Arguments),
-    /// Print tasks and conversations as they were at a position of the log
+    /// Print any view, conversation or task as it was at a moment
     Replay(replay::Arguments),
     /// Stop a task or whatever runs in a conversation
     Stop(stop::Arguments),

@@ -5,8 +5,10 @@
 //! the worker decides on, [`views`] everything that people look at.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod audit;
 pub mod channel_health;
 pub mod civil;
+pub mod config_in_force;
 pub mod conversations;
 pub mod inbox;
 pub mod live_resources;

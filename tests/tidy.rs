@@ -96,8 +96,17 @@ const PURE: &[&str] = &[
     "src/handlers/tasks/answer.rs",
     "src/handlers/tasks/begin.rs",
     "src/handlers/tasks/conclude.rs",
+    "src/handlers/tasks/granted.rs",
     "src/handlers/tasks/interrupt.rs",
     "src/handlers/tasks/prompt.rs",
+    "src/service/look/agent_line.rs",
+    "src/service/look/board.rs",
+    "src/service/look/diff.rs",
+    "src/service/look/item.rs",
+    "src/service/look/reach.rs",
+    "src/service/look/text.rs",
+    "src/service/look/transcript.rs",
+    "src/service/look/view.rs",
 ];
 
 /// What pure code does not name.

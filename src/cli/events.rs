@@ -1,13 +1,15 @@
-//! `airut events`: the log, a line for each event, or JSON for programs.
+//! `airut events`: the log, a line for each event, or a form for programs.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::Value;
 
+use crate::cli::format::{self, Format, chosen};
 use crate::cli::log_source::LogSource;
 use crate::cli::output::Output;
 use crate::cli::paths;
+use crate::service::look::item::Item;
 use crate::service::surface::{Client, Position, Recorded, StoredRecord, codec};
 
 /// Longest payload in the form for people, in characters; the rest is left out.
@@ -16,14 +18,17 @@ const PAYLOAD_SHOWN_MAX: usize = 300;
 /// Arguments of `airut events`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Begin with the event at this position
+    /// Begin with the event at this position; an export goes on from the one after its last
     #[arg(long, value_name = "POSITION", default_value_t = 1)]
     from: u64,
     /// Go on as events become durable (needs the daemon)
     #[arg(long)]
     follow: bool,
-    /// Print each event as a line of JSON
-    #[arg(long)]
+    /// The form
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// The same as --format jsonl
+    #[arg(long, conflicts_with = "format")]
     json: bool,
 }
 
@@ -34,42 +39,98 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
 }
 
 async fn print(arguments: &Arguments, output: Output) -> anyhow::Result<()> {
-    let mut after = Position(arguments.from.saturating_sub(1));
-    if arguments.follow {
+    let format = chosen(arguments.format, arguments.json, Format::Jsonl);
+    if arguments.follow && format == Format::Json {
+        anyhow::bail!("a log that is followed has no end, a JSON document has: use --format jsonl");
+    }
+    let mut source = if arguments.follow {
         // Never from disk: only a daemon adds to the log, and one that starts wants it for itself.
-        let mut client = Client::connect(&paths::socket()).await?;
+        LogSource::Daemon(Client::connect(&paths::socket()).await?)
+    } else {
+        LogSource::open().await?
+    };
+    let printed = print_from(arguments, format, &mut source, output).await;
+    source.close().await;
+    printed
+}
+
+async fn print_from(
+    arguments: &Arguments,
+    format: Format,
+    source: &mut LogSource,
+    output: Output,
+) -> anyhow::Result<()> {
+    let mut after = Position(arguments.from.saturating_sub(1));
+    let head = source.head().await?;
+    if after > head {
+        let from = arguments.from;
+        anyhow::bail!(
+            "the log ends at position {head}, before position {from}: nothing is missing"
+        );
+    }
+    let name = format::source_name(source, format).await?;
+    let mut printer = Printer {
+        format,
+        source: name,
+        output,
+        printed: 0,
+    };
+    if arguments.follow
+        && let LogSource::Daemon(client) = source
+    {
         client.follow(after).await?;
-        while print_all(client.next_records().await?, arguments.json, output)?.is_some() {}
+        while printer.print(client.next_records().await?)?.is_some() {}
         return Ok(());
     }
-    let mut source = LogSource::open().await?;
-    while let Some(last) = print_all(source.read(after).await?, arguments.json, output)? {
+    while let Some(last) = printer.print(source.read(after).await?)? {
         after = last;
     }
-    source.close().await;
+    printer.end();
     Ok(())
 }
 
-/// Prints records and returns the last position; nothing when there were none or nobody reads.
-fn print_all(
-    records: Vec<StoredRecord>,
-    json: bool,
+/// Prints records in one form.
+struct Printer {
+    format: Format,
+    source: String,
     output: Output,
-) -> anyhow::Result<Option<Position>> {
-    let mut last = None;
-    for record in records {
-        let recorded = codec::decode(&record)?;
-        let line = if json {
-            as_json(&recorded)?.to_string()
-        } else {
-            as_line(&recorded)?
-        };
-        if !output.line(&line) {
-            return Ok(None);
+    printed: u64,
+}
+
+impl Printer {
+    /// Prints records and returns the last position; nothing when there were none or nobody reads.
+    fn print(&mut self, records: Vec<StoredRecord>) -> anyhow::Result<Option<Position>> {
+        let mut last = None;
+        for record in records {
+            let recorded = codec::decode(&record)?;
+            let line = match self.format {
+                Format::Text => as_line(&recorded)?,
+                Format::Json => format!("{}{}", self.before(), as_json(&recorded)?),
+                Format::Jsonl => as_json(&recorded)?.to_string(),
+                Format::Cloudevents => Item::event(&recorded)?
+                    .cloud_event(&self.source)
+                    .to_string(),
+            };
+            if !self.output.line(&line) {
+                return Ok(None);
+            }
+            self.printed += 1;
+            last = Some(recorded.position);
         }
-        last = Some(recorded.position);
+        Ok(last)
     }
-    Ok(last)
+
+    /// What stands before an element of the document.
+    fn before(&self) -> &'static str {
+        if self.printed == 0 { "[" } else { "," }
+    }
+
+    /// Ends the document.
+    fn end(&self) {
+        if self.format == Format::Json {
+            self.output.line(if self.printed == 0 { "[]" } else { "]" });
+        }
+    }
 }
 
 /// Returns an event as JSON, the name of its kind as `type`.

@@ -43,6 +43,14 @@ impl LogSource {
         }
     }
 
+    /// Returns where the log ends.
+    pub(super) async fn head(&mut self) -> anyhow::Result<Position> {
+        match self {
+            Self::Daemon(client) => Ok(client.status().await?.head),
+            Self::Disk(log) => Ok(log.head().position),
+        }
+    }
+
     /// Ends in good order: a log that was opened from disk writes its anchor.
     pub(super) async fn close(self) {
         if let Self::Disk(log) = self {

@@ -1,168 +1,100 @@
-//! `airut replay`: the task board and a conversation as they were at a position: the same
-//! projections, fed up to there and no further.
+//! `airut replay`: every view, a conversation or a task as it was at a moment: the same projections,
+//! fed up to there and no further.
+
+mod print;
+mod reader;
 
 use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::cli::log_source::LogSource;
+use crate::cli::format::{Format, chosen};
 use crate::cli::output::Output;
-use crate::cli::paths;
-use crate::service::look::{self, Replay};
-use crate::service::surface::{
-    Answer, Card, Conversation, ConversationId, Position, Status, Views, codec,
-};
+use crate::service::look::view::View;
+use crate::service::look::when::When;
+use crate::service::surface::{ConversationId, Subject, TaskId};
+
+use print::Shown;
+use reader::Reader;
 
 /// Arguments of `airut replay`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Show what was true after the event at this position; without it, what is true now
-    #[arg(long, value_name = "POSITION")]
-    to: Option<u64>,
-    /// Show only this conversation
-    #[arg(long, value_name = "ID")]
+    /// Show what was true then: after the event at a position (1200), or at a time
+    /// (2026-11-24T14:03:00Z, or "2026-11-24 14:03" by this machine's clock); without it, now
+    #[arg(long, visible_alias = "to", value_name = "MOMENT")]
+    at: Option<When>,
+    /// What to show
+    #[arg(long, value_enum, default_value_t = View::Board)]
+    view: View,
+    /// Tell of this conversation: every message, what the agent said and did, each network decision
+    #[arg(long, value_name = "ID", conflicts_with = "view")]
     conversation: Option<ConversationId>,
-    /// Print JSON
-    #[arg(long)]
+    /// Tell what this task could reach, who allowed it and what it sent
+    #[arg(long, value_name = "ID", conflicts_with_all = ["view", "conversation"])]
+    task: Option<TaskId>,
+    /// Show what differs between two moments
+    #[arg(
+        long,
+        num_args = 2,
+        value_names = ["MOMENT", "MOMENT"],
+        conflicts_with_all = ["at", "task", "conversation", "from"]
+    )]
+    diff: Vec<When>,
+    /// Of a conversation, leave out what stands before this position
+    #[arg(
+        long,
+        value_name = "POSITION",
+        default_value_t = 1,
+        requires = "conversation"
+    )]
+    from: u64,
+    /// The form
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
     json: bool,
 }
 
-/// Prints the board.
+/// Prints what is asked for.
 pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
-    let to = Position(arguments.to.unwrap_or(u64::MAX));
-    let replay = super::block_on(fold(to))??;
-    if arguments
-        .to
-        .is_some_and(|to| replay.position() < Position(to))
-    {
-        anyhow::bail!("the log ends at position {}", replay.position());
-    }
-    if arguments.json {
-        output.line(&serde_json::to_string_pretty(replay.views())?);
-        return Ok(ExitCode::SUCCESS);
-    }
-    print(&replay, arguments.conversation, *output)
-}
-
-async fn fold(to: Position) -> anyhow::Result<Replay> {
-    let mut source = LogSource::open().await?;
-    let mut replay = Replay::default();
-    'reading: loop {
-        let records = source.read(replay.position()).await?;
-        if records.is_empty() {
-            break;
-        }
-        for record in records {
-            if record.position > to {
-                break 'reading;
-            }
-            replay.apply(&codec::decode(&record)?);
-        }
-    }
-    source.close().await;
-    Ok(replay)
-}
-
-fn print(
-    replay: &Replay,
-    only: Option<ConversationId>,
-    output: Output,
-) -> anyhow::Result<ExitCode> {
-    let views = replay.views();
-    let wanted = |id: ConversationId| only.is_none_or(|only| only == id);
-    output.heading(&format!("Tasks at position {}", replay.position()));
-    let cards = views.board.cards();
-    for card in cards.iter().filter(|card| wanted(card.conversation)) {
-        output.foreign(&format!("  {}", card_line(card)));
-    }
-    if cards.is_empty() {
-        output.line("  none");
-    }
-    if let Some(id) = only {
-        let conversation = views.state.conversations.get(id);
-        let Some(conversation) = conversation else {
-            anyhow::bail!(
-                "at position {} there was no conversation {id}",
-                replay.position()
-            );
-        };
-        print_conversation(conversation, views, output);
-    }
+    super::block_on(replay(arguments, *output))??;
     Ok(ExitCode::SUCCESS)
 }
 
-fn card_line(card: &Card) -> String {
-    let Card {
-        task,
-        conversation,
-        sender,
-        title,
-        ..
-    } = card;
-    let status = match &card.status {
-        Status::Queued => "queued".to_owned(),
-        Status::Coalesced { into } => format!("answered with {into}"),
-        Status::Executing { .. } => format!("executing (attempt {})", card.attempts),
-        Status::Completed { reason, detail } if detail.is_empty() => format!("{reason:?}"),
-        Status::Completed { reason, detail } => format!("{reason:?}: {detail}"),
+async fn replay(arguments: &Arguments, output: Output) -> anyhow::Result<()> {
+    let format = chosen(arguments.format, arguments.json, Format::Json);
+    let subject = match (arguments.conversation, arguments.task) {
+        (Some(conversation), _) => Some(Subject::Conversation(conversation)),
+        (None, Some(task)) => Some(Subject::Task(task)),
+        (None, None) => None,
     };
-    let answer = match &card.answer {
-        Answer::None => String::new(),
-        Answer::Sending => ", answer on its way".to_owned(),
-        Answer::Sent {
-            labelled_duplicate: false,
-        } => ", answered".to_owned(),
-        Answer::Sent {
-            labelled_duplicate: true,
-        } => ", answered (labelled a duplicate)".to_owned(),
-        Answer::Abandoned { error } => format!(", answer given up: {error}"),
-    };
-    let title = title.replace(char::is_control, " ");
-    format!("{task}  {conversation}  {status}{answer}  {sender}  {title}")
+    let mut reader = Reader::open(subject, format).await?;
+    let shown = show(arguments, subject, &mut reader).await;
+    let source = reader.close().await;
+    shown?.print(format, &source, output)
 }
 
-fn indented(text: &str) -> String {
-    let lines = text.lines().map(|line| format!("    {line}"));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-fn print_conversation(conversation: &Conversation, views: &Views, output: Output) {
-    let id = conversation.id;
-    output.heading(&format!("Conversation {id}"));
-    let Conversation {
-        repo, owner, model, ..
-    } = conversation;
-    output.line(&format!(
-        "  repository {repo}, begun by {owner}, model {model}"
-    ));
-    for (at, reply) in &conversation.replies {
-        let dollars = reply.cost_microusd as f64 / 1e6;
-        let kind = if reply.is_error {
-            "error reply"
-        } else {
-            "reply"
-        };
-        let when = i64::try_from(at.0)
-            .ok()
-            .map(jiff::Timestamp::from_millisecond);
-        let when = match when {
-            Some(Ok(when)) => format!("{when:.0}"),
-            Some(Err(_)) | None => format!("{at} ms"),
-        };
-        let (index, turns, bytes) = (reply.index, reply.turns, reply.body.bytes);
-        output.line(&format!(
-            "  {kind} {index} at {when}: {bytes} bytes, {turns} turns, ${dollars:.4}"
-        ));
-        match look::text(&paths::directories().state, &reply.body) {
-            Ok(text) => output.foreign(&indented(&text)),
-            Err(error) => output.line(&format!("    {error}")),
-        };
+async fn show(
+    arguments: &Arguments,
+    subject: Option<Subject>,
+    reader: &mut Reader,
+) -> anyhow::Result<Shown> {
+    if let [before, after] = arguments.diff.as_slice() {
+        let before = reader
+            .advance(Some(*before))
+            .await?
+            .snapshot(arguments.view)?;
+        let after = reader
+            .advance(Some(*after))
+            .await?
+            .snapshot(arguments.view)?;
+        return Shown::difference(&before, &after);
     }
-    let Some(lines) = views.network.lines(id) else {
-        return;
-    };
-    output.heading("Network");
-    for line in &lines.lines {
-        output.foreign(&format!("  {line}"));
+    let replay = reader.advance(arguments.at).await?;
+    match subject {
+        None => Ok(Shown::Views(replay.snapshot(arguments.view)?)),
+        Some(subject) => Shown::subject(subject, replay, arguments.from),
     }
 }

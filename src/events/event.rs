@@ -69,6 +69,7 @@ macro_rules! catalogue {
                 124 v1 AgentEventObserved(AgentEventObserved),
                 125 v1 AgentErrorOutput(AgentErrorOutput),
                 126 v1 OutcomeClassified(RunOutcomeClassified),
+                127 v1 PolicyInForce(PolicyInForce),
             }
             Container(ContainerEvent) in container {
                 140 v1 NetworkCreated(NetworkCreated),

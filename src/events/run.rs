@@ -2,7 +2,7 @@
 //! Its containers have a family of their own.
 
 use crate::events::conversation::TokenUsage;
-use crate::events::id::{BlobRef, CredentialName, RunId, SessionId, Sha256};
+use crate::events::id::{BlobRef, CredentialName, RepoId, RunId, SessionId, Sha256};
 use crate::events::macros::data;
 
 data! {
@@ -166,6 +166,48 @@ data! {
         pub cost_microusd: u64,
         /// Turns of this run.
         pub turns: u32,
+    }
+
+    /// The commit that gave a file the form it has.
+    pub struct FileChange {
+        /// The commit, as hexadecimal digits.
+        pub commit: String,
+        /// Its author as git names them; nobody has verified it.
+        pub author: String,
+        /// When it was committed, as git writes it.
+        pub committed_at: String,
+    }
+
+    /// A credential that a run may use; its value is in no event.
+    pub struct CredentialGrant {
+        /// Its configured name, which is also the variable it stands in.
+        pub name: CredentialName,
+        /// `masked`: the agent sees a surrogate and the proxy puts the value in; `plain`: the agent
+        /// sees the value, and it goes wherever the allowlist lets it go.
+        pub kind: String,
+        /// Host patterns it may be sent to; none for a plain one.
+        pub scopes: Vec<String>,
+        /// Patterns of the headers it may stand in; none for a plain one.
+        pub headers: Vec<String>,
+        /// Whether other credentials may go to the same hosts in those headers.
+        pub allow_foreign: bool,
+    }
+
+    /// What a run may reach and what it may use there, and who allowed it; recorded with its plan.
+    pub struct PolicyInForce {
+        /// The run.
+        pub run: RunId,
+        /// The repository whose configuration and allowlist hold.
+        pub repo: RepoId,
+        /// The allowlist's text; nothing when the network sandbox is switched off and everything
+        /// may be reached.
+        pub allowlist: Option<BlobRef>,
+        /// The commit the allowlist was read from.
+        pub allowlist_commit: String,
+        /// The commit that gave it this form; nothing when git could not tell.
+        pub allowlist_change: Option<FileChange>,
+        /// The credentials, by name.
+        pub credentials: Vec<CredentialGrant>,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod conclude;
 pub mod directories;
 pub mod execute;
 pub mod export;
+pub mod granted;
 pub mod interrupt;
 pub mod prepare;
 pub mod prompt;

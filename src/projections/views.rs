@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::events::Recorded;
 use crate::projections::Projection;
 use crate::projections::channel_health::ChannelHealth;
+use crate::projections::config_in_force::ConfigInForce;
 use crate::projections::live_resources::LiveResources;
 use crate::projections::network_log::NetworkLog;
 use crate::projections::state::State;
@@ -26,6 +27,8 @@ pub struct Views {
     pub usage: Usage,
     /// The channels' connections.
     pub channels: ChannelHealth,
+    /// The configuration, allowlists and credentials in force.
+    pub config: ConfigInForce,
 }
 
 impl Projection for Views {
@@ -35,7 +38,8 @@ impl Projection for Views {
         + NetworkLog::CODE_VERSION
         + LiveResources::CODE_VERSION
         + Usage::CODE_VERSION
-        + ChannelHealth::CODE_VERSION;
+        + ChannelHealth::CODE_VERSION
+        + ConfigInForce::CODE_VERSION;
 
     fn apply(&mut self, recorded: &Recorded) {
         self.state.apply(recorded);
@@ -44,5 +48,6 @@ impl Projection for Views {
         self.resources.apply(recorded);
         self.usage.apply(recorded);
         self.channels.apply(recorded);
+        self.config.apply(recorded);
     }
 }

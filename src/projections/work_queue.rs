@@ -313,7 +313,8 @@ impl WorkQueue {
             | RunEvent::ImageBuildStarted(_)
             | RunEvent::ImageBuilt(_)
             | RunEvent::ImageBuildFailed(_)
-            | RunEvent::AgentErrorOutput(_) => {}
+            | RunEvent::AgentErrorOutput(_)
+            | RunEvent::PolicyInForce(_) => {}
         }
     }
 

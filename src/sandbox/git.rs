@@ -14,7 +14,7 @@ use tokio::sync::RwLock;
 use crate::events::id::RepoId;
 use crate::sandbox::cut::{ERROR_CHARS_MAX, last_chars};
 use crate::sandbox::git::remote::Remote;
-use crate::sandbox::mirrors::{GitError, MirrorHead, Mirrors, NamedFile};
+use crate::sandbox::mirrors::{GitError, LastChange, MirrorHead, Mirrors, NamedFile};
 use crate::sandbox::process::{Call, ProcessError};
 use crate::sandbox::recorder::PortFuture;
 
@@ -29,6 +29,9 @@ pub const CONTEXT_FILES_MAX: usize = 1000;
 
 /// Bytes of such a directory; more are refused.
 pub const CONTEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Characters of an author's name and address that are kept; the rest is cut.
+pub const AUTHOR_CHARS_MAX: usize = 200;
 
 /// Mirrors below a directory: `<root>/<repo>/git-mirror`.
 #[derive(Debug)]
@@ -90,6 +93,31 @@ impl GitMirrors {
             .await
             .map_err(missing)?;
         in_mirror(&mirror, &["cat-file", "blob", &object]).await
+    }
+
+    async fn log_of(
+        &self,
+        repo: &RepoId,
+        commit: &str,
+        path: &str,
+    ) -> Result<LastChange, GitError> {
+        let lock = self.lock(repo);
+        let _shared = lock.read().await;
+        let format = "--format=%H%x00%an <%ae>%x00%cI";
+        let arguments = ["log", "-1", format, commit, "--", path];
+        let logged = in_mirror(&self.mirror(repo), &arguments).await?;
+        let logged = String::from_utf8_lossy(&logged).into_owned();
+        let mut parts = logged.trim_end().split('\0').map(str::to_owned);
+        let mut part = || parts.next().unwrap_or_default();
+        let (commit, author, committed_at) = (part(), part(), part());
+        if committed_at.is_empty() {
+            return Err(GitError::NoSuchPath(path.to_owned()));
+        }
+        Ok(LastChange {
+            commit,
+            author: author.chars().take(AUTHOR_CHARS_MAX).collect(),
+            committed_at,
+        })
     }
 
     /// Returns the plain files below a directory, their paths from it; links are left out.
@@ -162,6 +190,15 @@ impl Mirrors for GitMirrors {
         path: &'a str,
     ) -> PortFuture<'a, Result<Vec<u8>, GitError>> {
         Box::pin(self.show(repo, commit, path))
+    }
+
+    fn last_change<'a>(
+        &'a self,
+        repo: &'a RepoId,
+        commit: &'a str,
+        path: &'a str,
+    ) -> PortFuture<'a, Result<LastChange, GitError>> {
+        Box::pin(self.log_of(repo, commit, path))
     }
 
     fn read_directory<'a>(

@@ -34,6 +34,17 @@ pub enum GitError {
     Local(String),
 }
 
+/// The commit that gave a file the form it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastChange {
+    /// The commit, as hexadecimal digits.
+    pub commit: String,
+    /// Its author; nobody has verified it.
+    pub author: String,
+    /// When it was committed, as git writes it.
+    pub committed_at: String,
+}
+
 /// A file's path within a directory, and its bytes.
 pub type NamedFile = (String, Vec<u8>);
 
@@ -53,6 +64,14 @@ pub trait Mirrors: Send + Sync {
         commit: &'a str,
         path: &'a str,
     ) -> PortFuture<'a, Result<Vec<u8>, GitError>>;
+
+    /// Returns which commit, up to this one, changed a file last.
+    fn last_change<'a>(
+        &'a self,
+        repo: &'a RepoId,
+        commit: &'a str,
+        path: &'a str,
+    ) -> PortFuture<'a, Result<LastChange, GitError>>;
 
     /// Returns the plain files of a directory of a commit and of those in it, with their contents.
     fn read_directory<'a>(

@@ -1,19 +1,30 @@
-//! Looking at a log: as it was at a position, and whether it ended in good order. It changes nothing.
+//! Looking at a log: as it was at a moment, and whether it ended in good order. It changes nothing.
+//!
+//! [`when`] names the moment, [`view`] what is looked at, [`transcript`] and [`reach`] tell of one
+//! conversation or task, [`diff`] compares two moments, [`item`] is the form of exports.
+
+pub mod agent_line;
+pub mod board;
+pub mod diff;
+pub mod item;
+pub mod reach;
+pub mod text;
+pub mod transcript;
+pub mod view;
+pub mod when;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::events::blobs::{BlobError, Blobs};
 use crate::events::event::ServiceEvent;
-use crate::events::id::{BlobRef, Position, StreamId, StreamVersion};
+use crate::events::id::{AtMs, BlobRef, Position, StreamId, StreamVersion};
 use crate::events::log::sled::{OpenError, SledStore};
 use crate::events::log::{Log, ReadError};
 use crate::events::{Event, Recorded};
-use crate::projections::Feed;
+use crate::projections::audit::{Audit, Subject};
 use crate::projections::views::Views;
-
-/// Events read at once while looking.
-const READ_MAX: usize = 4096;
+use crate::projections::{Feed, Projection as _};
 
 /// Why a log could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +46,7 @@ pub fn log_directory(state_dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`BlobError`] when it is missing or damaged.
-pub fn text(state_dir: &Path, body: &BlobRef) -> Result<String, BlobError> {
+pub fn body(state_dir: &Path, body: &BlobRef) -> Result<String, BlobError> {
     let bytes = Blobs::open(&state_dir.join("blobs"))?.get(body)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -49,16 +60,28 @@ pub fn open(state_dir: &Path) -> Result<Log, LookError> {
     Ok(Log::open(Arc::new(store))?)
 }
 
-/// Everything people look at, folded from records in order.
+/// Everything people look at, folded from records in order, and the record of one subject.
 #[derive(Debug, Default)]
 pub struct Replay {
     views: Feed<Views>,
+    audit: Audit,
+    at: AtMs,
 }
 
 impl Replay {
+    /// Returns a replay that also keeps the record of a subject.
+    pub fn about(subject: Option<Subject>) -> Self {
+        Self {
+            audit: subject.map(Audit::of).unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
     /// Takes the next record in.
     pub fn apply(&mut self, recorded: &Recorded) {
         self.views.apply(recorded);
+        self.audit.apply(recorded);
+        self.at = recorded.at;
     }
 
     /// Returns what was true after the last record.
@@ -66,29 +89,19 @@ impl Replay {
         self.views.view()
     }
 
-    /// Returns the last record's position.
+    /// Returns the record of the subject up to there.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// Returns the last record's position; 0 before the first.
     pub fn position(&self) -> Position {
         self.views.position()
     }
-}
 
-/// Folds a log up to a position.
-///
-/// # Errors
-/// [`ReadError`] naming the first position that does not read.
-pub fn replay(log: &Log, to: Position) -> Result<Replay, ReadError> {
-    let mut replay = Replay::default();
-    loop {
-        let events = log.read(replay.position(), READ_MAX)?;
-        if events.is_empty() {
-            return Ok(replay);
-        }
-        for recorded in events {
-            if recorded.position > to {
-                return Ok(replay);
-            }
-            replay.apply(&recorded);
-        }
+    /// Returns when the last record was recorded.
+    pub fn at(&self) -> AtMs {
+        self.at
     }
 }
 

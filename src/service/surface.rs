@@ -3,12 +3,10 @@
 
 pub use crate::events::checkpoint::{SignedCheckpoint, Verifier};
 pub use crate::events::codec::{self, StoredRecord};
-pub use crate::events::id::{ConversationId, Position, RepoId, TaskId};
+pub use crate::events::id::{BlobRef, ConversationId, Position, RepoId, TaskId};
 pub use crate::events::log::sled::SledStore;
 pub use crate::events::log::{Log, ReadError};
 pub use crate::events::{Event, Recorded};
 pub use crate::handlers::channels::local::client::{Client, ClientError};
 pub use crate::handlers::channels::local::protocol::{FILES_BYTES_MAX, File, Reply, Send};
-pub use crate::projections::conversations::Conversation;
-pub use crate::projections::task_board::{Answer, Card, Status};
-pub use crate::projections::views::Views;
+pub use crate::projections::audit::Subject;

@@ -56,6 +56,16 @@ fn a_local_message_is_answered_on_the_command_line() {
         .launch
         .output(&["replay", "--conversation", &conversation]);
     assert!(said(&told).contains("Sent back."), "{told:?}");
+    // The same while the daemon has the log: what the task could reach, who allowed it, what it sent.
+    let reached = world.launch.output(&["replay", "--task", task]);
+    for words in [
+        "allowlist of commit",
+        "last changed in",
+        "ALLOWED POST",
+        "bytes up",
+    ] {
+        assert!(said(&reached).contains(words), "{words}: {reached:?}");
+    }
     assert!(daemon.stop().success());
 
     let board = world

@@ -33,8 +33,9 @@ use airut::events::proxy::{
 };
 use airut::events::repository::{MirrorFetchFailed, MirrorFetched};
 use airut::events::run::{
-    AgentErrorOutput, AgentEventObserved, CredentialScope, ImageBuildFailed, ImageBuildStarted,
-    ImageBuilt, LineBody, Mount, RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned,
+    AgentErrorOutput, AgentEventObserved, CredentialGrant, CredentialScope, FileChange,
+    ImageBuildFailed, ImageBuildStarted, ImageBuilt, LineBody, Mount, PolicyInForce, RunLimits,
+    RunOutcome, RunOutcomeClassified, RunPlanned,
 };
 use airut::events::service::{
     BootCompleted, ConfigLoaded, DrainStarted, FailedRepo, LogKeyRotated, ServiceStarted,
@@ -488,7 +489,30 @@ fn runs() -> Vec<Event> {
             turns: 1,
         }
         .into(),
+        policy(),
     ]
+}
+
+fn policy() -> Event {
+    PolicyInForce {
+        run: RUN,
+        repo: repo(),
+        allowlist: Some(blob()),
+        allowlist_commit: text("c0ffee"),
+        allowlist_change: Some(FileChange {
+            commit: text("beef"),
+            author: text("Olive <olive@example.test>"),
+            committed_at: text("2026-11-20T09:00:00+00:00"),
+        }),
+        credentials: vec![CredentialGrant {
+            name: CredentialName(text("ANTHROPIC_API_KEY")),
+            kind: text("masked"),
+            scopes: vec![text("api.anthropic.com")],
+            headers: vec![text("x-api-key")],
+            allow_foreign: false,
+        }],
+    }
+    .into()
 }
 
 fn containers() -> Vec<Event> {

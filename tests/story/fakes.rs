@@ -14,7 +14,7 @@ use airut::handlers::channels::{
 };
 use airut::handlers::intake::Intake;
 use airut::sandbox::agent::Transcript;
-use airut::sandbox::mirrors::{GitError, MirrorHead, Mirrors};
+use airut::sandbox::mirrors::{GitError, LastChange, MirrorHead, Mirrors};
 use airut::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
 use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
 use tokio::sync::Semaphore;
@@ -417,6 +417,20 @@ impl Mirrors for FakeMirrors {
         _: &'a str,
     ) -> PortFuture<'a, Result<Vec<u8>, GitError>> {
         Box::pin(std::future::ready(Ok(b"domains: []\n".to_vec())))
+    }
+
+    fn last_change<'a>(
+        &'a self,
+        _: &'a RepoId,
+        commit: &'a str,
+        _: &'a str,
+    ) -> PortFuture<'a, Result<LastChange, GitError>> {
+        let change = LastChange {
+            commit: commit.to_owned(),
+            author: "Olive <olive@example.test>".to_owned(),
+            committed_at: "2026-11-20T09:00:00+00:00".to_owned(),
+        };
+        Box::pin(std::future::ready(Ok(change)))
     }
 
     fn read_directory<'a>(

@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod audit;
 mod conversations;
 mod crashes;
 mod deciders;

@@ -11,6 +11,7 @@ use crate::events::conversation::{WorkspaceCloneFailed, WorkspaceCloned};
 use crate::events::id::{BlobRef, RunId, StreamId};
 use crate::events::log::Append;
 use crate::events::repository::{MirrorFetchFailed, MirrorFetched};
+use crate::events::run::FileChange;
 use crate::handlers::effect::Assignment;
 use crate::handlers::intake::triage::DECLINED_MEDIA_TYPE;
 use crate::handlers::ports::{EffectError, Ports};
@@ -52,6 +53,8 @@ pub struct Policy {
     pub allowlist: Allowlist,
     /// The file it was read from, kept.
     pub file: BlobRef,
+    /// Who gave it this form; nothing when git could not tell.
+    pub change: Option<FileChange>,
 }
 
 /// Everything a run needs.
@@ -290,7 +293,25 @@ impl Steps<'_> {
         Ok(Some(Policy {
             allowlist,
             file: file.map_err(EffectError::from)?,
+            change: self.last_change(&head.commit).await,
         }))
+    }
+
+    /// Who changed the allowlist last: an auditor asks for it, but no run waits for it in vain.
+    async fn last_change(&self, commit: &str) -> Option<FileChange> {
+        let repo = &self.assignment.task.repo;
+        let mirrors = &self.ports.mirrors;
+        match mirrors.last_change(repo, commit, ALLOWLIST_PATH).await {
+            Ok(change) => Some(FileChange {
+                commit: change.commit,
+                author: change.author,
+                committed_at: change.committed_at,
+            }),
+            Err(error) => {
+                tracing::warn!(%repo, %error, "git cannot tell who changed the allowlist last");
+                None
+            }
+        }
     }
 
     async fn make_image(&self, head: &MirrorHead, run: RunId) -> Result<String, Halt> {

@@ -18,6 +18,7 @@ use crate::handlers::effect::Assignment;
 use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::tasks::answer::{Obstacle, Said};
 use crate::handlers::tasks::begin::context_of;
+use crate::handlers::tasks::granted::policy_in_force;
 use crate::handlers::tasks::prepare::{Halt, Prepared};
 use crate::handlers::tasks::prompt::{PromptParts, compose};
 use crate::handlers::tasks::recorder::PlanRecorder;
@@ -189,6 +190,7 @@ async fn record_plan(
         allowlist_commit: prepared.commit.clone(),
         credentials: credentials.scopes.clone(),
     };
+    let policy = policy_in_force(prepared, &task.repo, run);
     let running = TaskPhaseEntered {
         task: task.task,
         phase: TaskPhase::Running,
@@ -198,6 +200,7 @@ async fn record_plan(
         events: vec![
             (StreamId::conversation(task.conversation), composed.into()),
             (StreamId::run(run), planned.into()),
+            (StreamId::run(run), policy.into()),
             (StreamId::task(task.task), running.into()),
         ],
         key: None,

@@ -182,3 +182,20 @@ fn credentials_are_removed_from_addresses() {
     let clean = "fatal: unable to access 'https://git.test/a.git/': no, see http://b.test/@c";
     assert_eq!(without_credentials(text), clean);
 }
+
+#[tokio::test]
+async fn who_changed_a_file_last_is_known_and_later_commits_do_not_hide_it() {
+    let (directory, mirrors, url, repo) = world().await;
+    let first = mirrors.fetch(&repo, &url).await.unwrap();
+    let more = "cd up; echo two > two; git add .; git commit -qm two";
+    sh(directory.path(), more).await;
+    let head = mirrors.fetch(&repo, &url).await.unwrap();
+    let dockerfile = ".airut/container/Dockerfile";
+    let change = mirrors.last_change(&repo, &head.commit, dockerfile).await;
+    let change = change.unwrap();
+    assert_eq!(change.commit, first.commit);
+    assert_eq!(change.author, "t <t@example.test>");
+    assert!(change.committed_at.contains('T'), "{change:?}");
+    let none = mirrors.last_change(&repo, &head.commit, "none").await;
+    assert_eq!(none, Err(GitError::NoSuchPath("none".to_owned())));
+}
