@@ -11,6 +11,7 @@ mod conversations;
 mod crashes;
 mod deciders;
 mod fakes;
+mod parts;
 mod service;
 mod setbacks;
 mod world;
