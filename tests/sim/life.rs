@@ -8,7 +8,7 @@ use std::time::Duration;
 use airut::clock;
 use airut::events::blobs::Blobs;
 use airut::events::id::{Position, Sha256, StreamId};
-use airut::events::log::store::Store;
+use airut::events::log::store::Store as _;
 use airut::events::log::{Append, Context, Log};
 use airut::events::service::ServiceStarted;
 use airut::handlers::bodies::Bodies;

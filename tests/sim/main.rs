@@ -2,8 +2,10 @@
 //! in a world where everything fails that may. One seed decides everything that happens; the laws are
 //! checked with every event and effect, and `make sim SEED=n` shows a seed step by step.
 #![expect(
-    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::panic,
     clippy::print_stdout,
+    clippy::unwrap_used,
     reason = "a test may stop at the first surprise, and says what it did"
 )]
 

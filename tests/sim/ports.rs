@@ -151,7 +151,7 @@ impl SimPorts {
         let lines = match kind {
             0 => vec![failure("error_during_execution", "null", UNKNOWN)],
             1 => vec![init, failure("success", "529", "Overloaded")],
-            2 | 3 | 4 => vec![init],
+            2..=4 => vec![init],
             5 => vec![init, said("Done."), result("Done.", &session)],
             _ => {
                 if self.outside.below(5) == 0 {
