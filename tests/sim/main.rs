@@ -80,7 +80,10 @@ fn no_seed_breaks_a_law() {
                     if seed > seeds || failed.lock().unwrap().len() >= 5 {
                         return;
                     }
-                    match run_checked(seed) {
+                    // What panics breaks a law too, and its seed is told like any other.
+                    let ended = std::panic::catch_unwind(|| run_checked(seed));
+                    let ended = ended.unwrap_or_else(|_| Err("it panicked".to_owned()));
+                    match ended {
                         Ok(count) => drop(events.fetch_add(count, Ordering::Relaxed)),
                         Err(broken) => failed.lock().unwrap().push((seed, broken)),
                     }
