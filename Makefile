@@ -8,7 +8,7 @@ PROXY := $(TARGET_DIR)/$(HOST)/proxy/airut-proxy
 # The parts that scripts/setup.sh provides, for a recipe's shell.
 ENV := root=$(CURDIR); . scripts/env.sh;
 
-.PHONY: help setup build proxy demo test bench attack fuzz lint docs bless install check
+.PHONY: help setup build proxy demo test sim bench attack fuzz lint docs bless install check
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: ## Run every test against the real parts
 	cargo test --doc
 	$(ENV) AIRUT_REQUIRE_REAL=1 cargo nextest run --lib --bins --tests --examples \
 		$(if $(CI),--profile ci)
+
+sim: ## Simulate the core with faults, 10,000 seeds (SEED=n: one of them, step by step)
+	AIRUT_SIM_SEED=$(SEED) AIRUT_SIM_SEEDS=$(SEEDS) cargo nextest run --test sim --no-capture
 
 bench: ## Measure, beside raw sled and bare Podman in the same run (ONLY=proxy: one section)
 	scripts/setup.sh podman mail claude

@@ -227,6 +227,21 @@ impl Log {
         })
     }
 
+    /// Opens the log over a store without a thread for its writer: an append is committed by its
+    /// caller, by the same rules and never together with another. For simulations, in which only one
+    /// thing may happen at a time.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_inline(store: Arc<dyn Store>) -> Result<Self, ReadError> {
+        let (writer, head) = WriterHandle::inline(Arc::clone(&store))?;
+        Ok(Self {
+            store,
+            writer: Arc::new(writer),
+            head,
+        })
+    }
+
     /// Makes events durable together; returns once they are.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::events::blobs::{BlobError, Blobs};
 use crate::events::id::{BlobRef, StoredFile};
 use crate::handlers::channels::Attachment;
+use crate::tasks;
 
 /// Why a body could not be kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,7 @@ impl Bodies {
     /// [`BodyError`] when it is not.
     pub async fn put(&self, bytes: Vec<u8>, media_type: &str) -> Result<BlobRef, BodyError> {
         let (blobs, media_type) = (Arc::clone(&self.blobs), media_type.to_owned());
-        let kept = tokio::task::spawn_blocking(move || blobs.put(&bytes, &media_type));
+        let kept = tasks::apart(move || blobs.put(&bytes, &media_type));
         Ok(kept.await.map_err(|_| BodyError::Thread)??)
     }
 
@@ -66,7 +67,7 @@ impl Bodies {
     /// [`BodyError`] when it is missing or damaged.
     pub async fn get(&self, blob: &BlobRef) -> Result<Vec<u8>, BodyError> {
         let (blobs, blob) = (Arc::clone(&self.blobs), blob.clone());
-        let read = tokio::task::spawn_blocking(move || blobs.get(&blob));
+        let read = tasks::apart(move || blobs.get(&blob));
         Ok(read.await.map_err(|_| BodyError::Thread)??)
     }
 

@@ -15,6 +15,7 @@ use crate::events::tree::{CompactRange, leaf_hash};
 use crate::projections::Feed;
 use crate::projections::projection::Checkpoint;
 use crate::projections::state::State;
+use crate::tasks;
 
 /// Events after which the memory is kept anew; at a start about so many are folded again.
 pub const CHECKPOINT_EVENTS: u64 = 4096;
@@ -128,7 +129,7 @@ impl Memory {
             checkpoint: self.checkpoint(),
         };
         let (file, position) = (self.file.clone(), self.position());
-        let written = tokio::task::spawn_blocking(move || write(&file, &kept)).await;
+        let written = tasks::apart(move || write(&file, &kept)).await;
         match written {
             Ok(Ok(())) => self.kept_at = position,
             Ok(Err(error)) => {

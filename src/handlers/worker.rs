@@ -193,17 +193,20 @@ impl Worker {
         let failure = self.ports.log.failure();
         let draining = self.signals.drain.is_cancelled();
         tokio::select! {
+            // In a fixed order, so that a simulation takes the same way again. Events come last:
+            // they are the many, and the fold below takes them in however the wait ended.
+            biased;
+            () = failure.cancelled() => {
+                return Err(WorkerError::Unwritable("an append failed".to_owned()));
+            }
+            Some(landing) = self.landings.1.recv() => self.land(landing).await?,
+            Some(question) = self.questions.recv() => self.answer(question).await,
+            () = self.signals.drain.cancelled(), if !draining => self.stirred = true,
+            () = tokio::time::sleep(pause) => self.stirred = true,
             recorded = self.memory.next() => match recorded? {
                 Some(recorded) => self.stirred |= self.memory.take_in(&recorded),
                 None => return Err(WorkerError::Unwritable("the log was closed".to_owned())),
             },
-            Some(landing) = self.landings.1.recv() => self.land(landing).await?,
-            Some(question) = self.questions.recv() => self.answer(question).await,
-            () = tokio::time::sleep(pause) => self.stirred = true,
-            () = self.signals.drain.cancelled(), if !draining => self.stirred = true,
-            () = failure.cancelled() => {
-                return Err(WorkerError::Unwritable("an append failed".to_owned()));
-            }
         }
         self.fold()
     }

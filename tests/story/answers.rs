@@ -65,7 +65,7 @@ async fn a_message_that_makes_its_reader_panic_ends_only_itself() {
     let daemon = world.daemon().await;
     let broken = airut::handlers::channels::Incoming {
         raw: b"no bars at all".to_vec(),
-        repo: crate::world::repo(),
+        repo: crate::parts::repo(),
         channel: airut::events::id::ChannelKind::Email,
         source: airut::events::message::MessageSource::Socket,
         dedupe_key: "broken".to_owned(),

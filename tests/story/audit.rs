@@ -42,7 +42,7 @@ async fn what_a_run_may_reach_is_recorded_with_its_plan_and_who_allowed_it() {
         };
         assert_eq!(
             (policy.run, &policy.repo),
-            (planned.run, &crate::world::repo())
+            (planned.run, &crate::parts::repo())
         );
         let change = policy.allowlist_change.as_ref().unwrap();
         assert_eq!(change.author, "Olive <olive@example.test>");

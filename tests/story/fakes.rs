@@ -2,28 +2,23 @@
 //! script, and mirrors of a repository that is always the same.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use airut::events::container::{ContainerExited, ContainerRole, ContainerStarted};
-use airut::events::id::{ChannelKind, ConversationId, RepoId, RunId, SessionId};
-use airut::events::message::{AuthenticationMethod, HintSource, RejectionReason, ReplyAddress};
-use airut::events::run::{AgentEventObserved, LineBody};
+use airut::events::id::{ChannelKind, RunId};
 use airut::handlers::channels::{
     BoxFuture, Channel, OutboundMessage, SendOutcome, Trace, Triage, Triaged,
 };
 use airut::handlers::intake::Intake;
-use airut::sandbox::agent::Transcript;
-use airut::sandbox::mirrors::{GitError, LastChange, MirrorHead, Mirrors};
 use airut::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
-use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
+use airut::sandbox::recorder::{PortFuture, Recorder};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// A message of the fake channel: `sender|conversation or nothing|subject|text`.
-pub(crate) fn raw(sender: &str, hint: &str, subject: &str, text: &str) -> String {
-    format!("{sender}|{hint}|{subject}|{text}")
-}
+use crate::parts::{
+    UNKNOWN, exited, failure, keep_session, observe, read, result, said, session_of, source_of,
+    started,
+};
 
 /// A channel of mails that keeps what it sends.
 #[derive(Default)]
@@ -58,45 +53,15 @@ impl Channel for FakeChannel {
     }
 
     fn triage(&self, raw: &[u8]) -> Triage {
-        let text = String::from_utf8(raw.to_vec()).unwrap();
-        let parts: Vec<&str> = text.splitn(4, '|').collect();
-        let [sender, hint, subject, body] = parts[..] else {
-            panic!("a mail that makes its reader panic");
-        };
-        if sender == "mallory" {
-            return Triage::Rejected {
-                reason: RejectionReason::NotAuthorized,
-                detail: "no rule permits mallory".to_owned(),
-            };
-        }
-        let hint: Option<ConversationId> = hint.parse().ok();
-        let verdict = if body.starts_with("Too long:") {
-            Triage::Declined
-        } else {
-            Triage::Accepted
-        };
-        let mut triaged = Triaged {
-            method: AuthenticationMethod::Dmarc,
-            identity: sender.to_owned(),
-            evidence: "mx.example.test".to_owned(),
-            rule: "*@example.test".to_owned(),
-            body: body.to_owned(),
-            subject: subject.to_owned(),
-            conversation_hint: hint.map(|hint| (hint, HintSource::SubjectTag)),
-            model_hint: None,
-            attachments: vec![],
-            reply_to: ReplyAddress::Email {
-                to: format!("{sender}@example.test"),
-                message_id: format!("<{}@example.test>", body.len()),
-                references: vec![],
-            },
-        };
+        let mut triage = read(raw);
         // Not locked while it runs: messages are read beside each other.
         let change = *self.change.lock().unwrap();
-        if let Some(change) = change {
-            change(&mut triaged);
+        if let (Some(change), Triage::Accepted(triaged) | Triage::Declined(triaged)) =
+            (change, &mut triage)
+        {
+            change(triaged);
         }
-        verdict(Box::new(triaged))
+        triage
     }
 
     fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {
@@ -272,82 +237,6 @@ impl FakeSandbox {
     }
 }
 
-const UNKNOWN: &str = "No conversation found with session ID: x";
-
-fn session_of(request: &RunRequest) -> String {
-    let resumed = request.argv.iter().position(|word| word == "--resume");
-    resumed.map_or_else(
-        || format!("session-{}", request.run),
-        |at| request.argv[at + 1].clone(),
-    )
-}
-
-fn keep_session(request: &RunRequest, session: &str) {
-    let project = source_of(request, "/root/.claude").join("projects/-workspace");
-    std::fs::create_dir_all(&project).unwrap();
-    std::fs::write(project.join(format!("{session}.jsonl")), "").unwrap();
-}
-
-fn source_of(request: &RunRequest, target: &str) -> PathBuf {
-    let mut mounts = request.mounts.iter();
-    let mount = mounts.find(|mount| mount.target == target);
-    PathBuf::from(&mount.unwrap().source)
-}
-
-fn said(text: &str) -> String {
-    format!(r#"{{"type":"assistant","message":{{"content":[{{"type":"text","text":"{text}"}}]}}}}"#)
-}
-
-fn result(text: &str, session: &str) -> String {
-    format!(
-        r#"{{"type":"result","subtype":"success","is_error":false,"result":"{text}","session_id":"{session}","num_turns":2,"duration_ms":900,"total_cost_usd":0.01}}"#
-    )
-}
-
-fn failure(subtype: &str, status: &str, text: &str) -> String {
-    format!(
-        r#"{{"type":"result","subtype":"{subtype}","is_error":true,"api_error_status":{status},"result":"{text}","errors":["{text}"],"total_cost_usd":0.005}}"#
-    )
-}
-
-fn started(run: RunId) -> airut::events::Event {
-    let role = ContainerRole::Agent;
-    ContainerStarted { run, role }.into()
-}
-
-fn exited(run: RunId, exit_code: i32) -> airut::events::Event {
-    ContainerExited {
-        run,
-        role: ContainerRole::Agent,
-        exit_code,
-        out_of_memory: false,
-        duration_ms: 1000,
-    }
-    .into()
-}
-
-/// Records each line by itself, so that a crash may come between any two.
-async fn observe(
-    recorder: &dyn Recorder,
-    run: RunId,
-    lines: Vec<String>,
-) -> Result<(), RecordError> {
-    let mut transcript = Transcript::default();
-    for (index, line) in (1..).zip(lines) {
-        let facts = transcript.observe(&line);
-        let observed = AgentEventObserved {
-            run,
-            index,
-            event_type: facts.event_type,
-            subtype: facts.subtype,
-            session: facts.session.map(|session| SessionId(session.0)),
-            line: LineBody::Inline(line),
-        };
-        recorder.record(vec![observed.into()]).await?;
-    }
-    Ok(())
-}
-
 impl Sandbox for FakeSandbox {
     fn ensure_image(
         &self,
@@ -385,72 +274,5 @@ impl Sandbox for FakeSandbox {
     fn agent_binary(&self, version: String) -> PortFuture<'_, Result<PathBuf, RunFailure>> {
         let path = PathBuf::from("/claude").join(version);
         Box::pin(std::future::ready(Ok(path)))
-    }
-}
-
-/// Mirrors of a repository that is always the same; `unreachable` is one that cannot be fetched.
-pub(crate) struct FakeMirrors;
-
-impl Mirrors for FakeMirrors {
-    fn fetch<'a>(
-        &'a self,
-        _: &'a RepoId,
-        url: &'a str,
-    ) -> PortFuture<'a, Result<MirrorHead, GitError>> {
-        assert_ne!(url, "panicking", "a panic while a task is prepared");
-        let fetched = if url == "unreachable" {
-            Err(GitError::Remote("could not resolve host".to_owned()))
-        } else {
-            Ok(MirrorHead {
-                branch: "main".to_owned(),
-                commit: "c0ffee".to_owned(),
-                created: true,
-            })
-        };
-        Box::pin(std::future::ready(fetched))
-    }
-
-    fn read_file<'a>(
-        &'a self,
-        _: &'a RepoId,
-        _: &'a str,
-        _: &'a str,
-    ) -> PortFuture<'a, Result<Vec<u8>, GitError>> {
-        Box::pin(std::future::ready(Ok(b"domains: []\n".to_vec())))
-    }
-
-    fn last_change<'a>(
-        &'a self,
-        _: &'a RepoId,
-        commit: &'a str,
-        _: &'a str,
-    ) -> PortFuture<'a, Result<LastChange, GitError>> {
-        let change = LastChange {
-            commit: commit.to_owned(),
-            author: "Olive <olive@example.test>".to_owned(),
-            committed_at: "2026-11-20T09:00:00+00:00".to_owned(),
-        };
-        Box::pin(std::future::ready(Ok(change)))
-    }
-
-    fn read_directory<'a>(
-        &'a self,
-        _: &'a RepoId,
-        _: &'a str,
-        _: &'a str,
-    ) -> PortFuture<'a, Result<Vec<(String, Vec<u8>)>, GitError>> {
-        let dockerfile = ("Dockerfile".to_owned(), b"FROM scratch\n".to_vec());
-        Box::pin(std::future::ready(Ok(vec![dockerfile])))
-    }
-
-    fn clone_workspace<'a>(
-        &'a self,
-        _: &'a RepoId,
-        _: &'a str,
-        destination: &'a Path,
-    ) -> PortFuture<'a, Result<(), GitError>> {
-        let made = std::fs::create_dir_all(destination);
-        let made = made.map_err(|error| GitError::Local(error.to_string()));
-        Box::pin(std::future::ready(made))
     }
 }

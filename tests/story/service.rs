@@ -19,7 +19,8 @@ use airut::handlers::ports::Channels;
 use airut::service::{Parts, Service, ServicePlan, look};
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{Disk, World, config, repo};
+use crate::parts::{config, repo};
+use crate::world::{Disk, World};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

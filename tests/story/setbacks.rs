@@ -13,8 +13,9 @@ use airut::handlers::intake::Intake;
 use airut::sandbox::port::ImageError;
 use airut::sandbox::recorder::RecordError;
 
-use crate::fakes::{Act, raw};
-use crate::world::{World, conversation_of, incoming, repo};
+use crate::fakes::Act;
+use crate::parts::{incoming, raw, repo};
+use crate::world::{World, conversation_of};
 
 /// Damages the body that holds `text`.
 fn damage(world: &World, text: &str) {

@@ -1,26 +1,22 @@
 //! A world in which the daemon lives, dies and lives again.
 
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use airut::clock;
-use airut::config::types::{Config, Dashboard, Execution, Limits, Network, Repo};
 use airut::events::blobs::Blobs;
 use airut::events::checkpoint::LogKey;
 use airut::events::codec::{self, StoredRecord};
-use airut::events::id::{ChannelKind, InboundId, Position, RepoId, StreamId, StreamVersion};
+use airut::events::id::{InboundId, Position, StreamId, StreamVersion};
 use airut::events::log::memory::MemoryStore;
 use airut::events::log::store::{Group, KeyEntry, Store, StoreError};
 use airut::events::log::{Append, Context, Log};
-use airut::events::message::MessageSource;
 use airut::events::service::ServiceStarted;
 use airut::events::tree::CompactRange;
 use airut::events::{Event, Recorded};
 use airut::handlers::bodies::Bodies;
-use airut::handlers::channels::{Channel, Incoming};
+use airut::handlers::channels::Channel;
 use airut::handlers::intake::{Intake, IntakeError, Receipt};
 use airut::handlers::operator::Operator;
 use airut::handlers::ports::{Channels, Ports};
@@ -32,7 +28,8 @@ use airut::tasks::TaskSet;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::fakes::{Act, FakeChannel, FakeMirrors, FakeSandbox, raw};
+use crate::fakes::{Act, FakeChannel, FakeSandbox};
+use crate::parts::{FakeMirrors, config, incoming, repo};
 
 /// Longest wait for anything; a story that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -301,24 +298,6 @@ impl Daemon {
     }
 }
 
-/// Returns a message as the channel meets it.
-pub(crate) fn incoming(key: &str, sender: &str, hint: &str, text: &str) -> Incoming {
-    Incoming {
-        repo: repo(),
-        channel: ChannelKind::Email,
-        source: MessageSource::Socket,
-        dedupe_key: key.to_owned(),
-        raw: raw(sender, hint, "Fix it", text).into_bytes(),
-        media_type: "message/rfc822".to_owned(),
-        claimed_sender: sender.to_owned(),
-        title: "Fix it".to_owned(),
-    }
-}
-
-pub(crate) fn repo() -> RepoId {
-    RepoId("work".to_owned())
-}
-
 /// Returns the conversation of the first message with this key.
 pub(crate) fn conversation_of(events: &[Recorded], key: &str) -> String {
     let wanted = InboundId::from_dedupe_key(key);
@@ -329,43 +308,4 @@ pub(crate) fn conversation_of(events: &[Recorded], key: &str) -> String {
         _ => None,
     });
     routed.unwrap().to_string()
-}
-
-pub(crate) fn config(repo_url: &str) -> Config {
-    Config {
-        execution: Execution {
-            max_concurrent: 2,
-            shutdown_timeout_s: 5,
-            conversation_max_age_days: 7,
-            image_prune: true,
-        },
-        dashboard: Dashboard {
-            enabled: false,
-            host: "127.0.0.1".to_owned(),
-            port: 5200,
-            base_url: Some("https://airut.example.test/".to_owned()),
-        },
-        network: Network {
-            upstream_dns: SocketAddr::from((Ipv4Addr::LOCALHOST, 53)),
-            internal_ranges: BTreeMap::new(),
-            upstream_ca_file: None,
-        },
-        container_command: "podman".to_owned(),
-        repos: BTreeMap::from([(repo(), repository(repo_url))]),
-    }
-}
-
-fn repository(repo_url: &str) -> Repo {
-    Repo {
-        repo_url: repo_url.to_owned(),
-        model: "opus".to_owned(),
-        effort: None,
-        claude_version: "latest".to_owned(),
-        container_path: ".airut/container".to_owned(),
-        network_sandbox: true,
-        limits: Limits::default(),
-        secrets: BTreeMap::new(),
-        masked_secrets: BTreeMap::new(),
-        email: None,
-    }
 }

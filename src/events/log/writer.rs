@@ -44,10 +44,19 @@ pub(super) struct Request {
     pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
-/// The other end of the writer's thread.
+/// Where appends go.
+#[derive(Debug)]
+enum Door {
+    /// To the writer's thread.
+    Thread(mpsc::Sender<Request>),
+    /// To the writer itself.
+    Inline(Box<Writer>),
+}
+
+/// The other end of the writer's thread, or the writer itself.
 #[derive(Debug)]
 pub(super) struct WriterHandle {
-    requests: Mutex<Option<mpsc::Sender<Request>>>,
+    requests: Mutex<Option<Door>>,
     ended: Mutex<Option<oneshot::Receiver<()>>>,
     failure: CancellationToken,
 }
@@ -55,18 +64,10 @@ pub(super) struct WriterHandle {
 impl WriterHandle {
     /// Starts the writer's thread.
     pub(super) fn start(store: Arc<dyn Store>) -> Result<(Self, watch::Receiver<Head>), ReadError> {
-        let range = store.range()?;
-        let (head_sender, head) = watch::channel(head_of(&range));
+        let (writer, head) = Writer::open(store)?;
         let (requests, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
         let (end_sender, ended) = oneshot::channel();
-        let failure = CancellationToken::new();
-        let writer = Writer {
-            store,
-            range,
-            versions: HashMap::new(),
-            head: head_sender,
-            failure: failure.clone(),
-        };
+        let failure = writer.failure.clone();
         // Cancelled also when the thread panics.
         let alarm = failure.clone().drop_guard();
         std::thread::Builder::new()
@@ -79,20 +80,35 @@ impl WriterHandle {
             })
             .map_err(|error| ReadError::Unreadable(error.to_string()))?;
         let handle = Self {
-            requests: Mutex::new(Some(requests)),
+            requests: Mutex::new(Some(Door::Thread(requests))),
             ended: Mutex::new(Some(ended)),
             failure,
         };
         Ok((handle, head))
     }
 
+    /// Returns a writer that works on the threads of its callers.
+    pub(super) fn inline(
+        store: Arc<dyn Store>,
+    ) -> Result<(Self, watch::Receiver<Head>), ReadError> {
+        let (writer, head) = Writer::open(store)?;
+        let handle = Self {
+            failure: writer.failure.clone(),
+            requests: Mutex::new(Some(Door::Inline(Box::new(writer)))),
+            ended: Mutex::new(None),
+        };
+        Ok((handle, head))
+    }
+
     pub(super) async fn send(&self, request: Request) -> Result<(), AppendError> {
-        let requests = self
-            .requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let requests = requests.ok_or(AppendError::Closed)?;
+        let requests = match &mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => return Err(AppendError::Closed),
+            Some(Door::Thread(requests)) => requests.clone(),
+            Some(Door::Inline(writer)) => {
+                writer.commit(&mut std::iter::once(request));
+                return Ok(());
+            }
+        };
         requests
             .send(request)
             .await
@@ -104,12 +120,17 @@ impl WriterHandle {
     }
 
     pub(super) async fn close(&self) {
-        drop(
-            self.requests
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        let door = self
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match door {
+            Some(Door::Inline(writer)) => writer.end(),
+            // The thread ends by itself once nobody can send to it.
+            Some(Door::Thread(requests)) => drop(requests),
+            None => {}
+        }
         let ended = self
             .ended
             .lock()
@@ -135,6 +156,7 @@ struct Accepted {
     appended: Appended,
 }
 
+#[derive(Debug)]
 struct Writer {
     store: Arc<dyn Store>,
     range: CompactRange,
@@ -145,6 +167,19 @@ struct Writer {
 }
 
 impl Writer {
+    fn open(store: Arc<dyn Store>) -> Result<(Self, watch::Receiver<Head>), ReadError> {
+        let range = store.range()?;
+        let (head_sender, head) = watch::channel(head_of(&range));
+        let writer = Self {
+            store,
+            range,
+            versions: HashMap::new(),
+            head: head_sender,
+            failure: CancellationToken::new(),
+        };
+        Ok((writer, head))
+    }
+
     fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
         let mut requests = Vec::with_capacity(GROUP_APPENDS_MAX);
         while waiting.blocking_recv_many(&mut requests, GROUP_APPENDS_MAX) > 0 {
@@ -153,6 +188,10 @@ impl Writer {
                 self.commit(&mut requests);
             }
         }
+        self.end();
+    }
+
+    fn end(&self) {
         if let Err(error) = self.store.close() {
             tracing::error!(%error, "the log could not be closed in good order");
         }

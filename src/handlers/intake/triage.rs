@@ -9,6 +9,7 @@ use crate::events::message::{MessageReceived, RejectionReason};
 use crate::handlers::channels::{Channel, Triage, Triaged};
 use crate::handlers::intake::decide::{Accepted, Defaults};
 use crate::handlers::ports::{EffectError, Ports};
+use crate::tasks;
 
 /// Media type of the text of a message that was declined: it is the answer, and nothing to work on.
 pub const DECLINED_MEDIA_TYPE: &str = "text/vnd.airut.declined+markdown";
@@ -48,7 +49,7 @@ pub async fn triage(ports: &Ports, received: &MessageReceived) -> Result<Verdict
 /// Reads the message on a thread of its own: a mail that makes the reader panic is that mail's end,
 /// and not the service's.
 async fn read(channel: Arc<dyn Channel>, raw: Vec<u8>) -> Triage {
-    let triage = tokio::task::spawn_blocking(move || channel.triage(&raw)).await;
+    let triage = tasks::apart(move || channel.triage(&raw)).await;
     triage.unwrap_or_else(|_| Triage::Rejected {
         reason: RejectionReason::Unreadable,
         detail: "reading the message failed; this is a defect of Airut".to_owned(),

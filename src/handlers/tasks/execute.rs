@@ -20,6 +20,7 @@ use crate::handlers::tasks::prompt::LostSession;
 use crate::handlers::tasks::run::{Judged, recorded_run, run_agent};
 use crate::projections::usage::Spent;
 use crate::sandbox::cut::first_chars;
+use crate::tasks;
 
 /// Characters of the words about a task's end that its event holds; the operator finds the rest in
 /// the event of the step that failed.
@@ -148,6 +149,8 @@ impl Execution<'_> {
 
     async fn prepare(&self, run: RunId) -> Result<Prepared<'_>, Halt> {
         tokio::select! {
+            // In a fixed order, so that a simulation takes the same way again.
+            biased;
             prepared = prepare(self.ports, self.assignment, run) => prepared,
             () = self.stop.cancelled() => Err(self.halt_of_stop()),
         }
@@ -297,13 +300,13 @@ fn could_not_attach(count: usize, names: &str) -> String {
 
 async fn read_outbox(directories: &Directories) -> OutboxContents {
     let directories = directories.clone();
-    let read = tokio::task::spawn_blocking(move || directories.read_outbox()).await;
+    let read = tasks::apart(move || directories.read_outbox()).await;
     read.unwrap_or_default()
 }
 
 async fn clear_outbox(directories: &Directories, names: Vec<String>) {
     let directories = directories.clone();
-    let clear = tokio::task::spawn_blocking(move || directories.clear_outbox(&names));
+    let clear = tasks::apart(move || directories.clear_outbox(&names));
     // What stays is removed before the next run.
     if let Err(error) = clear.await {
         tracing::warn!(%error, "the outbox was not cleared");

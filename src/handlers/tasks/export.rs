@@ -22,6 +22,7 @@ use crate::projections::Projection as _;
 use crate::projections::civil::iso_seconds;
 use crate::projections::network_log::NetworkLog;
 use crate::sandbox::cut::first_bytes;
+use crate::tasks;
 
 /// Events of a stream read at once.
 const READ_MAX: usize = 1024;
@@ -59,10 +60,8 @@ pub async fn export(
     directories: &Directories,
 ) -> Result<(), ExportError> {
     let (ports, directories) = (ports.clone(), directories.clone());
-    let runtime = tokio::runtime::Handle::current();
-    let written = tokio::task::spawn_blocking(move || {
-        runtime.block_on(write_all(&ports, conversation, &directories))
-    });
+    let written =
+        tasks::apart_waiting(async move { write_all(&ports, conversation, &directories).await });
     written.await.map_err(|_| ExportError::Thread)?
 }
 

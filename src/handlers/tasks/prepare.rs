@@ -24,6 +24,7 @@ use crate::sandbox::allowlist_file::{self, ALLOWLIST_PATH};
 use crate::sandbox::mirrors::{GitError, MirrorHead};
 use crate::sandbox::port::{Entrypoint, ImageError, ImageRequest};
 use crate::sandbox::proxy::allowlist::Allowlist;
+use crate::tasks;
 
 /// Why there is nothing to judge.
 #[derive(Debug)]
@@ -190,8 +191,8 @@ async fn on_disk<T: Send + 'static>(
     work: impl FnOnce(Directories) -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Halt> {
     let directories = directories.clone();
-    let worked = tokio::task::spawn_blocking(move || work(directories)).await;
-    let ended_early = |error: tokio::task::JoinError| std::io::Error::other(error);
+    let worked = tasks::apart(move || work(directories)).await;
+    let ended_early = |error: tasks::EndedEarly| std::io::Error::other(error);
     worked.map_err(ended_early).flatten().map_err(workspace)
 }
 

@@ -29,6 +29,7 @@ use crate::sandbox::port::{
     NetworkRequest, OUTPUT_BYTES_MAX, OUTPUT_LINES_MAX, OutputKind, ProxyPolicy, RunEnd,
     RunFailure, RunRequest,
 };
+use crate::tasks;
 
 /// Events of a run read at once.
 const READ_MAX: usize = 1024;
@@ -315,9 +316,7 @@ struct RunRecord {
 /// Reads it on a thread that may wait for the disk; it may be much.
 async fn read_record(ports: &Ports, run: RunId) -> Result<RunRecord, EffectError> {
     let ports = ports.clone();
-    let runtime = tokio::runtime::Handle::current();
-    let read =
-        tokio::task::spawn_blocking(move || runtime.block_on(read_whole_record(&ports, run)));
+    let read = tasks::apart_waiting(async move { read_whole_record(&ports, run).await });
     let ended_early = |_| EffectError::Later("the thread that read the run ended early".to_owned());
     read.await.map_err(ended_early)?
 }
