@@ -1,6 +1,7 @@
 //! The commands: one file for each, its arguments and then `run`. This room names `config` and
 //! `service` and nothing behind them.
 
+mod backup;
 mod check;
 mod checkpoint;
 mod events;
@@ -13,6 +14,7 @@ mod prove;
 mod rebuild;
 mod replay;
 mod reply;
+mod restore;
 mod run_gateway;
 mod send;
 mod stop;
@@ -61,6 +63,10 @@ enum Command {
     Prove(prove::Arguments),
     /// Work on the log itself
     Log(rebuild::Arguments),
+    /// Copy the log and what it refers to, beside a running daemon too
+    Backup(backup::Arguments),
+    /// Put a backup in the place of a log that is not there
+    Restore(restore::Arguments),
 }
 
 /// Reads the command line and runs what it asks for.
@@ -85,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::Checkpoint(arguments) => checkpoint::run(&arguments, &output),
         Command::Prove(arguments) => prove::run(&arguments, &output),
         Command::Log(arguments) => rebuild::run(&arguments, &output),
+        Command::Backup(arguments) => backup::run(&arguments, &output),
+        Command::Restore(arguments) => restore::run(&arguments, &output),
     };
     ran.unwrap_or_else(|error| {
         output.error(&error.to_string());

@@ -24,6 +24,7 @@ use crate::tasks::TaskSet;
 
 pub mod assemble;
 pub mod audit;
+pub mod backup;
 pub mod look;
 pub mod machine;
 pub mod rotate;

@@ -109,6 +109,22 @@ impl Blobs {
         Ok(bytes)
     }
 
+    /// Copies a body from elsewhere unless it is here, as long as it should be; returns the bytes
+    /// that were written. What is copied was verified.
+    ///
+    /// # Errors
+    /// [`BlobError`] when there it is missing or damaged, or here it could not be made durable.
+    pub fn copy_from(&self, other: &Self, blob: &BlobRef) -> Result<u64, BlobError> {
+        let path = self.path(blob.sha256);
+        let there = std::fs::metadata(&path).is_ok_and(|file| file.len() == blob.bytes);
+        if there {
+            return Ok(0);
+        }
+        let bytes = other.get(blob)?;
+        self.write(&path, &bytes)?;
+        Ok(bytes.len() as u64)
+    }
+
     /// Returns where a body lies: 256 directories keep each of them small.
     fn path(&self, sha256: Sha256) -> PathBuf {
         let name = sha256.to_string();

@@ -20,6 +20,7 @@ macro_rules! catalogue {
                 4 v1 DrainStarted(DrainStarted),
                 5 v1 Stopped(ServiceStopped),
                 10 v1 LogKeyRotated(LogKeyRotated),
+                11 v1 RestoreDrillCompleted(RestoreDrillCompleted),
             }
             Channel(ChannelEvent) in channel {
                 20 v1 Connected(ChannelConnected),

@@ -16,6 +16,7 @@ use crate::events::id::{Actor, AtMs, Position, Sha256, StreamId, StreamVersion};
 use crate::events::tree::CompactRange;
 
 pub mod audit;
+pub mod backup;
 mod journal;
 pub mod key;
 pub mod memory;

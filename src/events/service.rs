@@ -72,4 +72,16 @@ data! {
         /// The old key's Ed25519 signature over the text that names both, in hexadecimal digits.
         pub signature: String,
     }
+
+    /// A backup was restored on trial, or could not be. Stream `log`.
+    pub struct RestoreDrillCompleted {
+        /// Events that came back; 0 when it did not come so far.
+        pub events: u64,
+        /// RFC 6962 root over them; nothing when it did not come so far.
+        pub root: Option<Sha256>,
+        /// Whether what came back is what the backup's checkpoint says.
+        pub ok: bool,
+        /// Which backup it was, or what failed.
+        pub detail: String,
+    }
 }

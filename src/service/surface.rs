@@ -8,5 +8,5 @@ pub use crate::events::log::sled::SledStore;
 pub use crate::events::log::{Log, ReadError};
 pub use crate::events::{Event, Recorded};
 pub use crate::handlers::channels::local::client::{Client, ClientError};
-pub use crate::handlers::channels::local::protocol::{FILES_BYTES_MAX, File, Reply, Send};
+pub use crate::handlers::channels::local::protocol::{Drill, FILES_BYTES_MAX, File, Reply, Send};
 pub use crate::projections::audit::Subject;

@@ -38,8 +38,8 @@ use airut::events::run::{
     RunOutcome, RunOutcomeClassified, RunPlanned,
 };
 use airut::events::service::{
-    BootCompleted, ConfigLoaded, DrainStarted, FailedRepo, LogKeyRotated, ServiceStarted,
-    ServiceStopped,
+    BootCompleted, ConfigLoaded, DrainStarted, FailedRepo, LogKeyRotated, RestoreDrillCompleted,
+    ServiceStarted, ServiceStopped,
 };
 use airut::events::task::{
     CompletionReason, InterruptionDecision, TaskCoalesced, TaskCompleted, TaskInterrupted,
@@ -170,6 +170,13 @@ fn service() -> Vec<Event> {
             old_key: text("airut-log/0123456789abcdef+00000001+AQID"),
             new_key: text("airut-log/0123456789abcdef+00000002+AQMC"),
             signature: text("0f1e2d"),
+        }
+        .into(),
+        RestoreDrillCompleted {
+            events: 1200,
+            root: Some(Sha256([7; 32])),
+            ok: true,
+            detail: text("/backup/airut"),
         }
         .into(),
     ]

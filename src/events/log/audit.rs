@@ -167,6 +167,29 @@ pub fn read_record(directory: &Path, position: Position) -> Result<Vec<u8>, Stor
     }
 }
 
+/// Returns the offset in the journal behind the record at a position; nothing when the journal ends,
+/// or is broken, before it, or when the record is not the last one of its group.
+///
+/// # Errors
+/// [`StoreError`] when the journal is not there or the disk fails.
+pub fn offset_behind(directory: &Path, position: Position) -> Result<Option<u64>, StoreError> {
+    let mut reader = GroupReader::open(&directory.join("journal"))?;
+    let (mut offset, mut last) = (reader.offset(), Position(0));
+    loop {
+        let (groups, end) = reader.read_batch()?;
+        for group in groups {
+            if last >= position {
+                break;
+            }
+            offset += group.framed_bytes();
+            last = Position(last.0 + group.records().count() as u64);
+        }
+        if last >= position || end.is_some() {
+            return Ok((last == position).then_some(offset));
+        }
+    }
+}
+
 impl Scan {
     /// Returns the number of records.
     pub fn size(&self) -> u64 {

@@ -44,6 +44,35 @@ pub fn read(directory: &Path) -> Result<Option<LogKey>, StoreError> {
     read_file(&directory.join(KEY_FILE))
 }
 
+/// Keeps a key as that of the log in a directory, which is made when it is not there.
+///
+/// # Errors
+/// [`StoreError`] when it cannot be kept.
+pub fn keep(directory: &Path, key: &LogKey) -> Result<(), StoreError> {
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory);
+    made?;
+    write(&directory.join(KEY_FILE), key)
+}
+
+/// Returns the key in a file, wherever it lies.
+///
+/// # Errors
+/// [`StoreError`] when there is no such file, or it holds no key.
+pub fn read_from(path: &Path) -> Result<LogKey, StoreError> {
+    read_file(path)?.ok_or_else(|| StoreError(format!("{}: there is no such file", path.display())))
+}
+
+/// Returns a new key for the log of this origin, which nothing vouches for.
+///
+/// # Errors
+/// [`StoreError`] when the machine gives no randomness.
+pub fn replacement(origin: &str) -> Result<LogKey, StoreError> {
+    Ok(LogKey::later(origin, seed()?))
+}
+
 /// Returns the key that will follow, when a rotation was begun and not ended.
 pub(super) fn read_next(directory: &Path) -> Result<Option<LogKey>, StoreError> {
     read_file(&directory.join(NEXT_FILE))

@@ -27,6 +27,11 @@ pub(super) struct Group {
 }
 
 impl Group {
+    /// Returns how many bytes of the journal it takes.
+    pub(super) fn framed_bytes(&self) -> u64 {
+        8 + self.body.len() as u64
+    }
+
     /// Returns its records, which fill it.
     pub(super) fn records(&self) -> impl Iterator<Item = StoredRecord> {
         let mut body = self.body.as_slice();

@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use crate::events::codec::StoredRecord;
 use crate::events::id::{ConversationId, Position, TaskId};
 use crate::handlers::channels::local::protocol::{
-    Accepted, NotBase64, PROTOCOL_VERSION, Record, Reply, Request, Response, Send,
+    Accepted, Drill, NotBase64, PROTOCOL_VERSION, Record, Reply, Request, Response, Send,
 };
 use crate::handlers::channels::local::server::{Frames, frames};
 
@@ -181,6 +181,17 @@ impl Client {
     ) -> Result<Vec<TaskId>, ClientError> {
         match self.quick(&Request::Stop { task, conversation }).await? {
             Response::Stopping { tasks } => Ok(tasks),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Lets the daemon record what restoring a backup on trial came to; on return it is durable.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn record_drill(&mut self, drill: Drill) -> Result<(), ClientError> {
+        match self.quick(&Request::RecordDrill(drill)).await? {
+            Response::Recorded => Ok(()),
             other => Err(unexpected(&other)),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 
+use crate::clock;
 use crate::events::Event;
 use crate::events::delivery::DeliveryRequested;
 use crate::events::event::ConversationEvent;
@@ -20,7 +21,7 @@ use crate::handlers::channels::local::awaited::{Awaited, End};
 use crate::handlers::channels::local::message::{LocalMessage, MEDIA_TYPE};
 use crate::handlers::channels::local::peer::Peer;
 use crate::handlers::channels::local::protocol::{
-    Accepted, PROTOCOL_VERSION, RECORDS_MAX, Reply, Request, Response, Send,
+    Accepted, Drill, PROTOCOL_VERSION, RECORDS_MAX, Reply, Request, Response, Send,
 };
 use crate::handlers::channels::local::server::{Frames, answer, refused};
 use crate::handlers::intake::Intake;
@@ -82,6 +83,7 @@ impl Desk {
             Request::Read { after, limit } => self.read(after, limit),
             Request::Status => Ok(self.status()),
             Request::Stop { task, conversation } => self.stop(task, conversation, peer).await,
+            Request::RecordDrill(drill) => self.record_drill(drill, peer).await,
             Request::Await { .. } | Request::Follow { .. } => {
                 let Ok(_place) = self.waiters.try_acquire() else {
                     let words = format!("{WAITERS_MAX} clients wait already; try again later");
@@ -99,9 +101,11 @@ impl Desk {
         let (task, after) = match request {
             Request::Await { task, after } => (task, after),
             Request::Follow { after } => return self.follow(after, frames).await,
-            Request::Send(_) | Request::Read { .. } | Request::Status | Request::Stop { .. } => {
-                return Ok(());
-            }
+            Request::Send(_)
+            | Request::Read { .. }
+            | Request::Status
+            | Request::Stop { .. }
+            | Request::RecordDrill(_) => return Ok(()),
         };
         let response = tokio::select! {
             response = self.await_reply(task, after) => response,
@@ -284,6 +288,13 @@ impl Desk {
             pid: std::process::id(),
             head: self.log.head().position,
         }
+    }
+
+    async fn record_drill(&self, drill: Drill, peer: &Peer) -> Result<Response, DeskError> {
+        let append = drill.into_append(peer.identity.clone(), clock::now());
+        let appended = self.log.append(append).await;
+        appended.map_err(|error| DeskError::Refused(error.to_string()))?;
+        Ok(Response::Recorded)
     }
 
     async fn stop(

@@ -9,7 +9,11 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::events::codec::StoredRecord;
-use crate::events::id::{ConversationId, InboundId, Position, RepoId, TaskId};
+use crate::events::id::{
+    Actor, AtMs, ConversationId, InboundId, Position, RepoId, Sha256, StreamId, TaskId,
+};
+use crate::events::log::{Append, Context};
+use crate::events::service::RestoreDrillCompleted;
 use crate::handlers::channels::Attachment;
 
 /// The version of this protocol; a daemon refuses others with words.
@@ -62,6 +66,44 @@ pub enum Request {
         /// Or whatever runs or waits in this conversation.
         conversation: Option<ConversationId>,
     },
+    /// Record what restoring a backup on trial came to; answered by [`Response::Recorded`].
+    RecordDrill(Drill),
+}
+
+/// What restoring a backup on trial came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    /// Events that came back.
+    pub events: u64,
+    /// The root over them.
+    pub root: Option<Sha256>,
+    /// Whether they are those of the backup's checkpoint.
+    pub ok: bool,
+    /// Which backup it was, or what failed.
+    pub detail: String,
+}
+
+impl Drill {
+    /// Returns the append that records it.
+    pub fn into_append(self, operator: String, now: AtMs) -> Append {
+        let Self {
+            events,
+            root,
+            ok,
+            detail,
+        } = self;
+        let completed = RestoreDrillCompleted {
+            events,
+            root,
+            ok,
+            detail,
+        };
+        let context = Context {
+            actor: Actor::Operator(operator),
+            ..Context::system(now)
+        };
+        Append::to(&StreamId::log(), vec![completed.into()], context)
+    }
 }
 
 /// A message from the command line.
@@ -161,6 +203,8 @@ pub enum Response {
         /// The tasks.
         tasks: Vec<TaskId>,
     },
+    /// It is in the log.
+    Recorded,
     /// What was asked cannot be done.
     Refused {
         /// Why, in words.

@@ -1,12 +1,12 @@
 use super::client::{Client, ClientError};
 use super::desk::WAITERS_MAX;
-use super::protocol::Send;
+use super::protocol::{Drill, Send};
 use super::*;
 use crate::clock;
 use crate::events::blobs::Blobs;
 use crate::events::conversation::ConversationCreated;
 use crate::events::delivery::{DeliveryKind, DeliveryRequested, DeliverySucceeded, DeliveryTarget};
-use crate::events::id::{ConversationId, DeliveryId, Position, RepoId, StreamId, TaskId};
+use crate::events::id::{Actor, ConversationId, DeliveryId, Position, RepoId, StreamId, TaskId};
 use crate::events::log::memory::MemoryStore;
 use crate::events::log::{Append, Context, Log};
 use crate::handlers::bodies::Bodies;
@@ -81,6 +81,23 @@ async fn a_message_is_durable_when_it_is_accepted_and_taken_in_once() {
         1,
         "{names:?}"
     );
+}
+
+#[tokio::test]
+async fn the_result_of_a_restore_drill_is_recorded_through_the_socket() {
+    let scene = scene().await;
+    let mut client = Client::connect(&scene.socket).await.unwrap();
+    let drill = Drill {
+        events: 7,
+        root: None,
+        ok: false,
+        detail: "/backup: a body is missing".to_owned(),
+    };
+    client.record_drill(drill).await.unwrap();
+    let recorded = scene.log.read(Position(0), 10).unwrap().remove(0);
+    assert_eq!(recorded.event.name(), "RestoreDrillCompleted");
+    assert_eq!(recorded.stream, StreamId::log());
+    assert!(matches!(recorded.actor, Actor::Operator(_)));
 }
 
 #[tokio::test]
