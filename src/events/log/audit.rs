@@ -106,7 +106,8 @@ pub struct Scan {
     /// The range at 0 and after every so many leaves, so that older roots are found without hashing
     /// everything again.
     ranges: Vec<CompactRange>,
-    versions: HashMap<StreamId, StreamVersion>,
+    /// The last event of each stream, and where it is.
+    versions: HashMap<StreamId, (StreamVersion, Position)>,
     /// Records that do not say where they stand; each explains one gap in a stream.
     unplaced: u64,
 }
@@ -252,21 +253,26 @@ impl Scan {
     }
 
     fn take_place(&mut self, position: Position, stream: StreamId, version: StreamVersion) {
-        let (before, stream) = match self.versions.get_mut(&stream) {
-            Some(last) => (std::mem::replace(last, version), stream),
+        let ((before, last), stream) = match self.versions.get_mut(&stream) {
+            Some(last) => (std::mem::replace(last, (version, position)), stream),
             None => {
-                self.versions.insert(stream.clone(), version);
-                (StreamVersion(0), stream)
+                self.versions.insert(stream.clone(), (version, position));
+                ((StreamVersion(0), Position(0)), stream)
             }
         };
         let gap = version.0.checked_sub(before.0 + 1);
-        if gap.is_none_or(|gap| gap > self.unplaced) {
-            let what = format!(
-                "it is event {version} of stream {stream}, where event {} must follow",
-                before.0 + 1
-            );
-            self.differs(Difference::at(position, what));
+        if gap.is_some_and(|gap| gap <= self.unplaced) {
+            return;
         }
+        // Something behind the stream's last event may be missing or another stream's now, and that
+        // one itself may say something else than it did.
+        let first = last.max(Position(1));
+        let what = format!(
+            "the record at {position} is event {version} of stream {stream}, where event {} must \
+             follow",
+            before.0 + 1
+        );
+        self.differs(Difference::between(first, position, what));
     }
 
     fn take_anchor(&mut self, text: Result<Option<String>, StoreError>) {
