@@ -109,7 +109,9 @@ impl NetworkLog {
     }
 }
 
-fn url(line: &RequestLine) -> String {
+/// Returns the URL of a request as it is told: without a port that goes without saying, and with no
+/// word of its query but that there is one.
+pub fn url(line: &RequestLine) -> String {
     let RequestLine {
         scheme,
         host,

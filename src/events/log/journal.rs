@@ -13,7 +13,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::events::codec::{RECORD_BYTES_MAX, StoredRecord};
@@ -246,6 +246,19 @@ fn check_header(file: &mut File, path: &Path) -> Result<(), StoreError> {
 pub(super) fn sync_directory(path: &Path) -> Result<(), StoreError> {
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     Ok(File::open(directory)?.sync_all()?)
+}
+
+/// Replaces a small file of this user's alone, durably: a crash in between leaves the former one or
+/// the new one whole.
+pub(super) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let new = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    let options = options.create(true).truncate(true).write(true).mode(0o600);
+    let mut file = options.open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)?;
+    sync_directory(path)
 }
 
 fn frame(records: &[StoredRecord]) -> Vec<u8> {

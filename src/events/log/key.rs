@@ -1,13 +1,12 @@
 //! The log's private key, a file beside the log that only its owner reads. It signs the anchor and
 //! every checkpoint. It knows no log.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use crate::events::checkpoint::LogKey;
-use crate::events::log::journal::sync_directory;
+use crate::events::log::journal::{replace_file, sync_directory};
 use crate::events::log::store::StoreError;
 
 /// Name of the key's file within the log's directory.
@@ -114,16 +113,5 @@ fn read_file(path: &Path) -> Result<Option<LogKey>, StoreError> {
 
 /// A crash in between leaves no half key: the file gets its name when it is whole.
 fn write(path: &Path, key: &LogKey) -> Result<(), StoreError> {
-    let new = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&new)?;
-    file.write_all(key.to_private_text().as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    sync_directory(path)
+    replace_file(path, key.to_private_text().as_bytes())
 }

@@ -5,6 +5,7 @@ use crate::events::id::BlobRef;
 use crate::events::proxy::{RequestAllowed, RequestLine};
 use crate::events::run::LineBody;
 use crate::projections::audit::{Audit, End, Entry, Moment};
+use crate::projections::network_log::url;
 use crate::service::look::agent_line::{self, TOOL_SHOWN_MAX, cut};
 use crate::service::look::text::{dollars, policy};
 use crate::service::look::when::time;
@@ -167,23 +168,7 @@ fn network(moment: &Moment) -> Option<String> {
 }
 
 fn request(line: &RequestLine) -> String {
-    let RequestLine {
-        method,
-        scheme,
-        host,
-        port,
-        path,
-        query_sha256,
-        ..
-    } = line;
-    let standard = matches!((scheme.as_str(), port), ("http", 80) | ("https", 443));
-    let port = if standard {
-        String::new()
-    } else {
-        format!(":{port}")
-    };
-    let query = if query_sha256.is_some() { "?…" } else { "" };
-    format!("{method} {scheme}://{host}{port}{path}{query}")
+    format!("{} {}", line.method, url(line))
 }
 
 fn decision(allowed: &RequestAllowed, end: Option<&End>) -> String {

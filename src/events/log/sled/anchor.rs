@@ -1,14 +1,12 @@
 //! The anchor: a small signed file that says how far the journal certainly reached. A journal that
 //! is shorter, or another one, does not pass for it. It knows no sled.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::events::checkpoint::{LogKey, Verifier};
 use crate::events::id::Sha256;
-use crate::events::log::journal::{Journal, sync_directory};
+use crate::events::log::journal::{Journal, replace_file};
 use crate::events::log::key;
 use crate::events::log::store::StoreError;
 use crate::events::tree::CompactRange;
@@ -115,18 +113,7 @@ impl AnchorFile {
         let signature = self.key.sign(text.as_bytes());
         let signature = hex::encode(signature);
         text = format!("{text}signature {signature}\n");
-        let new = self.path.with_extension("new");
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&new, &self.path)?;
-        sync_directory(&self.path)
+        replace_file(&self.path, text.as_bytes())
     }
 }
 
