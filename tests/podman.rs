@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use airut::config::types::Audit;
 use airut::events::Event;
 use airut::events::blobs::Blobs;
 use airut::events::container::{ContainerRole, StopCause};
@@ -72,6 +73,7 @@ async fn world() -> Option<World> {
         proxy_binary,
         upstream_dns: "192.0.2.53:53".parse().unwrap(),
         internal_ranges: vec![],
+        audit: Audit::Strict,
         upstream_ca: None,
         container_command: "podman".to_owned(),
     };

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::resolve::{self, Variables};
 use crate::config::section::{Scalar, Section};
-use crate::config::types::{Config, Dashboard, Execution, Network};
+use crate::config::types::{Audit, Config, Dashboard, Execution, Network};
 use crate::config::yaml::{self, Problem};
 
 /// The version of the file format that this program reads.
@@ -154,12 +154,16 @@ fn dashboard(section: Option<Section>) -> Result<Dashboard, Problem> {
     Ok(dashboard)
 }
 
+/// What `network.audit` may be.
+const AUDITS: [(&str, Audit); 2] = [("strict", Audit::Strict), ("relaxed", Audit::Relaxed)];
+
 fn network(root: &mut Section, system_dns: Option<SocketAddr>) -> Result<Network, Problem> {
     let place = root.place();
     let mut network = Network {
         upstream_dns: SocketAddr::from(([0, 0, 0, 0], 0)),
         internal_ranges: BTreeMap::new(),
         upstream_ca_file: None,
+        audit: Audit::Strict,
     };
     let mut upstream = system_dns;
     if let Some(mut section) = root.section("network")? {
@@ -167,6 +171,9 @@ fn network(root: &mut Section, system_dns: Option<SocketAddr>) -> Result<Network
             upstream = Some(name_server(&scalar)?);
         }
         network.upstream_ca_file = text(section.scalar("upstream_ca_file")?).map(Into::into);
+        if let Some(scalar) = section.scalar("audit")? {
+            network.audit = scalar.choice(&AUDITS)?;
+        }
         if let Some(ranges) = section.section("internal_ranges")? {
             for (name, _, path, node) in ranges.into_named() {
                 let mut range = Section::new("", yaml_entry(node))?;

@@ -60,6 +60,18 @@ pub struct Network {
     pub internal_ranges: BTreeMap<String, IpNet>,
     /// A PEM file of further authorities that upstream hosts may be certified by.
     pub upstream_ca_file: Option<PathBuf>,
+    /// When a request may leave; default `strict`.
+    pub audit: Audit,
+}
+
+/// `network.audit`: when a request may leave a sandbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Audit {
+    /// Once its decision is durable.
+    #[default]
+    Strict,
+    /// At once, while the disk is at most 50 ms behind.
+    Relaxed,
 }
 
 /// `repos.<id>`

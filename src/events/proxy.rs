@@ -161,6 +161,15 @@ data! {
         /// How many decisions are recorded for a run.
         pub decisions_max: u64,
     }
+
+    /// The operator chose `network.audit: relaxed`: requests of the run may leave before their
+    /// decision is durable. Without this event none did.
+    pub struct RelaxedAuditInForce {
+        /// The run.
+        pub run: RunId,
+        /// How long a decision may wait for the disk before nothing more leaves.
+        pub delay_ms_max: u64,
+    }
 }
 
 /// Longest path kept in an event, in bytes after escaping; the rest is cut and marked with `…`.

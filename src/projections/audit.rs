@@ -270,6 +270,11 @@ impl Audit {
                     Moment::DecisionLimit(limit.clone())
                 });
             }
+            ProxyEvent::RelaxedAuditInForce(relaxed) => {
+                self.keep_of(relaxed.run.task, recorded, || {
+                    Moment::RelaxedAudit(relaxed.clone())
+                });
+            }
         }
     }
 

@@ -105,6 +105,7 @@ impl NetworkLog {
                 let line = format!("=== {count} REQUESTS REACHED: ALL FURTHER ONES -> 429 ===");
                 self.push(reached.run, line);
             }
+            ProxyEvent::RelaxedAuditInForce(_) => {}
         }
     }
 }

@@ -12,16 +12,15 @@ use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Stopwatch;
-use crate::events::Event;
+use crate::config::types::Audit;
 use crate::events::id::RunId;
-use crate::events::proxy::{DecisionLimitReached, DnsQueriesSuppressed};
-use crate::sandbox::link_server::quota::{DECISIONS_MAX, Quota, Ruling};
+use crate::sandbox::link_server::ledger::Ledger;
 use crate::sandbox::proxy::link::{encode, read_message};
-use crate::sandbox::proxy::wire::{FromProxy, Outcome, Setup, ToProxy};
+use crate::sandbox::proxy::wire::{FromProxy, Setup, ToProxy};
 use crate::sandbox::recorder::Recorder;
 
 mod facts;
+mod ledger;
 mod quota;
 
 /// Messages recorded with one append; the rest goes with the next.
@@ -85,15 +84,11 @@ impl LinkServer {
         self,
         run: RunId,
         setup: Setup,
+        audit: Audit,
         recorder: Arc<dyn Recorder>,
         stop: CancellationToken,
     ) {
-        let mut ledger = Ledger {
-            run,
-            recorder,
-            quota: Quota::default(),
-            since: Stopwatch::start(),
-        };
+        let mut ledger = Ledger::new(run, audit, recorder);
         let serving = self.serve_one(setup, &mut ledger);
         let why = tokio::select! {
             ended = serving => ended.err().map_or_else(|| "the proxy ended".to_owned(), |e| e.to_string()),
@@ -112,15 +107,23 @@ impl LinkServer {
             .write_all(&encode(&ToProxy::Setup(Box::new(setup))))
             .await?;
         let mut batches = Box::pin(messages(reader).ready_chunks(BATCH_MAX));
-        while let Some(batch) = batches.next().await {
+        loop {
+            let batch = tokio::select! {
+                biased;
+                kept = ledger.tend() => {
+                    kept?;
+                    continue;
+                }
+                batch = batches.next() => batch,
+            };
+            let Some(batch) = batch else { return Ok(()) };
             let batch = batch.into_iter().collect::<std::io::Result<Vec<_>>>()?;
             if batch.contains(&FromProxy::Ready) {
                 self.state.send_replace(LinkState::Ready);
             }
-            let receipts = ledger.record(batch).await;
+            let receipts = ledger.record(batch).await?;
             writer.write_all(&receipts).await?;
         }
-        Ok(())
     }
 }
 
@@ -131,177 +134,4 @@ fn messages(reader: OwnedReadHalf) -> impl Stream<Item = std::io::Result<FromPro
         let message = read_message(&mut reader).await?;
         Ok(message.map(|message| (message, reader)))
     })
-}
-
-/// What is recorded of one link.
-struct Ledger {
-    run: RunId,
-    recorder: Arc<dyn Recorder>,
-    quota: Quota,
-    since: Stopwatch,
-}
-
-impl Ledger {
-    /// Makes what a batch says durable and returns the receipts.
-    async fn record(&mut self, batch: Vec<FromProxy>) -> Vec<u8> {
-        let (run, now_ms) = (self.run, self.since.elapsed_ms());
-        let (mut decided, mut events) = (Vec::new(), Vec::<Event>::new());
-        let mut limit_reached = false;
-        for message in batch {
-            let (number, fact) = match message {
-                FromProxy::Ready => continue,
-                FromProxy::Decision { number, fact } => (Some(number), fact),
-                FromProxy::Note { fact } => (None, fact),
-            };
-            let ruling = self.quota.rule(&fact, now_ms);
-            decided.extend(number.map(|number| (number, ruling)));
-            match ruling {
-                Ruling::Record => events.push(facts::event(run, fact)),
-                Ruling::Beyond => limit_reached = true,
-                Ruling::Suppress => {}
-            }
-        }
-        let tell_limit = limit_reached && !self.quota.limit_told;
-        if tell_limit {
-            let decisions_max = DECISIONS_MAX;
-            events.push(DecisionLimitReached { run, decisions_max }.into());
-        }
-        let durable = self.append(events).await;
-        self.quota.limit_told |= tell_limit && durable;
-        let receipts = decided.into_iter().map(|(number, ruling)| {
-            let outcome = match ruling {
-                Ruling::Beyond => Outcome::BeyondLimit,
-                Ruling::Record if durable => Outcome::Durable,
-                Ruling::Record | Ruling::Suppress => Outcome::NotDurable,
-            };
-            ToProxy::Receipt { number, outcome }
-        });
-        receipts.flat_map(|receipt| encode(&receipt)).collect()
-    }
-
-    /// Records what was left out, once nothing more can come.
-    async fn close(self) {
-        let (run, count) = (self.run, self.quota.suppressed());
-        if count > 0 {
-            let summary = DnsQueriesSuppressed { run, count };
-            self.append(vec![summary.into()]).await;
-        }
-    }
-
-    /// Returns whether the events are durable.
-    async fn append(&self, events: Vec<Event>) -> bool {
-        if events.is_empty() {
-            return true;
-        }
-        let recorded = self.recorder.record(events).await;
-        if let Err(error) = &recorded {
-            let run = self.run;
-            tracing::error!(%run, %error, "network decisions cannot be recorded; they are denied");
-        }
-        recorded.is_ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use super::*;
-    use crate::events::id::TaskId;
-    use crate::sandbox::proxy::wire::Fact;
-    use crate::sandbox::recorder::{PortFuture, RecordError};
-
-    #[derive(Default)]
-    struct Kept {
-        names: Mutex<Vec<&'static str>>,
-        failing: AtomicBool,
-    }
-
-    impl Recorder for Kept {
-        fn record(&self, events: Vec<Event>) -> PortFuture<'_, Result<(), RecordError>> {
-            Box::pin(async move {
-                if self.failing.load(Ordering::Relaxed) {
-                    return Err(RecordError("no space left".to_owned()));
-                }
-                let names = events.iter().map(Event::name);
-                self.names.lock().unwrap().extend(names);
-                Ok(())
-            })
-        }
-    }
-
-    fn ledger(decisions: u64) -> (Ledger, Arc<Kept>) {
-        let kept = Arc::new(Kept::default());
-        let ledger = Ledger {
-            run: TaskId(1).run(1),
-            recorder: Arc::clone(&kept) as Arc<dyn Recorder>,
-            quota: Quota::used(decisions),
-            since: Stopwatch::start(),
-        };
-        (ledger, kept)
-    }
-
-    fn refused(number: u64) -> FromProxy {
-        let (port, name, reason) = (443, String::new(), "no server name".to_owned());
-        let fact = Fact::Refused { port, name, reason };
-        FromProxy::Decision { number, fact }
-    }
-
-    fn receipts(outcomes: &[(u64, Outcome)]) -> Vec<u8> {
-        let receipt = |(number, outcome): &(u64, Outcome)| {
-            let (number, outcome) = (*number, *outcome);
-            encode(&ToProxy::Receipt { number, outcome })
-        };
-        outcomes.iter().flat_map(receipt).collect()
-    }
-
-    #[tokio::test]
-    async fn the_limit_of_decisions_is_told_once_and_denies_for_ever() {
-        let (mut ledger, kept) = ledger(DECISIONS_MAX - 1);
-        let told = ledger.record(vec![refused(1), refused(2)]).await;
-        assert_eq!(
-            told,
-            receipts(&[(1, Outcome::Durable), (2, Outcome::BeyondLimit)])
-        );
-        let told = ledger.record(vec![refused(3)]).await;
-        assert_eq!(told, receipts(&[(3, Outcome::BeyondLimit)]));
-        let names = kept.names.lock().unwrap().clone();
-        assert_eq!(names, ["ConnectionRefused", "DecisionLimitReached"]);
-    }
-
-    #[tokio::test]
-    async fn the_limit_is_told_again_when_it_could_not_be_recorded() {
-        let (mut ledger, kept) = ledger(DECISIONS_MAX);
-        kept.failing.store(true, Ordering::Relaxed);
-        let told = ledger.record(vec![refused(1)]).await;
-        assert_eq!(told, receipts(&[(1, Outcome::BeyondLimit)]));
-        kept.failing.store(false, Ordering::Relaxed);
-        ledger.record(vec![refused(2)]).await;
-        assert_eq!(kept.names.lock().unwrap()[..], ["DecisionLimitReached"]);
-    }
-
-    #[tokio::test]
-    async fn queries_beyond_the_rate_are_told_in_one_event() {
-        let (mut ledger, kept) = ledger(0);
-        let query = |number: u64| {
-            let name = format!("n{number}.test");
-            let (query_type, answer) = ("A".to_owned(), "10.199.1.100".to_owned());
-            let fact = Fact::Dns {
-                name,
-                query_type,
-                answer,
-            };
-            FromProxy::Note { fact }
-        };
-        for _ in 0..3 {
-            ledger.record((0..500).map(query).collect()).await;
-        }
-        ledger.close().await;
-        let names = kept.names.lock().unwrap();
-        let summaries = names.iter().filter(|name| **name == "DnsQueriesSuppressed");
-        assert_eq!(summaries.count(), 1);
-        assert_eq!(names.last(), Some(&"DnsQueriesSuppressed"));
-        assert!((101..200).contains(&names.len()), "{}", names.len());
-    }
 }

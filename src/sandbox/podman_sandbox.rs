@@ -24,6 +24,7 @@ use ipnet::IpNet;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::types::Audit;
 use crate::events::blobs::Blobs;
 use crate::events::id::RunId;
 use crate::sandbox::podman::{Podman, PodmanError, PodmanService};
@@ -52,6 +53,8 @@ pub struct SandboxSettings {
     pub internal_ranges: Vec<IpNet>,
     /// Further authorities for upstream hosts, PEM.
     pub upstream_ca: Option<String>,
+    /// When a request may leave.
+    pub audit: Audit,
     /// Podman's command.
     pub container_command: String,
 }

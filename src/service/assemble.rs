@@ -241,6 +241,7 @@ fn settings(plan: &ServicePlan) -> Result<SandboxSettings, std::io::Error> {
         upstream_dns: network.upstream_dns,
         internal_ranges: network.internal_ranges.values().copied().collect(),
         upstream_ca: upstream_ca.map(std::fs::read_to_string).transpose()?,
+        audit: network.audit,
         container_command: plan.config.container_command.clone(),
     })
 }

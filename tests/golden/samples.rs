@@ -28,8 +28,8 @@ use airut::events::message::{
 };
 use airut::events::proxy::{
     BlockCause, ConnectionRefused, CredentialUse, DecisionLimitReached, DnsQueriesSuppressed,
-    DnsQueryAnswered, RequestAllowed, RequestBlocked, RequestLine, ResponseCompleted,
-    UpstreamFailed,
+    DnsQueryAnswered, RelaxedAuditInForce, RequestAllowed, RequestBlocked, RequestLine,
+    ResponseCompleted, UpstreamFailed,
 };
 use airut::events::repository::{MirrorFetchFailed, MirrorFetched};
 use airut::events::run::{
@@ -647,6 +647,11 @@ fn proxy() -> Vec<Event> {
         DecisionLimitReached {
             run,
             decisions_max: 200_000,
+        }
+        .into(),
+        RelaxedAuditInForce {
+            run,
+            delay_ms_max: 50,
         }
         .into(),
     ]

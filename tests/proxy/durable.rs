@@ -1,5 +1,6 @@
 //! Nothing leaves unrecorded.
 
+use airut::config::types::Audit;
 use airut::events::event::ProxyEvent;
 use airut::sandbox::proxy::ca::make_authority;
 use airut::sandbox::proxy::link::{encode, read_message};
@@ -36,6 +37,26 @@ async fn nothing_leaves_before_its_decision_is_durable() {
     assert_eq!(lines[0], "durable RequestAllowed");
     assert!(lines[1].starts_with("asked for two.test"), "{lines:?}");
     assert!(lines.contains(&"requested /".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relaxed_request_leaves_ahead_of_the_disk_but_only_until_the_disk_fails() {
+    let world = World::audited(Audit::Relaxed).await;
+    let told =
+        |event: &ProxyEvent| matches!(event, ProxyEvent::RelaxedAuditInForce(_)).then_some(());
+    world.event(told).await;
+    world.recording.gate.send_replace(Gate::Closed);
+    assert_eq!(status(&world.client.say("two.test", GET).await), 200);
+    let lines = world.journal.lines();
+    assert!(
+        !lines.contains(&"durable RequestAllowed".to_owned()),
+        "{lines:?}"
+    );
+
+    world.recording.gate.send_replace(Gate::Failing);
+    world.proxy.await.unwrap().unwrap();
+    let refused = TcpStream::connect(at(&world.setup, world.setup.ports.https)).await;
+    assert!(refused.is_err(), "the proxy has ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
+use airut::config::types::Audit;
 use airut::events::Event;
 use airut::events::event::ProxyEvent;
 use airut::events::id::TaskId;
@@ -89,6 +90,11 @@ pub(crate) struct World {
 impl World {
     /// Starts everything; returns once the proxy listens.
     pub(crate) async fn start() -> Self {
+        Self::audited(Audit::Strict).await
+    }
+
+    /// As [`Self::start`], with the audit that an operator chose.
+    pub(crate) async fn audited(audit: Audit) -> Self {
         // Another test of this process may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
         let journal = Journal::default();
@@ -106,7 +112,7 @@ impl World {
         let server = LinkServer::bind(directory.path()).unwrap();
         let mut state = server.state();
         let (run, recorder) = (TaskId(1).run(1), Arc::clone(&recording));
-        tasks.spawn(server.serve(run, setup.clone(), recorder, stop.clone()));
+        tasks.spawn(server.serve(run, setup.clone(), audit, recorder, stop.clone()));
         let socket = directory.path().join(SOCKET_NAME);
         let proxy = tasks.spawn(async move { serve(&socket).await });
         let state = state.wait_for(|state| *state != LinkState::Waiting).await;

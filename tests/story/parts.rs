@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use airut::config::types::{Config, Dashboard, Execution, Limits, Network, Repo};
+use airut::config::types::{Audit, Config, Dashboard, Execution, Limits, Network, Repo};
 use airut::events::container::{ContainerExited, ContainerRole, ContainerStarted};
 use airut::events::id::{ChannelKind, ConversationId, RepoId, RunId, SessionId};
 use airut::events::message::{
@@ -238,6 +238,7 @@ pub(crate) fn config(repo_url: &str) -> Config {
         network: Network {
             upstream_dns: SocketAddr::from((Ipv4Addr::LOCALHOST, 53)),
             internal_ranges: BTreeMap::new(),
+            audit: Audit::Strict,
             upstream_ca_file: None,
         },
         container_command: "podman".to_owned(),

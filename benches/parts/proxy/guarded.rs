@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use airut::clock::{self, Stopwatch};
+use airut::config::types::Audit;
 use airut::events::Event;
 use airut::events::id::{Actor, RunId, StreamId, TaskId};
 use airut::events::log::sled::SledStore;
@@ -55,7 +56,7 @@ pub(crate) fn binary() -> Option<PathBuf> {
 
 impl Guarded {
     /// Starts a proxy that may reach the origin at `https`, and waits until it listens.
-    pub(crate) fn start(binary: &Path, origin: &Origin, https: SocketAddr) -> Self {
+    pub(crate) fn start(binary: &Path, origin: &Origin, https: SocketAddr, audit: Audit) -> Self {
         let runtime = Runtime::new().unwrap();
         let log_directory = directory();
         // A socket's path is short; the target directory's may not be.
@@ -88,7 +89,7 @@ impl Guarded {
             let server = LinkServer::bind(link_directory.path()).unwrap();
             let mut state = server.state();
             // It ends with `stop`; the runtime is dropped after it.
-            TaskSet::new().spawn(server.serve(run, setup, recorder, stop.clone()));
+            TaskSet::new().spawn(server.serve(run, setup, audit, recorder, stop.clone()));
             let since = Stopwatch::start();
             let child = spawn(binary, &link_directory.path().join(SOCKET_NAME));
             let state = state.wait_for(|state| *state != LinkState::Waiting).await;

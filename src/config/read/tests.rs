@@ -128,6 +128,10 @@ fn every_wrong_place_is_named_with_what_to_do() {
         "the address of a resolver",
     );
     refused(
+        "network: {audit: lax}\n",
+        "network.audit must be one of: strict, relaxed",
+    );
+    refused(
         "network: {internal_ranges: {a: 10.0.0.0}}\n",
         "network.internal_ranges.a must be an address range",
     );

@@ -9,7 +9,7 @@ use crate::events::delivery::{
 use crate::events::message::{MessageParsed, MessageReceived, SenderAuthorized};
 use crate::events::proxy::{
     ConnectionRefused, DecisionLimitReached, DnsQueriesSuppressed, DnsQueryAnswered,
-    RequestAllowed, RequestBlocked, ResponseCompleted, UpstreamFailed,
+    RelaxedAuditInForce, RequestAllowed, RequestBlocked, ResponseCompleted, UpstreamFailed,
 };
 use crate::events::run::{
     AgentErrorOutput, AgentEventObserved, PolicyInForce, RunOutcomeClassified, RunPlanned,
@@ -84,6 +84,8 @@ pub enum Moment {
     Refused(ConnectionRefused),
     /// The run had made as many requests as it may.
     DecisionLimit(DecisionLimitReached),
+    /// Its requests may leave before their decision is durable.
+    RelaxedAudit(RelaxedAuditInForce),
     /// The answer is fixed.
     Answered(ReplyRecorded),
     /// A message is to be sent.

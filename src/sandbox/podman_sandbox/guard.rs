@@ -88,8 +88,13 @@ impl PodmanSandbox {
         };
         let link = server.state();
         let link_directory = server.directory().display().to_string();
-        self.tasks
-            .spawn(server.serve(run, setup, Arc::clone(recorder), over.clone()));
+        self.tasks.spawn(server.serve(
+            run,
+            setup,
+            self.settings.audit,
+            Arc::clone(recorder),
+            over.clone(),
+        ));
         self.run_proxy(
             run,
             names,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::config::types::Audit;
 use crate::events::Event;
 use crate::events::blobs::Blobs;
 use crate::sandbox::podman::PodmanService;
@@ -64,6 +65,7 @@ impl FakePodman {
             proxy_binary: directory.join("proxy"),
             upstream_dns: "192.0.2.53:53".parse().unwrap(),
             internal_ranges: vec![],
+            audit: Audit::Strict,
             upstream_ca: None,
             container_command: "podman".to_owned(),
         };

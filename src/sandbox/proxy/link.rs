@@ -80,7 +80,7 @@ impl Link {
         let _lost = self.outgoing.send(FromProxy::Ready).await;
     }
 
-    /// Returns once the fact is durable.
+    /// Returns once the fact is durable, or as good as that where the operator said so.
     ///
     /// # Errors
     /// [`NotRecorded`] when it is not, or when no receipt came in time.
@@ -103,7 +103,7 @@ impl Link {
             receipts.remove(&number);
         }
         match outcome {
-            Ok(Some(Outcome::Durable)) => Ok(()),
+            Ok(Some(Outcome::Durable | Outcome::Accepted)) => Ok(()),
             Ok(Some(Outcome::BeyondLimit)) => Err(NotRecorded::BeyondLimit),
             Ok(Some(Outcome::NotDurable) | None) | Err(_) => Err(NotRecorded::Failed),
         }

@@ -245,6 +245,8 @@ pub enum ToProxy {
 pub enum Outcome {
     /// It is durable.
     Durable,
+    /// It becomes durable within the time that a relaxed audit allows.
+    Accepted,
     /// It could not be made durable.
     NotDurable,
     /// It is not recorded, since the run has decided too much already.

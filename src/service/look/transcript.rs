@@ -163,6 +163,10 @@ fn network(moment: &Moment) -> Option<String> {
             let max = limit.decisions_max;
             format!("LIMIT of {max} requests reached: all further ones are denied")
         }
+        Moment::RelaxedAudit(relaxed) => {
+            let delay = relaxed.delay_ms_max;
+            format!("RELAXED audit: a request may leave up to {delay} ms before it is recorded")
+        }
         _ => return None,
     })
 }
