@@ -40,7 +40,7 @@ sim: ## Simulate the core with faults, 10,000 seeds (SEED=n: one of them, step b
 	AIRUT_SIM_SEED=$(SEED) AIRUT_SIM_SEEDS=$(SEEDS) cargo nextest run --test sim --no-capture
 
 bench: ## Measure, beside raw sled and bare Podman in the same run (ONLY=proxy: one section)
-	scripts/setup.sh podman mail claude
+	scripts/setup.sh podman mail claude bench
 	$(MAKE) --no-print-directory proxy
 	cargo build --release --example test-hosts
 	$(ENV) cargo bench --bench bench -- $(ONLY)

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs what the tests and the demo need on a Debian machine, and says what and why:
 #
-#   setup.sh [podman|mail|claude|tools|all]...
+#   setup.sh [podman|mail|claude|tools|bench|all]...
 #
-# Each part is left alone when it is already there. Nothing of the user's own settings is
+# `all` is all but bench. Each part is left alone when it is already there. Nothing of the user's own settings is
 # changed: where a stock Podman cannot run, settings of our own go to .airut-dev/.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -140,6 +140,15 @@ set_up_claude() {
     "$root/scripts/claude-binary.sh" "$dev/claude"
 }
 
+set_up_bench() {
+    [ ! -x "$dev/mitmproxy/bin/mitmdump" ] || return 0
+    python3 -c 'import ensurepip, venv' 2>/dev/null || packages "mitmdump is a Python program" \
+        python3 python3-venv
+    say "installing mitmproxy into $dev/mitmproxy (the proxy is measured beside it)"
+    python3 -m venv "$dev/mitmproxy"
+    "$dev/mitmproxy/bin/pip" install --quiet --disable-pip-version-check mitmproxy
+}
+
 set_up_tools() {
     for tool in cargo-nextest cargo-deny; do
         command -v "$tool" >/dev/null && continue
@@ -155,13 +164,14 @@ for part in "$@"; do
     mail) set_up_mail ;;
     claude) set_up_claude ;;
     tools) set_up_tools ;;
+    bench) set_up_bench ;;
     all)
         set_up_podman
         set_up_mail
         set_up_claude
         set_up_tools
         ;;
-    *) fail "unknown part $part; there are podman, mail, claude, tools and all" ;;
+    *) fail "unknown part $part; there are podman, mail, claude, tools, bench and all" ;;
     esac
 done
 say "ready: $*"

@@ -1,8 +1,8 @@
-//! The proxy: the same requests straight to the origin, and through it with every decision durable.
-//! TLS on both sides, one client, one origin, one disk.
+//! The proxy: the same requests straight to the origin, through it with every decision durable, and
+//! through mitmdump, which records nothing. TLS on both sides, one client, one origin, one disk.
 //!
 //! `strict` speaks HTTP/2 upstream, because the origin offers it; `strict_one` is the same with an
-//! origin that has HTTP/1.1 alone.
+//! origin that has HTTP/1.1 alone, and `relaxed` lets the disk be a little behind.
 
 use std::path::Path;
 use std::thread::sleep;
@@ -13,11 +13,13 @@ use tokio::runtime::Runtime;
 
 use self::client::Way;
 use self::guarded::Guarded;
+use self::mitmdump::Mitmdump;
 use self::origin::{LARGE_BYTES, Origin};
 use super::{median, print, print_ms, status_mib};
 
 mod client;
 mod guarded;
+mod mitmdump;
 pub(crate) mod origin;
 
 /// Proxies started of which the median counts, and downloads of which the median counts.
@@ -26,27 +28,43 @@ const ROUNDS: usize = 5;
 /// After its start the proxy rests so long before its memory is read.
 const REST: Duration = Duration::from_secs(1);
 
-/// What is compared with later.
-const NOT_YET: [(&str, &str); 1] = [("proxy.mitmdump.*", "mitmdump is not set up yet (issue 4)")];
-
 /// Measures all of it.
 pub(crate) fn measure() {
-    for (name, reason) in NOT_YET {
-        println!("{name} - {reason}");
-    }
     let origin = Origin::start();
     let direct = Way::new(origin.https, &origin.authority);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    download(&runtime, "proxy.direct", &direct);
+    download(&runtime, "proxy.direct", &direct, ROUNDS);
     keep_alive(&runtime, "proxy.direct", &direct);
     connections(&runtime, "proxy.direct", &direct);
     match guarded::binary() {
         Some(binary) => measure_strict(&runtime, &binary, &origin),
         None => println!("proxy.strict.* - airut-proxy is missing (make proxy)"),
     }
+    match mitmdump::binary() {
+        Some(binary) => measure_mitmdump(&runtime, &binary, &origin),
+        None => println!("proxy.mitmdump.* - mitmdump is missing (scripts/setup.sh bench)"),
+    }
+}
+
+/// Measures the yardstick; one download, since each takes it long.
+fn measure_mitmdump(runtime: &Runtime, binary: &Path, origin: &Origin) {
+    let name = "proxy.mitmdump";
+    let mitmdump = Mitmdump::start(binary, origin);
+    runtime.block_on(mitmdump.way.ask_once());
+    print_ms("proxy.mitmdump.ready", mitmdump.since.elapsed());
+    print(
+        "proxy.mitmdump.idle_rss",
+        status_mib(&mitmdump.process(), "VmRSS"),
+        "MiB",
+    );
+    keep_alive(runtime, name, &mitmdump.way);
+    connections(runtime, name, &mitmdump.way);
+    download(runtime, name, &mitmdump.way, 1);
+    let peak = status_mib(&mitmdump.process(), "VmHWM");
+    print("proxy.mitmdump.download_rss", peak, "MiB");
 }
 
 fn measure_strict(runtime: &Runtime, binary: &Path, origin: &Origin) {
@@ -55,7 +73,7 @@ fn measure_strict(runtime: &Runtime, binary: &Path, origin: &Origin) {
     sleep(REST);
     let process = guarded.process();
     print("proxy.idle_rss", status_mib(&process, "VmRSS"), "MiB");
-    download(runtime, "proxy.strict", &guarded.way);
+    download(runtime, "proxy.strict", &guarded.way, ROUNDS);
     let peak = status_mib(&process, "VmHWM");
     print("proxy.strict.download_rss", peak, "MiB");
     let asked = keep_alive(runtime, "proxy.strict", &guarded.way);
@@ -68,7 +86,7 @@ fn measure_strict(runtime: &Runtime, binary: &Path, origin: &Origin) {
         ("proxy.relaxed", origin.https, Audit::Relaxed),
     ] {
         let guarded = Guarded::start(binary, origin, https, audit);
-        download(runtime, name, &guarded.way);
+        download(runtime, name, &guarded.way, ROUNDS);
         let asked = keep_alive(runtime, name, &guarded.way);
         let durable = guarded.end();
         assert!(durable >= asked, "{asked} answers, {durable} events");
@@ -112,8 +130,8 @@ fn connections(runtime: &Runtime, name: &str, way: &Way) {
     print(&format!("{name}.tls_new"), rate, "connections/s");
 }
 
-fn download(runtime: &Runtime, name: &str, way: &Way) {
-    let taken = (0..ROUNDS).map(|_| runtime.block_on(way.download()));
+fn download(runtime: &Runtime, name: &str, way: &Way, rounds: usize) {
+    let taken = (0..rounds).map(|_| runtime.block_on(way.download()));
     let taken = median(taken.collect()).unwrap();
     let rate = LARGE_BYTES as f64 / 1e6 / taken.as_secs_f64();
     print(&format!("{name}.download"), rate, "MB/s");

@@ -19,7 +19,9 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
@@ -149,7 +151,9 @@ fn certify(directory: &Path) -> ServerConfig {
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     std::fs::write(directory.join("ca.pem"), issuer.pem()).unwrap();
-    let leaf = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+    let mut leaf = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+    // Another name than the issuer's: OpenSSL takes equal ones for a self-signed certificate.
+    leaf.distinguished_name.push(DnType::CommonName, HOST);
     let key = KeyPair::generate().unwrap();
     let chain: Vec<CertificateDer<'static>> =
         vec![leaf.signed_by(&key, &issuer).unwrap().der().clone()];
