@@ -31,7 +31,7 @@ pub use writer::{
 };
 
 use store::{Store, StoreError};
-use writer::{Request, WriterHandle};
+use writer::{Prepared, Request, WriterHandle};
 
 /// What the caller believes of a stream when it appends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,7 +249,8 @@ impl Log {
     /// [`AppendError`]; nothing was promised then.
     pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let (answer, answered) = oneshot::channel();
-        self.writer.send(Request { append, answer }).await?;
+        let prepared = Prepared::new(append)?;
+        self.writer.send(Request { prepared, answer }).await?;
         answered.await.map_err(|_| AppendError::Closed)?
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::events::codec::{self, Payload, RECORD_BYTES_MAX};
-use crate::events::id::{Position, StreamId, StreamVersion};
+use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
 use crate::events::log::store::{Group, KeyEntry, Store, StoreError, StreamEntry};
 use crate::events::log::{Append, AppendError, Appended, Head, ReadError};
 use crate::events::tree::CompactRange;
@@ -37,10 +37,41 @@ pub const KEY_BYTES_MAX: usize = 1024;
 /// Streams whose version is remembered; beyond that all are forgotten and asked for again.
 const VERSIONS_CACHED_MAX: usize = 16_384;
 
+/// An append, laid out as far as its caller can do that, so that the one writer need not.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    append: Append,
+    payloads: Vec<Payload>,
+    /// What tells whether two appends with the same key say the same.
+    digest: Option<Sha256>,
+}
+
+impl Prepared {
+    /// Lays an append out.
+    ///
+    /// # Errors
+    /// [`AppendError::Empty`] or [`AppendError::TooLarge`].
+    pub(super) fn new(append: Append) -> Result<Self, AppendError> {
+        check_size(&append)?;
+        let payloads: Vec<Payload> = append
+            .events
+            .iter()
+            .map(|(_, event)| codec::encode_payload(event))
+            .collect();
+        let keyed = append.key.is_some();
+        let digest = keyed.then(|| digest(&append.events, &payloads));
+        Ok(Self {
+            append,
+            payloads,
+            digest,
+        })
+    }
+}
+
 /// An append and where its answer goes.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) append: Append,
+    pub(super) prepared: Prepared,
     pub(super) answer: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
@@ -208,10 +239,10 @@ impl Writer {
         };
         let (mut accepted, mut bytes) = (Vec::new(), 0);
         while bytes < GROUP_BYTES_MAX
-            && let Some(Request { append, answer }) = requests.next()
+            && let Some(Request { prepared, answer }) = requests.next()
         {
             let before = group.records.len();
-            match self.accept(&append, &mut group) {
+            match self.accept(&prepared, &mut group) {
                 Ok(appended) => {
                     let added = &group.records[before..];
                     bytes += added.iter().map(|record| record.bytes.len()).sum::<usize>();
@@ -248,18 +279,13 @@ impl Writer {
     }
 
     /// Checks an append against the log and the group so far, and adds it to the group.
-    fn accept(&mut self, append: &Append, group: &mut Group) -> Result<Appended, AppendError> {
-        check_size(append)?;
-        let payloads: Vec<Payload> = append
-            .events
-            .iter()
-            .map(|(_, event)| codec::encode_payload(event))
-            .collect();
-        let digest = append
-            .key
-            .as_ref()
-            .map(|_| digest(&append.events, &payloads));
-        if let (Some(key), Some(digest)) = (&append.key, digest)
+    fn accept(&mut self, prepared: &Prepared, group: &mut Group) -> Result<Appended, AppendError> {
+        let Prepared {
+            append,
+            payloads,
+            digest,
+        } = prepared;
+        if let (Some(key), Some(digest)) = (&append.key, *digest)
             && let Some(known) = self.find_key(key, group)?
         {
             return repeated(known, digest);
@@ -273,8 +299,8 @@ impl Writer {
                 });
             }
         }
-        let records = self.lay_out(append, &payloads, group.range.size())?;
-        Ok(add(group, records, append.key.as_ref().zip(digest)))
+        let records = self.lay_out(append, payloads, group.range.size())?;
+        Ok(add(group, records, append.key.as_ref().zip(*digest)))
     }
 
     fn find_key(&self, key: &str, group: &Group) -> Result<Option<KeyEntry>, AppendError> {
