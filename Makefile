@@ -69,8 +69,8 @@ bless: ## Rewrite golden files, then show what changed
 	AIRUT_BLESS=1 cargo test --test golden -- written_as documentation_is_fresh
 	git diff --stat -- tests/golden doc
 
-install: proxy ## Install airut, its proxy and airut-verify into ~/.cargo/bin
-	cargo install --locked --path . --bin airut
+install: proxy ## Install airut, airut-sandbox, the proxy and airut-verify into ~/.cargo/bin
+	cargo install --locked --path . --bin airut --bin airut-sandbox
 	cargo install --locked --path . --bin airut-verify
 	install -m 755 $(PROXY) $${CARGO_HOME:-$$HOME/.cargo}/bin/airut-proxy
 

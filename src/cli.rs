@@ -16,6 +16,7 @@ mod replay;
 mod reply;
 mod restore;
 mod run_gateway;
+mod sandbox;
 mod send;
 mod stop;
 mod verify;
@@ -67,6 +68,8 @@ enum Command {
     Backup(backup::Arguments),
     /// Put a backup in the place of a log that is not there
     Restore(restore::Arguments),
+    /// Run a command in the sandbox, without a daemon
+    Sandbox(sandbox::Arguments),
 }
 
 /// Reads the command line and runs what it asks for.
@@ -93,11 +96,17 @@ pub fn main() -> ExitCode {
         Command::Log(arguments) => rebuild::run(&arguments, &output),
         Command::Backup(arguments) => backup::run(&arguments, &output),
         Command::Restore(arguments) => restore::run(&arguments, &output),
+        Command::Sandbox(arguments) => return sandbox::run(&arguments.command, output),
     };
     ran.unwrap_or_else(|error| {
         output.error(&error.to_string());
         ExitCode::from(EXIT_FAILED)
     })
+}
+
+/// Reads the command line of `airut-sandbox`, the same as that of `airut sandbox`.
+pub fn sandbox_main() -> ExitCode {
+    sandbox::main(Output::of_terminal())
 }
 
 /// Runs a future on a runtime of its own.

@@ -9,6 +9,7 @@ pub mod env;
 pub mod load;
 pub mod read;
 pub mod resolve;
+pub mod sandbox_file;
 pub mod section;
 pub mod types;
 pub mod yaml;

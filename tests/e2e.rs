@@ -17,6 +17,8 @@ mod common;
 
 mod e2e {
     mod bad_input;
+    mod command;
+    mod command_life;
     mod failures;
     mod kill;
     mod local;

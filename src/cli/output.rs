@@ -83,6 +83,13 @@ impl Output {
         self.error(text);
     }
 
+    /// Prints what happened on the network of a command, among the command's own errors.
+    pub(super) fn network(self, line: &str) {
+        let mut stderr = std::io::stderr().lock();
+        // Without a standard error there is nobody to tell.
+        let _nobody = writeln!(stderr, "[net] {line}");
+    }
+
     /// Prints an error.
     pub(super) fn error(self, text: &str) {
         let mut stderr = std::io::stderr().lock();

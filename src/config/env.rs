@@ -15,6 +15,13 @@ pub fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Returns the process's environment alone; what is no text is left out.
+pub fn of_process() -> Variables {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
 /// The directories of this user, by the XDG Base Directory Specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directories {
@@ -71,9 +78,7 @@ pub enum EnvError {
 /// # Errors
 /// [`EnvError`]: a file that is there is read whole or not at all.
 pub fn read(directory: &Path) -> Result<Variables, EnvError> {
-    let mut variables: Variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let mut variables = of_process();
     for path in [directory.join(".env"), PathBuf::from(".env")] {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,

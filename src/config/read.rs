@@ -3,6 +3,7 @@
 
 mod email;
 mod repo;
+pub mod sandbox;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

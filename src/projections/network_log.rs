@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::events::event::{ConversationEvent, ProxyEvent, TaskEvent};
-use crate::events::id::{ConversationId, RequestId, RunId, TaskId};
+use crate::events::id::{AtMs, ConversationId, RequestId, RunId, TaskId};
 use crate::events::proxy::{BlockCause, RequestAllowed, RequestBlocked, RequestLine};
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
@@ -39,6 +39,18 @@ impl NetworkLog {
         self.by_conversation.get(&conversation)
     }
 
+    /// Lists what a run does under a conversation, from its start on.
+    pub fn begin(&mut self, run: RunId, conversation: ConversationId, at: AtMs) {
+        self.runs.insert(run, conversation);
+        self.push(run, format!("=== TASK START {}Z ===", iso_seconds(at)));
+    }
+
+    /// Takes the lines of a conversation, for a reader that keeps them itself.
+    pub fn take_lines(&mut self, conversation: ConversationId) -> VecDeque<String> {
+        let lines = self.by_conversation.remove(&conversation);
+        lines.unwrap_or_default().lines
+    }
+
     fn push(&mut self, run: RunId, line: String) {
         let Some(conversation) = self.runs.get(&run) else {
             return;
@@ -61,7 +73,8 @@ impl NetworkLog {
         self.open.get_mut(&run)?.remove(&request)
     }
 
-    fn apply_proxy(&mut self, event: &ProxyEvent) {
+    /// Takes in what a proxy decided or saw.
+    pub fn apply_proxy(&mut self, event: &ProxyEvent) {
         match event {
             ProxyEvent::DnsQueryAnswered(query) => {
                 let (query_type, name, answer) = (&query.query_type, &query.name, &query.answer);
@@ -179,9 +192,7 @@ impl Projection for NetworkLog {
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
             Event::Conversation(ConversationEvent::PromptComposed(prompt)) => {
-                self.runs.insert(prompt.run, prompt.conversation);
-                let start = format!("=== TASK START {}Z ===", iso_seconds(recorded.at));
-                self.push(prompt.run, start);
+                self.begin(prompt.run, prompt.conversation, recorded.at);
             }
             Event::Proxy(event) => self.apply_proxy(event),
             Event::Task(TaskEvent::Completed(completed)) => self.end(completed.task),

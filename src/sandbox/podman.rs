@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::sandbox::cut::{ERROR_CHARS_MAX, first_chars};
 
 pub use attach::{Attached, OutputChunk, Stdin};
-pub use images::{BUILD_LOG_BYTES_MAX, BUILD_TIME_MAX, BuildFailure};
+pub use images::{BUILD_LOG_BYTES_MAX, BUILD_TIME_MAX, BuildFailure, Cache};
 pub use service::PodmanService;
 pub use specs::{BindMount, ContainerSpec, NetworkSpec};
 

@@ -9,7 +9,9 @@ mod names;
 mod network;
 mod oom;
 mod output;
+mod passed;
 mod recording;
+mod refresh;
 mod run;
 mod sweep;
 #[cfg(test)]
@@ -34,7 +36,9 @@ use crate::tasks::TaskSet;
 
 pub use guard::{PROXY_MEMORY_BYTES_MAX, PROXY_PIDS_MAX};
 use image::BuildLocks;
+pub use image::proxy_tag_of;
 pub use names::Names;
+pub use refresh::repo_tag;
 
 /// What the sandbox works by.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::events::id::RunId;
 use crate::events::run::{Mount, RunLimits};
+use crate::sandbox::podman::OutputChunk;
 use crate::sandbox::proxy::allowlist::Allowlist;
 use crate::sandbox::proxy::wire::MaskedCredential;
 use crate::sandbox::recorder::{PortFuture, RecordError, Recorder};
@@ -59,13 +60,23 @@ pub struct ProxyPolicy {
     pub credentials: Vec<MaskedCredential>,
 }
 
+/// What a command's three streams are connected to, for runs whose output is no record.
+pub trait Streams: std::fmt::Debug + Send + Sync {
+    /// Returns the next bytes for its standard input; nothing when there are no more.
+    fn read(&self) -> PortFuture<'_, Option<Vec<u8>>>;
+
+    /// Takes what it wrote; a command that writes faster than this returns waits.
+    fn write(&self, chunk: OutputChunk) -> PortFuture<'_, ()>;
+}
+
 /// How the output of a run is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum OutputKind {
     /// As Claude Code's stream-json: every line of standard output is an `AgentEventObserved`.
     AgentStream,
-    /// As plain text.
-    Plain,
+    /// Not at all: all three streams pass through, whatever their length, and
+    /// [`RunRequest::stdin`] is not used.
+    Passed(Arc<dyn Streams>),
 }
 
 /// A run: one agent container, and around it what its network request asks for.

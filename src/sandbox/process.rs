@@ -210,6 +210,8 @@ impl Companion {
     pub fn start(program: &str, arguments: &[&str]) -> Result<Self, ProcessError> {
         let mut command = Command::new(program);
         command.args(arguments).kill_on_drop(true);
+        // Ctrl-C in a terminal is for us: the companion is needed for the end of what runs.
+        command.process_group(0);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

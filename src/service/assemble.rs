@@ -289,7 +289,7 @@ fn write_key(path: &Path, key: &[u8]) -> std::io::Result<()> {
 }
 
 /// Makes a directory that nobody else can look into, also out of one that is there already.
-fn make_private(path: &Path) -> Result<(), StartError> {
+pub(crate) fn make_private(path: &Path) -> Result<(), StartError> {
     let make = || {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let mut permissions = path.metadata()?.permissions();

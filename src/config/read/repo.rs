@@ -121,7 +121,7 @@ fn network_sandbox(section: Option<Section>) -> Result<bool, Problem> {
     Ok(enabled.unwrap_or(true))
 }
 
-fn limits(section: Option<Section>) -> Result<Limits, Problem> {
+pub(super) fn limits(section: Option<Section>) -> Result<Limits, Problem> {
     let mut limits = Limits::default();
     let Some(mut section) = section else {
         return Ok(limits);
@@ -163,7 +163,7 @@ fn secrets(section: Option<Section>) -> Result<BTreeMap<String, SecretString>, P
     Ok(secrets)
 }
 
-fn check_env_name(name: &str, place: Place) -> Result<(), Problem> {
+pub(super) fn check_env_name(name: &str, place: Place) -> Result<(), Problem> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.is_empty() || name.as_bytes()[0].is_ascii_digit() || !name.bytes().all(plain) {
         return Err(Problem::at(

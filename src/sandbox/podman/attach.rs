@@ -97,7 +97,23 @@ impl Stdin {
     /// # Errors
     /// When the container does not read it to the end.
     pub async fn write_all(mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.0.write_all(bytes).await?;
+        self.write(bytes).await?;
+        self.close().await
+    }
+
+    /// Writes some bytes.
+    ///
+    /// # Errors
+    /// When the container does not read any more.
+    pub async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.write_all(bytes).await
+    }
+
+    /// Closes it.
+    ///
+    /// # Errors
+    /// When the container is gone.
+    pub async fn close(mut self) -> std::io::Result<()> {
         self.0.shutdown().await
     }
 }

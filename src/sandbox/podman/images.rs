@@ -24,7 +24,39 @@ pub struct BuildFailure {
     pub log: String,
 }
 
+/// Whether a build takes over what an earlier one made of the same steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cache {
+    /// It does.
+    Used,
+    /// Every step is done again, so that what a step fetches is as new as can be.
+    Passed,
+}
+
 impl Podman {
+    /// Returns when an image was made, in RFC 3339's form.
+    ///
+    /// # Errors
+    /// [`PodmanError`], not-found among them.
+    pub async fn image_created(&self, tag: &str) -> Result<String, PodmanError> {
+        let tag = utf8_percent_encode(tag, NON_ALPHANUMERIC);
+        let path = format!("/libpod/images/{tag}/json");
+        let facts = self.json(Method::GET, &path, None).await?;
+        Ok(facts["Created"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Takes a tag off its image, which stays for whoever uses it; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`PodmanError`] when Podman does not answer.
+    pub async fn untag_image(&self, tag: &str) -> Result<(), PodmanError> {
+        let (repo, version) = tag.rsplit_once(':').unwrap_or((tag, "latest"));
+        let [name, repo, version] =
+            [tag, repo, version].map(|part| utf8_percent_encode(part, NON_ALPHANUMERIC));
+        let path = format!("/libpod/images/{name}/untag?repo={repo}&tag={version}");
+        found(self.json(Method::POST, &path, None).await).map(drop)
+    }
+
     /// Returns whether an image is there.
     ///
     /// # Errors
@@ -46,9 +78,10 @@ impl Podman {
         &self,
         tag: &str,
         archive: Vec<u8>,
+        cache: Cache,
     ) -> Result<Result<(), BuildFailure>, PodmanError> {
         let seconds = BUILD_TIME_MAX.as_secs();
-        let building = tokio::time::timeout(BUILD_TIME_MAX, self.build_to_end(tag, archive));
+        let building = tokio::time::timeout(BUILD_TIME_MAX, self.build_to_end(tag, archive, cache));
         let call = "the build".to_owned();
         building
             .await
@@ -59,11 +92,16 @@ impl Podman {
         &self,
         tag: &str,
         archive: Vec<u8>,
+        cache: Cache,
     ) -> Result<Result<(), BuildFailure>, PodmanError> {
         let tag = utf8_percent_encode(tag, NON_ALPHANUMERIC);
         // A base image of a registry is fetched when it is missing, a local one is never asked for.
         let path = format!(
-            "/libpod/build?t={tag}&dockerfile=Dockerfile&pullpolicy=missing&rm=1&forcerm=1"
+            "/libpod/build?t={tag}&dockerfile=Dockerfile&pullpolicy=missing&rm=1&forcerm=1{}",
+            match cache {
+                Cache::Used => "",
+                Cache::Passed => "&nocache=1",
+            }
         );
         let body = Body::from(archive);
         let sent = self.request(Method::POST, &path, "application/x-tar", body, false);

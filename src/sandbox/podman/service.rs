@@ -76,6 +76,12 @@ impl PodmanService {
         self.await_answer().await
     }
 
+    /// Ends the service that a killed process of ours left in its runtime directory.
+    pub async fn end_left_over(runtime_dir: &Path) {
+        let url = format!("unix://{}", runtime_dir.join("podman.sock").display());
+        end_leftovers(&["system", "service", "--time=0", &url]).await;
+    }
+
     /// Returns the process of the service.
     pub async fn process_id(&self) -> Option<u32> {
         self.companion.lock().await.as_ref()?.id()

@@ -7,7 +7,7 @@ use crate::sandbox::podman::{BindMount, ContainerSpec};
 use crate::sandbox::podman_sandbox::guard::Guard;
 use crate::sandbox::podman_sandbox::image::{CA_BUNDLE_PATH, CA_PATH};
 use crate::sandbox::podman_sandbox::names::Names;
-use crate::sandbox::port::RunRequest;
+use crate::sandbox::port::{OutputKind, RunRequest};
 
 /// Where the workspace is mounted, and where the command starts when it is.
 const WORKSPACE: &str = "/workspace";
@@ -38,7 +38,9 @@ pub(super) fn agent_spec(
         spec.env.retain(|(known, _)| known != name);
         spec.env.push((name.to_owned(), SecretString::from(value)));
     };
-    set("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1");
+    if matches!(request.output, OutputKind::AgentStream) {
+        set("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1");
+    }
     let Some(guard) = guard else {
         return spec;
     };

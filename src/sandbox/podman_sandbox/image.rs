@@ -10,7 +10,7 @@ use crate::clock::Stopwatch;
 use crate::events::id::{BlobRef, RunId, Sha256};
 use crate::events::run::{ImageBuildFailed, ImageBuildStarted, ImageBuilt};
 use crate::sandbox::cut::{ERROR_CHARS_MAX, first_chars, last_chars};
-use crate::sandbox::podman::{BuildFailure, PodmanError};
+use crate::sandbox::podman::{BuildFailure, Cache, PodmanError};
 use crate::sandbox::podman_sandbox::PodmanSandbox;
 use crate::sandbox::port::{Entrypoint, ImageError, ImageRequest, RunFailure};
 use crate::sandbox::recorder::Recorder;
@@ -31,50 +31,49 @@ impl PodmanSandbox {
         recorder: Arc<dyn Recorder>,
     ) -> Result<String, ImageError> {
         self.service.ensure().await?;
-        let ImageRequest {
-            run,
+        let run = request.run;
+        let Layers {
+            repo,
             dockerfile,
-            mut context,
-            entrypoint,
-        } = request;
-        context.retain(|(name, _)| name != "Dockerfile");
-        context.sort();
-        let repo = format!("localhost/airut-repo:{}", digest(&dockerfile, &context));
-        let overlay = format!(
-            "FROM {repo}\nCOPY entrypoint.sh /entrypoint.sh\nRUN chmod 755 /entrypoint.sh\nENTRYPOINT [\"/entrypoint.sh\"]\n"
-        );
-        let script = vec![(
-            "entrypoint.sh".to_owned(),
-            entrypoint_script(entrypoint).into_bytes(),
-        )];
-        let tag = format!(
-            "localhost/airut-overlay:{}",
-            digest(overlay.as_bytes(), &script)
-        );
+            context,
+            tag,
+            overlay,
+            script,
+        } = Layers::of(request);
         // An image that is there waits for nobody's build.
         if self.podman().image_exists(&tag).await? {
             return Ok(tag);
         }
         let building = self.building.of(&repo);
         let _one_at_a_time = building.lock().await;
-        self.make_layer(run, &repo, &dockerfile, &context, recorder.as_ref())
+        let recorder = recorder.as_ref();
+        if !self.podman().image_exists(&repo).await? {
+            self.make_layer(run, &repo, &dockerfile, &context, Cache::Used, recorder)
+                .await?;
+        }
+        if !self.podman().image_exists(&tag).await? {
+            self.make_layer(
+                run,
+                &tag,
+                overlay.as_bytes(),
+                &script,
+                Cache::Used,
+                recorder,
+            )
             .await?;
-        self.make_layer(run, &tag, overlay.as_bytes(), &script, recorder.as_ref())
-            .await?;
+        }
         Ok(tag)
     }
 
-    async fn make_layer(
+    pub(super) async fn make_layer(
         &self,
         run: RunId,
         tag: &str,
         dockerfile: &[u8],
         context: &[(String, Vec<u8>)],
+        cache: Cache,
         recorder: &dyn Recorder,
     ) -> Result<(), ImageError> {
-        if self.podman().image_exists(tag).await? {
-            return Ok(());
-        }
         let since = Stopwatch::start();
         let started = ImageBuildStarted {
             run,
@@ -83,7 +82,7 @@ impl PodmanSandbox {
         recorder.record(vec![started.into()]).await?;
         let archive =
             archive(dockerfile, context).map_err(|e| ImageError::Engine(e.to_string()))?;
-        match self.podman().build(tag, archive).await? {
+        match self.podman().build(tag, archive, cache).await? {
             Ok(()) => {
                 let (tag, duration_ms) = (tag.to_owned(), since.elapsed_ms());
                 Ok(recorder
@@ -155,24 +154,74 @@ impl PodmanSandbox {
         if !is_static(&program) {
             return Err(unusable("it is no statically linked program".to_owned()));
         }
-        let dockerfile =
-            "FROM scratch\nCOPY airut-proxy /airut-proxy\nENTRYPOINT [\"/airut-proxy\"]\n";
         let context = vec![("airut-proxy".to_owned(), program)];
-        let tag = format!(
-            "localhost/airut-proxy:{}",
-            digest(dockerfile.as_bytes(), &context)
-        );
+        let tag = proxy_tag(&context);
         let building = self.building.of(&tag);
         let _one_at_a_time = building.lock().await;
         if !self.podman().image_exists(&tag).await? {
-            let archive = archive(dockerfile.as_bytes(), &context);
+            let archive = archive(PROXY_DOCKERFILE.as_bytes(), &context);
             let archive = archive.map_err(|error| unusable(error.to_string()))?;
-            let built = self.podman().build(&tag, archive).await?;
+            let built = self.podman().build(&tag, archive, Cache::Used).await?;
             built
                 .map_err(|failure| RunFailure::Setup(format!("proxy image: {}", failure.error)))?;
         }
         // A program that was replaced meanwhile counts from the next start on.
         Ok(self.proxy_image.get_or_init(|| tag).clone())
+    }
+}
+
+/// What the proxy's image is made by.
+const PROXY_DOCKERFILE: &str =
+    "FROM scratch\nCOPY airut-proxy /airut-proxy\nENTRYPOINT [\"/airut-proxy\"]\n";
+
+/// Returns the tag that the image of a proxy's program has, whether it is there or not.
+pub fn proxy_tag_of(program: Vec<u8>) -> String {
+    proxy_tag(&[("airut-proxy".to_owned(), program)])
+}
+
+fn proxy_tag(context: &[(String, Vec<u8>)]) -> String {
+    let digest = digest(PROXY_DOCKERFILE.as_bytes(), context);
+    format!("localhost/airut-proxy:{digest}")
+}
+
+/// What an image is made of, and the tags that follow from it.
+pub(super) struct Layers {
+    pub(super) repo: String,
+    pub(super) dockerfile: Vec<u8>,
+    pub(super) context: Vec<(String, Vec<u8>)>,
+    pub(super) tag: String,
+    overlay: String,
+    script: Vec<(String, Vec<u8>)>,
+}
+
+impl Layers {
+    pub(super) fn of(request: ImageRequest) -> Self {
+        let ImageRequest {
+            dockerfile,
+            mut context,
+            entrypoint,
+            ..
+        } = request;
+        context.retain(|(name, _)| name != "Dockerfile");
+        context.sort();
+        let repo = format!("localhost/airut-repo:{}", digest(&dockerfile, &context));
+        let overlay = format!(
+            "FROM {repo}\nCOPY entrypoint.sh /entrypoint.sh\nRUN chmod 755 /entrypoint.sh\nENTRYPOINT [\"/entrypoint.sh\"]\n"
+        );
+        let script = entrypoint_script(entrypoint).into_bytes();
+        let script = vec![("entrypoint.sh".to_owned(), script)];
+        let tag = format!(
+            "localhost/airut-overlay:{}",
+            digest(overlay.as_bytes(), &script)
+        );
+        Self {
+            repo,
+            dockerfile,
+            context,
+            tag,
+            overlay,
+            script,
+        }
     }
 }
 
@@ -252,7 +301,11 @@ fn entrypoint_script(entrypoint: Entrypoint) -> String {
          bundle={CA_BUNDLE_PATH}\n\
          if [ -f \"$ca\" ]; then\n\
          \x20   if command -v update-ca-certificates >/dev/null 2>&1; then\n\
-         \x20       update-ca-certificates >/dev/null 2>&1 || true\n\
+         \x20       if [ \"${{AIRUT_VERBOSE:-}}\" = 1 ]; then\n\
+         \x20           update-ca-certificates >&2 || true\n\
+         \x20       else\n\
+         \x20           update-ca-certificates >/dev/null 2>&1 || true\n\
+         \x20       fi\n\
          \x20   fi\n\
          \x20   # Images without that tool get the authority appended.\n\
          \x20   line=$(sed -n 2p \"$ca\")\n\

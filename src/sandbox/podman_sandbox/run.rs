@@ -19,8 +19,8 @@ use crate::sandbox::podman_sandbox::names::Names;
 use crate::sandbox::podman_sandbox::oom::OomCounter;
 use crate::sandbox::podman_sandbox::output::Output;
 use crate::sandbox::podman_sandbox::recording::{SharedOutput, record_output};
-use crate::sandbox::podman_sandbox::{PodmanSandbox, network};
-use crate::sandbox::port::{NetworkRequest, RunEnd, RunFailure, RunRequest};
+use crate::sandbox::podman_sandbox::{PodmanSandbox, network, passed};
+use crate::sandbox::port::{NetworkRequest, OutputKind, RunEnd, RunFailure, RunRequest};
 use crate::sandbox::recorder::Recorder;
 
 /// Time a container has after `SIGTERM`; then it gets `SIGKILL` (spec row GW-24).
@@ -181,26 +181,11 @@ impl PodmanSandbox {
             oom,
         } = started;
         let run = request.run;
-        let stdin = attached.take_stdin();
-        let feed = async {
-            let Some(stdin) = stdin else { return Ok(()) };
-            let bytes = request.stdin.len() as u64;
-            match stdin.write_all(&request.stdin).await {
-                Ok(()) => {
-                    recorder
-                        .record(vec![PromptWritten { run, bytes }.into()])
-                        .await
-                }
-                // The pipe is closed: the agent has ended, and its exit and output are the record.
-                Err(_) => Ok(()),
-            }
-        };
         let output = Arc::new(Mutex::new(Output::new(run, Arc::clone(&self.blobs))));
         let flood = CancellationToken::new();
         let decided = OnceLock::new();
         {
-            let read = record_output(&mut attached, &output, &flood, recorder);
-            let working = async { tokio::try_join!(feed, read).map(drop) };
+            let working = self.work(request, names, &mut attached, &output, &flood, recorder);
             let cut = await_cut(request, link, stop, &flood);
             let guard = self.end_when_due(request, names, cut, recorder, &decided);
             tokio::pin!(working, guard);
@@ -243,6 +228,39 @@ impl PodmanSandbox {
             duration_ms,
             stderr_tail: stderr_tail(&output),
         })
+    }
+
+    /// Feeds the agent and takes what it writes, until it ends.
+    async fn work(
+        &self,
+        request: &RunRequest,
+        names: &Names,
+        attached: &mut Attached,
+        output: &SharedOutput,
+        flood: &CancellationToken,
+        recorder: &dyn Recorder,
+    ) -> Result<(), RunFailure> {
+        let stdin = attached.take_stdin();
+        if let OutputKind::Passed(streams) = &request.output {
+            passed::pass(streams.as_ref(), stdin, attached).await;
+            // A command may close its output and go on.
+            return Ok(self.podman().wait(&names.agent).await.map(drop)?);
+        }
+        let (run, bytes) = (request.run, request.stdin.len() as u64);
+        let feed = async {
+            let Some(stdin) = stdin else { return Ok(()) };
+            match stdin.write_all(&request.stdin).await {
+                Ok(()) => {
+                    recorder
+                        .record(vec![PromptWritten { run, bytes }.into()])
+                        .await
+                }
+                // The pipe is closed: the agent has ended, and its exit and output are the record.
+                Err(_) => Ok(()),
+            }
+        };
+        let read = record_output(attached, output, flood, recorder);
+        Ok(tokio::try_join!(feed, read).map(drop)?)
     }
 
     async fn await_exit(&self, names: &Names) -> Result<i32, RunFailure> {

@@ -121,8 +121,22 @@ impl PodmanSandbox {
     /// Removes whatever carries this installation's label; called before any run begins. What cannot
     /// be listed keeps nothing else from being removed.
     pub(super) async fn sweep_all(&self, recorder: &dyn Recorder) -> Result<(), RunFailure> {
+        let swept = self.sweep_instance(&self.settings.instance, recorder).await;
+        let _not_there = tokio::fs::remove_dir_all(self.settings.runtime_dir.join("runs")).await;
+        swept
+    }
+
+    /// Removes whatever carries the label of an installation that is no more.
+    ///
+    /// # Errors
+    /// [`RunFailure`] when something cannot be listed or recorded; what can be removed is.
+    pub async fn sweep_instance(
+        &self,
+        instance: &str,
+        recorder: &dyn Recorder,
+    ) -> Result<(), RunFailure> {
         self.service.ensure().await?;
-        let label = format!("{LABEL_INSTANCE}={}", self.settings.instance);
+        let label = format!("{LABEL_INSTANCE}={instance}");
         let containers = self.podman().containers(&label).await;
         for (name, labels) in containers.iter().flatten() {
             let removed = self.podman().remove_container(name).await;
@@ -133,7 +147,6 @@ impl PodmanSandbox {
             let removed = self.podman().remove_network(name).await;
             record_orphan(OrphanKind::Network, name, labels, removed, recorder).await?;
         }
-        let _not_there = tokio::fs::remove_dir_all(self.settings.runtime_dir.join("runs")).await;
         containers?;
         networks?;
         Ok(())

@@ -44,7 +44,7 @@ async fn an_end_stays_an_end_when_something_of_the_run_cannot_be_removed() {
         mounts: vec![],
         limits: RunLimits::default(),
         stdin: vec![],
-        output: OutputKind::Plain,
+        output: OutputKind::AgentStream,
         network: NetworkRequest::Open,
         service_ends: CancellationToken::new(),
     };
