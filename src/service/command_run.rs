@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::config::types::{Limits, MaskedSecret};
+use crate::config::types::{Audit, Limits, MaskedSecret};
 use crate::events::blobs::{BlobError, Blobs};
 use crate::events::id::{CredentialName, RunId, TaskId};
 use crate::events::run::RunLimits;
@@ -153,6 +153,7 @@ impl Own {
             upstream_dns: surroundings.upstream_dns,
             internal_ranges: surroundings.internal_ranges.clone(),
             upstream_ca: surroundings.upstream_ca.clone(),
+            audit: Audit::Strict,
             container_command: surroundings.container_command.clone(),
             runtime_dir,
         };
