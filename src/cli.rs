@@ -18,6 +18,7 @@ mod restore;
 mod run_gateway;
 mod send;
 mod stop;
+mod upgrade;
 mod verify;
 
 use std::process::ExitCode;

@@ -25,6 +25,7 @@ use crate::tasks::TaskSet;
 pub mod assemble;
 pub mod audit;
 pub mod backup;
+pub mod evolution;
 pub mod look;
 pub mod machine;
 pub mod rotate;
