@@ -1,7 +1,8 @@
 //! `make bench`: prints `name value unit`, one line each; what cannot be measured here prints
 //! `name - reason`. What is compared is measured in the same run, on the same disk.
 //!
-//! `make bench ONLY=proxy` measures one section alone: `log`, `daemon`, `run` or `proxy`.
+//! `make bench ONLY=proxy` measures one section alone: `log`, `rebuild` (a part of it),
+//! `daemon`, `run` or `proxy`.
 #![expect(clippy::unwrap_used, reason = "a bench may stop at the first surprise")]
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
@@ -16,10 +17,7 @@
 mod common;
 mod parts;
 
-use parts::{daemon, log, podman, proxy, run, sled};
-
-/// Measured by the tests only, so far.
-const NOT_YET: [(&str, &str); 1] = [("log.rebuild", "needs a log with the kinds of a real day")];
+use parts::{daemon, log, podman, proxy, rebuild, run, sled};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -40,6 +38,9 @@ fn main() {
     if wanted("log") {
         measure_log();
     }
+    if wanted("log") || wanted("rebuild") {
+        rebuild::measure();
+    }
     if wanted("daemon") {
         daemon::start();
     }
@@ -49,9 +50,6 @@ fn main() {
     }
     if wanted("proxy") {
         proxy::measure();
-    }
-    for (name, reason) in NOT_YET {
-        println!("{name} - {reason}");
     }
 }
 

@@ -19,6 +19,7 @@ mod run_gateway;
 mod sandbox;
 mod send;
 mod stop;
+mod upgrade;
 mod verify;
 
 use std::process::ExitCode;

@@ -16,5 +16,6 @@ pub mod ports;
 pub mod react;
 pub mod replies;
 pub mod setback;
+pub mod snapshots;
 pub mod tasks;
 pub mod worker;

@@ -26,6 +26,7 @@ pub mod assemble;
 pub mod audit;
 pub mod backup;
 pub mod command_run;
+pub mod evolution;
 pub mod look;
 pub mod machine;
 pub mod rotate;

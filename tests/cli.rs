@@ -12,6 +12,9 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+#[path = "cli/upgrade.rs"]
+mod upgrade;
+
 struct Home(TempDir);
 
 impl Home {

@@ -84,7 +84,7 @@ impl Store for Counted {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -165,7 +165,7 @@ fn disk_mib(path: &Path) -> f64 {
     sizes.sum()
 }
 
-fn scan(log: &Log) -> u64 {
+pub(crate) fn scan(log: &Log) -> u64 {
     let mut after = Position(0);
     while let Some(last) = log.read(after, SCAN_BATCH).unwrap().last() {
         after = last.position;

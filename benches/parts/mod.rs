@@ -4,6 +4,7 @@ pub(crate) mod daemon;
 pub(crate) mod log;
 pub(crate) mod podman;
 pub(crate) mod proxy;
+pub(crate) mod rebuild;
 pub(crate) mod run;
 pub(crate) mod sled;
 

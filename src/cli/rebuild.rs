@@ -1,11 +1,11 @@
-//! `airut log`: work on the log itself, while no daemon runs.
+//! `airut log`: work on the log itself.
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
 use crate::cli::output::Output;
-use crate::cli::paths;
+use crate::cli::{paths, upgrade};
 use crate::config::env;
 use crate::service::look;
 use crate::service::rotate::rotate_key;
@@ -28,6 +28,9 @@ enum Command {
     },
     /// Let a new key sign from now on; the log says so, signed by the old one
     RotateKey,
+    /// Say what this version of Airut changes in a log of another one, and make it ready; the old
+    /// daemon may go on meanwhile
+    Upgrade(upgrade::Arguments),
 }
 
 /// Runs it.
@@ -42,6 +45,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
             let events = SledStore::rebuild(&directory, accept_loss)?;
             output.line(&format!("The index was made again: {events} events."));
         }
+        Command::Upgrade(arguments) => return upgrade::run(arguments, *output),
         Command::RotateKey => {
             let operator = env::get("USER").unwrap_or_else(|| "unknown".to_owned());
             let (old, new) = super::block_on(rotate_key(&state, operator))??;

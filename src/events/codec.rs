@@ -21,8 +21,6 @@ use crate::events::{
     run, service, task,
 };
 
-pub mod upcast;
-
 /// Longest record, in bytes; a longer append is refused with `AppendError::TooLarge`. Sled keeps
 /// values above about 128 KiB in files that it never syncs, so records stay far below that.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
@@ -36,6 +34,25 @@ pub struct StoredRecord {
     pub bytes: Vec<u8>,
 }
 
+impl StoredRecord {
+    /// Returns the same record, borrowed.
+    pub fn as_record(&self) -> RecordRef<'_> {
+        RecordRef {
+            position: self.position,
+            bytes: &self.bytes,
+        }
+    }
+}
+
+/// A record within bytes that somebody else holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordRef<'a> {
+    /// Its place in the log.
+    pub position: Position,
+    /// Its bytes, envelope and frame.
+    pub bytes: &'a [u8],
+}
+
 /// The payload of an event as bytes, with the numbers that say how to read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
@@ -45,6 +62,33 @@ pub struct Payload {
     pub version: u16,
     /// Its rkyv archive.
     pub bytes: Vec<u8>,
+}
+
+impl Payload {
+    fn as_frame(&self) -> Frame<'_> {
+        Frame {
+            kind: self.kind,
+            version: self.version,
+            bytes: &self.bytes,
+        }
+    }
+}
+
+/// A [`Payload`] within the bytes of its record.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::events::codec) struct Frame<'a> {
+    pub(in crate::events::codec) kind: u16,
+    pub(in crate::events::codec) version: u16,
+    pub(in crate::events::codec) bytes: &'a [u8],
+}
+
+impl Frame<'_> {
+    pub(in crate::events::codec) fn unknown(self) -> PayloadError {
+        PayloadError::Unknown {
+            kind: self.kind,
+            version: self.version,
+        }
+    }
 }
 
 /// Everything of a record but its event.
@@ -103,6 +147,8 @@ macro_rules! unarchive {
     };
 }
 
+mod upcast;
+
 /// Defines the two directions between [`Event`] and [`Payload`] for the whole catalogue.
 macro_rules! define_codec {
     ($($family:ident($family_event:ident) in $module:ident {
@@ -113,23 +159,23 @@ macro_rules! define_codec {
             match event {
                 $($(Event::$family(event::$family_event::$variant(payload)) => Payload {
                     kind: $kind,
-                    version: version_number(stringify!($version)),
+                    version: const { version_number(stringify!($version)) },
                     bytes: archive!(payload),
                 },)*)*
             }
         }
 
-        fn decode_current(payload: &Payload) -> Result<Event, PayloadError> {
-            match payload.kind {
-                $($($kind => Ok(unarchive!($module::$payload, &payload.bytes)?.into()),)*)*
-                kind => Err(PayloadError::Unknown { kind, version: payload.version }),
+        fn decode_current(frame: Frame<'_>) -> Result<Event, PayloadError> {
+            match frame.kind {
+                $($($kind => Ok(unarchive!($module::$payload, frame.bytes)?.into()),)*)*
+                _ => Err(frame.unknown()),
             }
         }
 
         /// Returns the current version of a kind's payload.
         pub fn current_version(kind: u16) -> Option<u16> {
             match kind {
-                $($($kind => Some(version_number(stringify!($version))),)*)*
+                $($($kind => Some(const { version_number(stringify!($version)) }),)*)*
                 _ => None,
             }
         }
@@ -137,11 +183,12 @@ macro_rules! define_codec {
 }
 catalogue!(define_codec);
 
-/// Reads the number out of the catalogue's `v1`.
-fn version_number(written: &str) -> u16 {
-    written[1..]
-        .parse()
-        .expect("the catalogue writes versions as v and a number")
+/// Reads the number out of the catalogue's `v1`; anything else does not compile.
+const fn version_number(written: &str) -> u16 {
+    match written.as_bytes() {
+        [b'v', digit @ b'1'..=b'9'] => (*digit - b'0') as u16,
+        _ => unreachable!(),
+    }
 }
 
 /// Returns the event a payload holds, brought to the current version of its kind.
@@ -149,13 +196,14 @@ fn version_number(written: &str) -> u16 {
 /// # Errors
 /// [`PayloadError::Unknown`] for a kind or version this program does not know.
 pub fn decode_payload(payload: &Payload) -> Result<Event, PayloadError> {
-    match current_version(payload.kind) {
-        Some(current) if current == payload.version => decode_current(payload),
-        Some(current) if payload.version < current => upcast::decode(payload),
-        _ => Err(PayloadError::Unknown {
-            kind: payload.kind,
-            version: payload.version,
-        }),
+    decode_frame(payload.as_frame())
+}
+
+fn decode_frame(frame: Frame<'_>) -> Result<Event, PayloadError> {
+    match current_version(frame.kind) {
+        Some(current) if current == frame.version => decode_current(frame),
+        Some(current) if frame.version < current => upcast::decode(frame),
+        _ => Err(frame.unknown()),
     }
 }
 
@@ -200,6 +248,16 @@ pub fn encode(envelope: &Envelope, payload: &Payload) -> StoredRecord {
 /// # Errors
 /// [`ReadError::Damaged`] naming the position.
 pub fn split(record: &StoredRecord) -> Result<(Envelope, Payload), ReadError> {
+    let (envelope, frame) = split_record(record.as_record())?;
+    let payload = Payload {
+        kind: frame.kind,
+        version: frame.version,
+        bytes: frame.bytes.to_vec(),
+    };
+    Ok((envelope, payload))
+}
+
+fn split_record(record: RecordRef<'_>) -> Result<(Envelope, Frame<'_>), ReadError> {
     let damaged = |detail: &str| ReadError::Damaged {
         position: record.position,
         detail: detail.to_owned(),
@@ -211,16 +269,16 @@ pub fn split(record: &StoredRecord) -> Result<(Envelope, Payload), ReadError> {
     if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
         return Err(damaged("its checksum does not match"));
     }
-    let (envelope, payload) = parse(&mut Reader(body)).ok_or_else(|| damaged("it is cut short"))?;
+    let (envelope, frame) = parse(&mut Reader(body)).ok_or_else(|| damaged("it is cut short"))?;
     if envelope.position != record.position {
         return Err(damaged("it belongs to another position"));
     }
-    Ok((envelope, payload))
+    Ok((envelope, frame))
 }
 
 /// Returns kind and payload version of a record without checking it; nothing when it is cut short.
-pub fn kind_and_version(record: &StoredRecord) -> Option<(u16, u16)> {
-    let mut reader = Reader(&record.bytes);
+pub fn kind_and_version(bytes: &[u8]) -> Option<(u16, u16)> {
+    let mut reader = Reader(bytes);
     reader.take(4 * 8 + 2)?;
     for _text in 0..4 {
         let length = reader.u16()?;
@@ -234,9 +292,17 @@ pub fn kind_and_version(record: &StoredRecord) -> Option<(u16, u16)> {
 /// # Errors
 /// [`ReadError::Damaged`] or, for a record of a newer program, [`ReadError::Newer`].
 pub fn decode(record: &StoredRecord) -> Result<Recorded, ReadError> {
-    let (envelope, payload) = split(record)?;
+    decode_record(record.as_record())
+}
+
+/// As [`decode`], for a record that somebody else holds.
+///
+/// # Errors
+/// [`ReadError::Damaged`] or, for a record of a newer program, [`ReadError::Newer`].
+pub fn decode_record(record: RecordRef<'_>) -> Result<Recorded, ReadError> {
+    let (envelope, frame) = split_record(record)?;
     let position = envelope.position;
-    let event = decode_payload(&payload).map_err(|error| match error {
+    let event = decode_frame(frame).map_err(|error| match error {
         PayloadError::Unknown { kind, version } => ReadError::Newer {
             position,
             kind,
@@ -278,25 +344,29 @@ impl<'a> Reader<'a> {
         self.take(8)?.try_into().ok().map(u64::from_le_bytes)
     }
 
-    fn text(&mut self) -> Option<String> {
+    fn str(&mut self) -> Option<&'a str> {
         let length = usize::from(self.u16()?);
-        String::from_utf8(self.take(length)?.to_vec()).ok()
+        str::from_utf8(self.take(length)?).ok()
+    }
+
+    fn text(&mut self) -> Option<String> {
+        self.str().map(str::to_owned)
     }
 }
 
-fn parse(reader: &mut Reader<'_>) -> Option<(Envelope, Payload)> {
+fn parse<'a>(reader: &mut Reader<'a>) -> Option<(Envelope, Frame<'a>)> {
     let position = Position(reader.u64()?);
     let stream_version = StreamVersion(reader.u64()?);
     let at = AtMs(reader.u64()?);
     let causation = Some(Position(reader.u64()?)).filter(|position| position.0 > 0);
     let rest = reader.u16()?;
     let stream = StreamId::from_stored(reader.text()?);
-    let actor = reader.text()?.parse().ok()?;
+    let actor = reader.str()?.parse().ok()?;
     let correlation = reader.text()?;
     let key = reader.text()?;
     let (kind, version) = (reader.u16()?, reader.u16()?);
     let length = reader.u32()? as usize;
-    let bytes = reader.take(length)?.to_vec();
+    let bytes = reader.take(length)?;
     let envelope = Envelope {
         position,
         stream,
@@ -310,7 +380,7 @@ fn parse(reader: &mut Reader<'_>) -> Option<(Envelope, Payload)> {
     };
     reader.0.is_empty().then_some((
         envelope,
-        Payload {
+        Frame {
             kind,
             version,
             bytes,

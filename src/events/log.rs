@@ -20,11 +20,13 @@ pub mod backup;
 mod journal;
 pub mod key;
 pub mod memory;
+pub mod replay;
 pub mod sled;
 pub mod store;
 mod subscription;
 mod writer;
 
+pub use journal::DISK_FORMAT;
 pub use subscription::Subscription;
 pub use writer::{
     APPEND_EVENTS_MAX, APPENDS_WAITING_MAX, GROUP_APPENDS_MAX, GROUP_BYTES_MAX, KEY_BYTES_MAX,

@@ -1,20 +1,15 @@
 //! The worker's memory: what is true, folded from the log, and how far it was read. So that a start
-//! need not read the whole log, it is kept in a file beside the log, with the Merkle tree of all
-//! records it was folded from; a file that does not fit the log is not used.
-
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
+//! need not read the whole log, a snapshot of it is kept; one that does not fit the log is not used.
 
 use crate::events::Recorded;
 use crate::events::codec;
-use crate::events::id::{Position, Sha256};
+use crate::events::id::Position;
 use crate::events::log::{Log, ReadError, Subscription};
-use crate::events::tree::{CompactRange, leaf_hash};
-use crate::projections::Feed;
+use crate::events::tree::leaf_hash;
+use crate::handlers::snapshots::{Snapshot, Snapshots};
 use crate::projections::projection::Checkpoint;
 use crate::projections::state::State;
+use crate::projections::{Feed, Projection as _};
 use crate::tasks;
 
 /// Events after which the memory is kept anew; at a start about so many are folded again.
@@ -23,36 +18,23 @@ pub const CHECKPOINT_EVENTS: u64 = 4096;
 /// Events read from the log at once while it is folded.
 const READ_MAX: usize = 1024;
 
-/// What the file holds behind the digest of its text.
-#[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    /// The Merkle tree up to the checkpoint's position, in hexadecimal digits.
-    range: String,
-    checkpoint: Checkpoint,
-}
-
 /// What is true, and the place in the log that it was read up to.
 #[derive(Debug)]
 pub struct Memory {
     state: Feed<State>,
     subscription: Subscription,
-    file: PathBuf,
+    snapshots: Snapshots,
     kept_at: Position,
 }
 
 impl Memory {
-    /// Returns the file that keeps the memory of the service in a state directory.
-    pub fn file(state_dir: &Path) -> PathBuf {
-        state_dir.join("checkpoints").join("state.json")
-    }
-
-    /// Folds the log up to its end, from the checkpoint in `file` if that fits.
+    /// Folds the log up to its end, from its snapshot if that fits.
     ///
     /// # Errors
     /// [`ReadError`] when the log does not read.
-    pub fn open(log: &Log, file: PathBuf) -> Result<Self, ReadError> {
-        let restored = match read(&file) {
-            Some((range, feed)) => continued(log, range, feed)?,
+    pub fn open(log: &Log, snapshots: Snapshots) -> Result<Self, ReadError> {
+        let restored = match snapshots.read() {
+            Some(snapshot) => continued(log, snapshot)?,
             None => None,
         };
         let kept_at = restored
@@ -62,7 +44,7 @@ impl Memory {
         let mut memory = Self {
             subscription: log.subscribe(state.position()),
             state,
-            file,
+            snapshots,
             kept_at,
         };
         memory.catch_up(log.head().position)?;
@@ -124,30 +106,33 @@ impl Memory {
             Ok(range) if range.size() == self.position().0 => range,
             Ok(_) | Err(_) => return,
         };
-        let kept = Kept {
-            range: hex::encode(range.to_bytes()),
-            checkpoint: self.checkpoint(),
-        };
-        let (file, position) = (self.file.clone(), self.position());
-        let written = tasks::apart(move || write(&file, &kept)).await;
-        match written {
+        let (snapshots, checkpoint) = (self.snapshots.clone(), self.checkpoint());
+        let position = self.position();
+        let written = tasks::apart(move || {
+            snapshots.write(&range, checkpoint)?;
+            snapshots.retire::<State>()
+        });
+        match written.await {
             Ok(Ok(())) => self.kept_at = position,
             Ok(Err(error)) => {
-                let file = self.file.display();
-                tracing::warn!(%error, %file, "the checkpoint could not be kept");
+                let name = State::NAME;
+                tracing::warn!(%error, name, "the snapshot could not be kept");
             }
             Err(_) => {}
         }
     }
 }
 
-/// Folds on from a checkpoint to the end of the log; nothing when the log is not the one it was
+/// Folds on from a snapshot to the end of the log; nothing when the log is not the one it was
 /// taken from.
 fn continued(
     log: &Log,
-    mut range: CompactRange,
-    mut feed: Feed<State>,
+    snapshot: Snapshot<State>,
 ) -> Result<Option<(Position, Feed<State>)>, ReadError> {
+    let Snapshot {
+        mut range,
+        mut feed,
+    } = snapshot;
     let (kept_at, head) = (feed.position(), log.head());
     while feed.position() < head.position {
         let missing = head.position.0 - feed.position().0;
@@ -162,34 +147,10 @@ fn continued(
         }
     }
     if feed.position() != head.position || range.root() != head.root {
-        tracing::warn!("the checkpoint is not of this log; the log is folded from its beginning");
+        tracing::warn!("the snapshot is not of this log; the log is folded from its beginning");
         return Ok(None);
     }
     Ok(Some((kept_at, feed)))
-}
-
-fn read(file: &Path) -> Option<(CompactRange, Feed<State>)> {
-    let text = std::fs::read_to_string(file).ok()?;
-    let (digest, text) = text.split_once('\n')?;
-    (digest == Sha256::of(text.as_bytes()).to_string()).then_some(())?;
-    let kept: Kept = serde_json::from_str(text).ok()?;
-    let range = CompactRange::from_bytes(&hex::decode(kept.range).ok()?)?;
-    let feed = Feed::restore(&kept.checkpoint)?;
-    (range.size() == feed.position().0).then_some((range, feed))
-}
-
-/// Writes the file beside itself first, so that a crash leaves the old one or the new one.
-fn write(file: &Path, kept: &Kept) -> std::io::Result<()> {
-    let text = serde_json::to_string(kept)?;
-    if let Some(directory) = file.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
-    let new = file.with_extension("new");
-    let mut opened = std::fs::File::create(&new)?;
-    writeln!(opened, "{}", Sha256::of(text.as_bytes()))?;
-    opened.write_all(text.as_bytes())?;
-    opened.sync_all()?;
-    std::fs::rename(new, file)
 }
 
 #[cfg(test)]

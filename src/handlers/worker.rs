@@ -20,6 +20,7 @@ use crate::handlers::perform::{Outcome, perform};
 use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::react::{Airborne, Capacity, next_time, react};
 use crate::handlers::setback::{Failure, pause_ms, react_to_failure};
+use crate::handlers::snapshots::Snapshots;
 use crate::projections::Checkpoint;
 use crate::projections::state::State;
 use crate::tasks::TaskSet;
@@ -112,7 +113,7 @@ impl Worker {
         signals: Signals,
         questions: mpsc::Receiver<Question>,
     ) -> Result<Self, ReadError> {
-        let memory = Memory::open(&ports.log, Memory::file(&ports.state_dir))?;
+        let memory = Memory::open(&ports.log, Snapshots::below(&ports.state_dir))?;
         Ok(Self::new(ports, signals, questions, memory))
     }
 

@@ -23,6 +23,7 @@ use crate::handlers::intake::Intake;
 use crate::handlers::memory::Memory;
 use crate::handlers::operator::Operator;
 use crate::handlers::ports::{Channels, EffectError, Ports};
+use crate::handlers::snapshots::Snapshots;
 use crate::sandbox::git::GitMirrors;
 use crate::sandbox::podman_sandbox::{PodmanSandbox, SandboxSettings};
 use crate::sandbox::port::Sandbox;
@@ -145,8 +146,8 @@ async fn open_once(state_dir: &Path) -> Result<Log, StartError> {
 /// # Errors
 /// [`StartError`] when the log does not read.
 pub async fn recall(log: &Log, state_dir: &Path) -> Result<Memory, StartError> {
-    let (log, file) = (log.clone(), Memory::file(state_dir));
-    let folded = tokio::task::spawn_blocking(move || Memory::open(&log, file)).await;
+    let (log, snapshots) = (log.clone(), Snapshots::below(state_dir));
+    let folded = tokio::task::spawn_blocking(move || Memory::open(&log, snapshots)).await;
     Ok(folded.map_err(|_| StartError::Replay)??)
 }
 

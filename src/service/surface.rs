@@ -5,7 +5,7 @@ pub use crate::events::checkpoint::{SignedCheckpoint, Verifier};
 pub use crate::events::codec::{self, StoredRecord};
 pub use crate::events::id::{BlobRef, ConversationId, Position, RepoId, TaskId};
 pub use crate::events::log::sled::SledStore;
-pub use crate::events::log::{Log, ReadError};
+pub use crate::events::log::{DISK_FORMAT, Log, ReadError};
 pub use crate::events::{Event, Recorded};
 pub use crate::handlers::channels::local::client::{Client, ClientError};
 pub use crate::handlers::channels::local::protocol::{Drill, FILES_BYTES_MAX, File, Reply, Send};

@@ -17,6 +17,7 @@ use airut::handlers::intake::Intake;
 use airut::handlers::memory::Memory;
 use airut::handlers::operator::{Operator, StopTarget};
 use airut::handlers::ports::{Channels, Ports};
+use airut::handlers::snapshots::Snapshots;
 use airut::handlers::worker::{Signals, Worker};
 use airut::projections::state::State;
 use airut::projections::views::Views;
@@ -228,7 +229,7 @@ fn check_rebuilt<P: Projection>(outside: &Outside, live: &Checkpoint) -> Result<
 
 /// What the checkpoint's file and the rest of the log give is what the whole log gives.
 fn check_memory(outside: &Outside, log: &Log) -> Result<(), Broken> {
-    let memory = Memory::open(log, Memory::file(&outside.directory));
+    let memory = Memory::open(log, Snapshots::below(&outside.directory));
     let memory = memory.map_err(|error| error.to_string())?;
     check_rebuilt::<State>(outside, &memory.checkpoint())
 }

@@ -16,6 +16,7 @@ use airut::handlers::intake::Intake;
 use airut::handlers::memory::Memory;
 use airut::handlers::operator::Operator;
 use airut::handlers::ports::Channels;
+use airut::handlers::snapshots::Snapshots;
 use airut::service::{Parts, Service, ServicePlan, look};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,7 @@ async fn service(world: &World, disk: Arc<Disk>) -> Service {
     let (operator, questions) = Operator::new();
     let parts = Parts {
         intake: Intake::new(log.clone(), ports.bodies.clone()),
-        memory: Memory::open(&log, Memory::file(world.state_dir())).unwrap(),
+        memory: Memory::open(&log, Snapshots::below(world.state_dir())).unwrap(),
         channels: Channels::new().with(repo(), Arc::clone(&world.channel) as Arc<dyn Channel>),
         ports,
         operator,

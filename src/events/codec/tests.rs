@@ -2,7 +2,7 @@ use super::*;
 use crate::events::id::{ChannelKind, RepoId};
 use crate::events::service::DrainStarted;
 
-fn envelope() -> Envelope {
+pub(super) fn envelope() -> Envelope {
     Envelope {
         position: Position(7),
         stream: StreamId::service(),

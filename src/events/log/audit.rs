@@ -16,7 +16,7 @@ use crate::events::tree::CompactRange;
 
 mod compare;
 mod examine;
-mod reader;
+pub(in crate::events::log) mod reader;
 
 pub use compare::{index_ends, index_of, read_key};
 

@@ -22,6 +22,9 @@ use crate::events::log::store::StoreError;
 
 pub(super) const HEADER: &[u8; 16] = b"airut journal 1\n";
 
+/// Number of the disk format, as the header says it.
+pub const DISK_FORMAT: u32 = 1;
+
 /// Longest group in bytes; a longer length in a file is damage.
 pub(super) const GROUP_BYTES_MAX: u32 = 1 << 30;
 
@@ -229,17 +232,25 @@ fn damaged(path: &Path, offset: u64, what: &str) -> StoreError {
     ))
 }
 
-fn check_header(file: &mut File, path: &Path) -> Result<(), StoreError> {
-    let mut header = [0; HEADER.len()];
+/// Refuses a file that does not begin as a journal of this version does; that of a newer version is
+/// named as such.
+pub(super) fn check_header(file: &mut File, path: &Path) -> Result<(), StoreError> {
+    let mut header = Vec::with_capacity(HEADER.len());
     file.seek(SeekFrom::Start(0))?;
-    let read = file.read_exact(&mut header);
-    if read.is_err() || header != *HEADER {
-        let path = path.display();
-        return Err(StoreError(format!(
-            "{path} is no journal of this version of Airut"
-        )));
+    file.take(HEADER.len() as u64).read_to_end(&mut header)?;
+    if header == HEADER {
+        return Ok(());
     }
-    Ok(())
+    let path = path.display();
+    let format = header.strip_prefix(b"airut journal ");
+    let format = format.and_then(|number| str::from_utf8(number).ok()?.trim_end().parse().ok());
+    Err(StoreError(match format {
+        Some(format @ 2u32..) => format!(
+            "{path} has disk format {format}, this version of Airut knows format {DISK_FORMAT}: \
+             update Airut"
+        ),
+        _ => format!("{path} is no journal of Airut"),
+    }))
 }
 
 /// Makes a new directory entry durable.

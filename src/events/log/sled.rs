@@ -66,7 +66,7 @@ pub enum OpenError {
     /// A newer Airut wrote to it: update this one.
     #[error(
         "the log at {path} holds events of kind {kind} version {version}, which this version of \
-         Airut does not know: update Airut"
+         Airut does not know: update Airut (`airut log upgrade --dry-run` says where they are)"
     )]
     Newer {
         /// Directory of the log.

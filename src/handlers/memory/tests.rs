@@ -8,7 +8,6 @@ use crate::events::conversation::ConversationCreated;
 use crate::events::id::{AtMs, ChannelKind, ConversationId, RepoId, StreamId};
 use crate::events::log::memory::MemoryStore;
 use crate::events::log::{Append, Context};
-use crate::projections::Projection as _;
 
 fn created(id: u32) -> Event {
     ConversationCreated {
@@ -35,51 +34,69 @@ async fn add(log: &Log, ids: &[u32]) {
 }
 
 /// Keeps the memory of a log of three events, then adds two.
-async fn kept() -> (TempDir, PathBuf, Log) {
+async fn kept() -> (TempDir, Snapshots, Log) {
     let directory = TempDir::new().unwrap();
-    let file = Memory::file(directory.path());
+    let snapshots = Snapshots::below(directory.path());
     let log = log_of(&[1, 2, 3]).await;
-    Memory::open(&log, file.clone()).unwrap().keep(&log).await;
+    let mut memory = Memory::open(&log, snapshots.clone()).unwrap();
+    memory.keep(&log).await;
     add(&log, &[4, 5]).await;
-    (directory, file, log)
+    (directory, snapshots, log)
 }
 
 /// Opens the memory; tells from where it was folded, having compared it with a fold from 0.
 #[track_caller]
-fn opened(log: &Log, file: &Path) -> Position {
-    let memory = Memory::open(log, file.to_owned()).unwrap();
-    let rebuilt = Memory::open(log, file.with_extension("none")).unwrap();
+fn opened(log: &Log, snapshots: &Snapshots) -> Position {
+    let memory = Memory::open(log, snapshots.clone()).unwrap();
+    let nowhere = TempDir::new().unwrap();
+    let rebuilt = Memory::open(log, Snapshots::below(nowhere.path())).unwrap();
     assert_eq!(memory.checkpoint(), rebuilt.checkpoint());
     assert_eq!(rebuilt.kept_at, Position(0));
     memory.kept_at
 }
 
-fn rewrite(file: &Path, change: impl FnOnce(&mut Kept)) {
-    let text = std::fs::read_to_string(file).unwrap();
-    let mut kept: Kept = serde_json::from_str(text.split_once('\n').unwrap().1).unwrap();
-    change(&mut kept);
-    write(file, &kept).unwrap();
-}
-
 #[tokio::test]
 async fn what_was_restored_equals_what_is_rebuilt() {
-    let (_directory, file, log) = kept().await;
-    assert_eq!(opened(&log, &file), Position(3));
+    let (_directory, snapshots, log) = kept().await;
+    assert_eq!(opened(&log, &snapshots), Position(3));
 }
 
 #[tokio::test]
-async fn a_checkpoint_of_another_code_version_is_rebuilt() {
-    let (_directory, file, log) = kept().await;
-    rewrite(&file, |kept| {
-        assert_eq!(kept.checkpoint.code_version, State::CODE_VERSION);
-        kept.checkpoint.code_version -= 1;
-    });
-    assert_eq!(opened(&log, &file), Position(0));
+async fn a_snapshot_of_another_code_version_is_not_used() {
+    let (_directory, snapshots, log) = kept().await;
+    let this = snapshots.file(State::NAME, State::CODE_VERSION);
+    let older = snapshots.file(State::NAME, State::CODE_VERSION - 1);
+    std::fs::rename(&this, older).unwrap();
+    assert_eq!(opened(&log, &snapshots), Position(0));
+    // Nor does a false name help.
+    let other = Checkpoint {
+        code_version: State::CODE_VERSION - 1,
+        ..Feed::<State>::new().checkpoint()
+    };
+    snapshots.write(&log.range().unwrap(), other).unwrap();
+    std::fs::rename(snapshots.file(State::NAME, State::CODE_VERSION - 1), this).unwrap();
+    assert_eq!(opened(&log, &snapshots), Position(0));
+}
+
+#[tokio::test]
+async fn only_the_version_before_is_left_of_older_snapshots() {
+    let (_directory, snapshots, log) = kept().await;
+    let this = State::CODE_VERSION;
+    for number in [this - 2, this - 1, this + 1] {
+        let path = snapshots.file(State::NAME, number);
+        std::fs::copy(snapshots.file(State::NAME, this), path).unwrap();
+    }
+    let mut memory = Memory::open(&log, snapshots.clone()).unwrap();
+    memory.keep(&log).await;
+    let left = snapshots.found().unwrap().into_iter();
+    let left: Vec<u32> = left.map(|found| found.code_version).collect();
+    assert_eq!(left, [this - 1, this, this + 1]);
 }
 
 #[tokio::test]
 async fn a_damaged_checkpoint_is_not_used() {
-    let (_directory, file, log) = kept().await;
+    let (_directory, snapshots, log) = kept().await;
+    let file = snapshots.file(State::NAME, State::CODE_VERSION);
     let whole = std::fs::read_to_string(&file).unwrap();
     for damaged in [
         whole.replace("alice", "mallo"),
@@ -87,13 +104,16 @@ async fn a_damaged_checkpoint_is_not_used() {
         String::new(),
     ] {
         std::fs::write(&file, damaged).unwrap();
-        assert_eq!(opened(&log, &file), Position(0));
+        assert_eq!(opened(&log, &snapshots), Position(0));
     }
 }
 
 #[tokio::test]
 async fn a_checkpoint_of_another_log_is_not_used() {
-    let (_directory, file, _log) = kept().await;
-    assert_eq!(opened(&log_of(&[1, 2, 9, 4, 5]).await, &file), Position(0));
-    assert_eq!(opened(&log_of(&[1, 2]).await, &file), Position(0));
+    let (_directory, snapshots, _log) = kept().await;
+    assert_eq!(
+        opened(&log_of(&[1, 2, 9, 4, 5]).await, &snapshots),
+        Position(0)
+    );
+    assert_eq!(opened(&log_of(&[1, 2]).await, &snapshots), Position(0));
 }

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use crate::events::codec::StoredRecord;
+use crate::events::codec::{RecordRef, StoredRecord};
 use crate::events::id::Position;
-use crate::events::log::journal::{GROUP_BYTES_MAX, HEADER};
+use crate::events::log::journal::{GROUP_BYTES_MAX, HEADER, check_header};
 use crate::events::log::store::StoreError;
 
 /// Bytes read before they are examined; one group may be longer.
@@ -17,9 +17,9 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 /// The body of one group.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(in crate::events::log) struct Group {
     /// Position of its first record.
-    pub(super) first: Position,
+    pub(in crate::events::log) first: Position,
     /// The checksum that it should have.
     pub(super) crc: u32,
     /// Its records, each after its length.
@@ -34,15 +34,23 @@ impl Group {
 
     /// Returns its records, which fill it.
     pub(super) fn records(&self) -> impl Iterator<Item = StoredRecord> {
+        self.record_refs().map(|record| StoredRecord {
+            position: record.position,
+            bytes: record.bytes.to_vec(),
+        })
+    }
+
+    /// Returns its records within its body.
+    pub(in crate::events::log) fn record_refs(&self) -> impl Iterator<Item = RecordRef<'_>> {
         let mut body = self.body.as_slice();
         let positions = self.first.0..;
         positions.map_while(move |position| {
             let (length, rest) = body.split_first_chunk()?;
             let (bytes, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
             body = rest;
-            Some(StoredRecord {
+            Some(RecordRef {
                 position: Position(position),
-                bytes: bytes.to_vec(),
+                bytes,
             })
         })
     }
@@ -50,7 +58,7 @@ impl Group {
 
 /// How a journal ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(in crate::events::log) enum End {
     /// With a whole group.
     Whole,
     /// With bytes that are none.
@@ -64,7 +72,7 @@ pub(super) enum End {
 
 /// Reads one group after the other, up to the length that the file has when it is opened.
 #[derive(Debug)]
-pub(super) struct GroupReader {
+pub(in crate::events::log) struct GroupReader {
     file: BufReader<File>,
     offset: u64,
     length: u64,
@@ -73,18 +81,11 @@ pub(super) struct GroupReader {
 
 impl GroupReader {
     /// Opens a journal for reading.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(in crate::events::log) fn open(path: &Path) -> Result<Self, StoreError> {
         let named = |error: std::io::Error| StoreError(format!("{}: {error}", path.display()));
         let mut file = File::open(path).map_err(named)?;
         let length = file.metadata().map_err(named)?.len();
-        let mut header = [0; HEADER.len()];
-        let read = file.read_exact(&mut header);
-        if read.is_err() || header != *HEADER {
-            let path = path.display();
-            return Err(StoreError(format!(
-                "{path} is no journal of this version of Airut"
-            )));
-        }
+        check_header(&mut file, path)?;
         Ok(Self {
             file: BufReader::with_capacity(BUFFER_BYTES, file),
             offset: HEADER.len() as u64,
@@ -94,14 +95,22 @@ impl GroupReader {
     }
 
     /// Returns the offset behind the last group that was read.
-    pub(super) fn offset(&self) -> u64 {
+    pub(in crate::events::log) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// Returns the next groups and, at the end, how it ends.
     pub(super) fn read_batch(&mut self) -> Result<(Vec<Group>, Option<End>), StoreError> {
+        self.read_up_to(BATCH_BYTES)
+    }
+
+    /// Returns the next groups of so many bytes, the last one whole, and, at the end, how it ends.
+    pub(in crate::events::log) fn read_up_to(
+        &mut self,
+        bytes_max: usize,
+    ) -> Result<(Vec<Group>, Option<End>), StoreError> {
         let (mut groups, mut bytes) = (Vec::new(), 0);
-        while bytes < BATCH_BYTES {
+        while bytes < bytes_max {
             if self.offset == self.length {
                 return Ok((groups, Some(End::Whole)));
             }

@@ -154,7 +154,7 @@ impl Index {
             self.keys.apply_batch(keys)?;
         }
         for record in &group.records {
-            let kind = codec::kind_and_version(record);
+            let kind = codec::kind_and_version(&record.bytes);
             if let Some(kind) = kind.filter(|kind| !known.contains(kind)) {
                 self.note_kind(kind)?;
                 known.insert(kind);
