@@ -14,6 +14,13 @@ pub const ALLOWLIST_PATH: &str = ".airut/network-allowlist.yaml";
 #[error("{ALLOWLIST_PATH}: {0}")]
 pub struct AllowlistError(String);
 
+impl AllowlistError {
+    /// Returns where and why, without the usual file's name.
+    pub fn reason(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Reads an allowlist; an empty document allows nothing.
 ///
 /// # Errors

@@ -156,7 +156,7 @@ impl Ledger {
             let ruling = self.quota.rule(&fact, now_ms);
             decided.extend(number.map(|number| (number, ruling)));
             match ruling {
-                Ruling::Record => events.push(facts::event(run, fact)),
+                Ruling::Record => events.extend(facts::events(run, fact)),
                 Ruling::Beyond => limit_reached = true,
                 Ruling::Suppress => {}
             }

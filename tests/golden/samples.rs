@@ -28,8 +28,8 @@ use airut::events::message::{
 };
 use airut::events::proxy::{
     BlockCause, ConnectionRefused, CredentialUse, DecisionLimitReached, DnsQueriesSuppressed,
-    DnsQueryAnswered, RequestAllowed, RequestBlocked, RequestLine, ResponseCompleted,
-    UpstreamFailed,
+    DnsQueryAnswered, RequestAllowed, RequestBlocked, RequestInspected, RequestLine,
+    ResponseCompleted, UpstreamFailed,
 };
 use airut::events::repository::{MirrorFetchFailed, MirrorFetched};
 use airut::events::run::{
@@ -647,6 +647,12 @@ fn proxy() -> Vec<Event> {
         DecisionLimitReached {
             run,
             decisions_max: 200_000,
+        }
+        .into(),
+        RequestInspected {
+            run,
+            request,
+            tags: vec![text("graphql-op: mutation/createIssue")],
         }
         .into(),
     ]
