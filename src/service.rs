@@ -27,6 +27,7 @@ pub mod audit;
 pub mod backup;
 pub mod look;
 pub mod machine;
+pub mod policy;
 pub mod rotate;
 pub mod standby;
 pub mod surface;

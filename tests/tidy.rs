@@ -101,6 +101,8 @@ const PURE: &[&str] = &[
     "src/handlers/tasks/granted.rs",
     "src/handlers/tasks/interrupt.rs",
     "src/handlers/tasks/prompt.rs",
+    "src/service/policy/back_test.rs",
+    "src/service/policy/remarks.rs",
     "src/service/look/agent_line.rs",
     "src/service/look/board.rs",
     "src/service/look/diff.rs",
