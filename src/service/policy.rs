@@ -125,6 +125,33 @@ impl Policy {
         format!("{rule} ({text})")
     }
 
+    /// Returns the rule that allows a request, or in a word why none does: `host`, `path`, `method`
+    /// or `traversal`. For questions in great number; an empty method stands for any.
+    pub fn brief(
+        &self,
+        host: &str,
+        path_and_query: &str,
+        method: &str,
+    ) -> Result<Rule, &'static str> {
+        let asked = Asked {
+            host,
+            path_and_query,
+            method,
+        };
+        if repeats_request(method) {
+            return Err("method");
+        }
+        match policy::judge(&self.0, asked) {
+            Verdict::Allowed(rule) => Ok(rule),
+            Verdict::Denied { denial, .. } => Err(match denial {
+                Denial::Traversal => "traversal",
+                Denial::Host => "host",
+                Denial::Path => "path",
+                Denial::Method => "method",
+            }),
+        }
+    }
+
     /// Says what becomes of a request; an empty method stands for any.
     pub fn explain(&self, host: &str, path_and_query: &str, method: &str) -> Answer {
         let asked = Asked {
@@ -214,6 +241,8 @@ mod tests {
         let policy = Policy::parse(FILE.as_bytes()).unwrap();
         let answer = policy.explain(host, path, method);
         assert_eq!(answer.rule.as_deref(), rule);
+        let brief = policy.brief(host, path, method).ok();
+        assert_eq!(brief.map(|rule| rule.to_string()).as_deref(), rule);
         assert!(answer.why.contains(words), "{}", answer.why);
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "URL", required_unless_present = "jsonl")]
     url: Option<String>,
     /// Read {"allowlist", "host", "path", "method"} from standard input, a line each, and answer each
-    /// with a line that says "allowed" and "rule"; the allowlist is a file, its text, or its content
+    /// with a line that says "allowed", "rule" and "denial"; the allowlist is a file, its text, or its content
     /// as JSON
     #[arg(long, conflicts_with_all = ["method", "url"])]
     jsonl: bool,

@@ -32,9 +32,9 @@ struct Question {
 #[derive(Serialize)]
 struct Told<'a> {
     allowed: bool,
-    rule: Option<&'a str>,
-    nearest: Option<&'a str>,
-    why: &'a str,
+    rule: Option<String>,
+    /// What no rule names: `host`, `path` or `method`; `traversal` for a path that none may.
+    denial: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
@@ -84,12 +84,11 @@ impl Kept {
             Ok(policy) => policy,
             Err(error) => return unanswered(&error),
         };
-        let answer = policy.explain(&question.host, &question.path, &question.method);
+        let judged = policy.brief(&question.host, &question.path, &question.method);
         serde_json::to_string(&Told {
-            allowed: answer.is_allowed(),
-            rule: answer.rule.as_deref(),
-            nearest: answer.nearest.as_deref(),
-            why: &answer.why,
+            allowed: judged.is_ok(),
+            rule: judged.ok().map(|rule| rule.to_string()),
+            denial: judged.err(),
             error: None,
         })
     }
@@ -134,8 +133,7 @@ fn unanswered(error: &str) -> serde_json::Result<String> {
     serde_json::to_string(&Told {
         allowed: false,
         rule: None,
-        nearest: None,
-        why: "the question cannot be answered",
+        denial: None,
         error: Some(error),
     })
 }

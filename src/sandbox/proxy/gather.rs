@@ -81,13 +81,14 @@ pub(super) async fn meet(
         });
     };
     let gathered = tokio::time::timeout(FILTERED_TIME_MAX, gather(room, &plan, incoming)).await;
-    let gathered = gathered.unwrap_or_else(|_| Err(plan.unreadable("did not arrive in time")));
+    let gathered =
+        gathered.unwrap_or_else(|_| Err(plan.unreadable("did not arrive in time").into()));
     let filtered = match &gathered {
         Ok((body, _)) => {
             let headers = &parts.headers;
             plan.apply(Head { asked, headers }, body)
         }
-        Err(filtered) => filtered.clone(),
+        Err(filtered) => Filtered::clone(filtered),
     };
     let Filtered {
         rewritten,
@@ -112,12 +113,12 @@ async fn gather(
     room: &Room,
     plan: &Plan<'_>,
     mut incoming: Incoming,
-) -> Result<(Bytes, OwnedSemaphorePermit), Filtered> {
+) -> Result<(Bytes, OwnedSemaphorePermit), Box<Filtered>> {
     let bytes_max = plan.bytes_max();
     let told = incoming.size_hint().exact();
     let expected = usize::try_from(told.unwrap_or(bytes_max as u64)).unwrap_or(usize::MAX);
     if expected > bytes_max {
-        return Err(plan.too_large());
+        return Err(plan.too_large().into());
     }
     let taken = room.take(expected).await;
     let taken = taken.ok_or_else(|| plan.unreadable("no room"))?;
@@ -129,7 +130,7 @@ async fn gather(
             continue;
         };
         if piece.len() > bytes_max - body.len() {
-            return Err(plan.too_large());
+            return Err(plan.too_large().into());
         }
         body.extend_from_slice(&piece);
     }

@@ -189,3 +189,107 @@ fn by_rules(cause: &BlockCause) -> bool {
         | BlockCause::Credential => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::id::{ConversationId, InboundId, Position, RequestId, Sha256};
+    use crate::events::proxy::{RequestAllowed, RequestBlocked};
+    use crate::events::task::TaskQueued;
+    use crate::projections::testing::recorded;
+
+    fn line(host: &str, path: &str, has_query: bool) -> RequestLine {
+        RequestLine {
+            method: "GET".to_owned(),
+            scheme: "https".to_owned(),
+            host: host.to_owned(),
+            port: 443,
+            path: path.to_owned(),
+            query_sha256: has_query.then_some(Sha256([0; 32])),
+            http_version: "HTTP/2".to_owned(),
+        }
+    }
+
+    fn allowed(task: TaskId, line: RequestLine) -> Event {
+        RequestAllowed {
+            run: task.run(1),
+            request: RequestId(1),
+            line,
+            rule: "domains[0]".to_owned(),
+            credentials: Vec::new(),
+            stripped: Vec::new(),
+        }
+        .into()
+    }
+
+    fn blocked(task: TaskId, line: RequestLine, cause: BlockCause) -> Event {
+        RequestBlocked {
+            run: task.run(1),
+            request: RequestId(2),
+            line,
+            cause,
+            detail: String::new(),
+            status: 403,
+        }
+        .into()
+    }
+
+    fn queued(repo: &str) -> (TaskId, Event) {
+        let inbound = InboundId::from_dedupe_key(repo);
+        let queued = TaskQueued {
+            task: inbound.task(),
+            inbound,
+            repo: RepoId(repo.to_owned()),
+            conversation: ConversationId(1),
+            sender: String::new(),
+            title: String::new(),
+        };
+        (inbound.task(), queued.into())
+    }
+
+    fn past() -> Vec<Recorded> {
+        let (one, queued_one) = queued("one");
+        let (two, queued_two) = queued("two");
+        recorded(vec![
+            queued_one,
+            queued_two,
+            allowed(one, line("old.test", "/", false)),
+            allowed(one, line("kept.test", "/a", true)),
+            blocked(one, line("new.test", "/", false), BlockCause::Host),
+            blocked(two, line("new.test", "/", false), BlockCause::Host),
+            blocked(two, line("new.test", "/", false), BlockCause::Address),
+            allowed(two, line("query.test", "/exact", true)),
+        ])
+    }
+
+    const FILE: &[u8] = b"domains: [new.test, unused.test]\nurl_prefixes:\n  - {host: kept.test, \
+                          path: /a*}\n  - {host: query.test, path: /exact}\n";
+
+    #[track_caller]
+    fn check(scope: Scope, expected: [u64; 4]) {
+        let policy = Policy::parse(FILE).unwrap();
+        let mut test = BackTest::new(&policy, scope);
+        past().iter().for_each(|recorded| test.apply(recorded));
+        let told = [
+            test.replayed,
+            test.newly_allowed.decisions,
+            test.newly_blocked.decisions,
+            test.unclear.decisions,
+        ];
+        assert_eq!(told, expected);
+        assert!(
+            test.unused()
+                .iter()
+                .any(|rule| rule == "domains[1] (unused.test)")
+        );
+    }
+
+    #[test]
+    fn the_past_is_decided_again_within_a_scope() {
+        check(Scope::default(), [5, 2, 1, 1]);
+        let repo = Some(RepoId("one".to_owned()));
+        check(Scope { since: None, repo }, [3, 1, 1, 0]);
+        let since = Some(When::Position(Position(5)));
+        check(Scope { since, repo: None }, [3, 2, 0, 1]);
+    }
+}

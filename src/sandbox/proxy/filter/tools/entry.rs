@@ -174,9 +174,10 @@ fn is_bare(host: &str) -> bool {
 
 fn named(hosts: &[&str]) -> String {
     let (shown, rest) = hosts.split_at(hosts.len().min(NAMED_MAX));
-    let mut text = shown.join(",");
-    if !rest.is_empty() {
-        text.push_str(&format!(",+{} more", rest.len()));
+    let shown = shown.join(",");
+    if rest.is_empty() {
+        shown
+    } else {
+        format!("{shown},+{} more", rest.len())
     }
-    text
 }
