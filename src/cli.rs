@@ -1,6 +1,7 @@
 //! The commands: one file for each, its arguments and then `run`. This room names `config` and
 //! `service` and nothing behind them.
 
+mod allowlist;
 mod backup;
 mod check;
 mod checkpoint;
@@ -63,6 +64,8 @@ enum Command {
     Checkpoint(checkpoint::Arguments),
     /// Print a proof that airut-verify checks
     Prove(prove::Arguments),
+    /// Ask an allowlist file before it is merged
+    Allowlist(allowlist::Arguments),
     /// Work on the log itself
     Log(rebuild::Arguments),
     /// Copy the log and what it refers to, beside a running daemon too
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments, &output),
         Command::Checkpoint(arguments) => checkpoint::run(&arguments, &output),
         Command::Prove(arguments) => prove::run(&arguments, &output),
+        Command::Allowlist(arguments) => allowlist::run(&arguments, &output),
         Command::Log(arguments) => rebuild::run(&arguments, &output),
         Command::Backup(arguments) => backup::run(&arguments, &output),
         Command::Restore(arguments) => restore::run(&arguments, &output),

@@ -29,6 +29,7 @@ pub mod command_run;
 pub mod evolution;
 pub mod look;
 pub mod machine;
+pub mod policy;
 pub mod rotate;
 pub mod standby;
 pub mod surface;

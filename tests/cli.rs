@@ -152,3 +152,89 @@ fn what_cannot_be_sent_is_refused_before_a_daemon_is_asked() {
         assert!(words.contains(word), "{words}");
     }
 }
+
+const ALLOWLIST: &str = "domains: [static.test]\nurl_prefixes:\n  - {host: api.test, path: /v1/*, \
+                         methods: [POST]}\n";
+
+#[test]
+fn an_allowlist_is_checked_with_place_and_known_keys() {
+    let home = Home::new();
+    let file = home.path().join("allowlist.yaml");
+    fs::write(&file, ALLOWLIST).unwrap();
+    let checked = home.run(&["allowlist", "check", "allowlist.yaml"]);
+    assert!(checked.status.success(), "{checked:?}");
+    assert!(
+        said(&checked).contains("1 domains, 1 url_prefixes"),
+        "{checked:?}"
+    );
+    fs::write(&file, "domains: []\nurl_prefix: []\n").unwrap();
+    let checked = home.run(&["allowlist", "check", "allowlist.yaml"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let words = complained(&checked);
+    assert!(
+        words.contains("line 2") && words.contains("url_prefixes"),
+        "{words}"
+    );
+}
+
+#[test]
+fn an_allowlist_explains_what_becomes_of_a_request() {
+    let home = Home::new();
+    fs::write(home.path().join("allowlist.yaml"), ALLOWLIST).unwrap();
+    let ask = |method, url| home.run(&["allowlist", "explain", "allowlist.yaml", method, url]);
+    let allowed = ask("POST", "https://api.test/v1/a");
+    assert!(allowed.status.success(), "{allowed:?}");
+    assert!(said(&allowed).contains("url_prefixes[0]"), "{allowed:?}");
+    let blocked = ask("GET", "https://api.test/v1/a");
+    assert_eq!(blocked.status.code(), Some(1));
+    assert!(said(&blocked).contains("but not GET"), "{blocked:?}");
+}
+
+#[test]
+fn questions_about_allowlists_are_answered_line_by_line() {
+    let home = Home::new();
+    fs::write(home.path().join("allowlist.yaml"), ALLOWLIST).unwrap();
+    let questions = [
+        serde_json::json!({"allowlist": "allowlist.yaml", "host": "static.test", "path": "/", "method": "GET"}),
+        serde_json::json!({"allowlist": ALLOWLIST, "host": "api.test", "path": "/v2", "method": "POST"}),
+        serde_json::json!({"allowlist": {"domains": ["a.test"]}, "host": "A.test", "path": "/", "method": "PUT"}),
+        serde_json::json!({"allowlist": "domain: []\n", "host": "a.test", "path": "/", "method": "GET"}),
+        serde_json::json!({"host": "a.test"}),
+        serde_json::json!([]),
+    ];
+    let lines: Vec<String> = questions.iter().map(ToString::to_string).collect();
+    fs::write(home.path().join("questions"), lines.join("\n")).unwrap();
+    let input = fs::File::open(home.path().join("questions")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_airut"));
+    command.args(["allowlist", "explain", "--jsonl"]);
+    let answered = command
+        .current_dir(home.path())
+        .stdin(input)
+        .output()
+        .unwrap();
+    let answers = said(&answered);
+    let answers: Vec<serde_json::Value> = answers
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told: Vec<_> = answers
+        .iter()
+        .map(|answer| {
+            (
+                answer["allowed"].as_bool().unwrap(),
+                answer["rule"].as_str(),
+            )
+        })
+        .collect();
+    let none = (false, None);
+    let expected = [
+        (true, Some("domains[0]")),
+        none,
+        (true, Some("domains[0]")),
+        none,
+        none,
+        none,
+    ];
+    assert_eq!(told, expected, "{answers:?}");
+    assert!(answers[3]["error"].as_str().unwrap().contains("domain"));
+}

@@ -95,6 +95,7 @@ macro_rules! catalogue {
                 165 v1 ResponseCompleted(ResponseCompleted),
                 166 v1 DnsQueriesSuppressed(DnsQueriesSuppressed),
                 167 v1 DecisionLimitReached(DecisionLimitReached),
+                168 v1 RequestInspected(RequestInspected),
                 175 v1 RelaxedAuditInForce(RelaxedAuditInForce),
             }
             Delivery(DeliveryEvent) in delivery {

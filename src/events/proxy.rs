@@ -101,6 +101,17 @@ data! {
         pub status: u16,
     }
 
+    /// Filters read a request's body; the decision on the request follows in the same append.
+    pub struct RequestInspected {
+        /// The run.
+        pub run: RunId,
+        /// The request.
+        pub request: RequestId,
+        /// What each filter said of it, for example `graphql-op: mutation/createIssue`, escaped
+        /// and cut; what a filter changed of the body is told here too.
+        pub tags: Vec<String>,
+    }
+
     /// A connection was refused before a request was read.
     pub struct ConnectionRefused {
         /// The run.

@@ -260,6 +260,11 @@ impl Audit {
                     Moment::Refused(refused.clone())
                 });
             }
+            ProxyEvent::RequestInspected(inspected) => {
+                self.keep_of(inspected.run.task, recorded, || {
+                    Moment::Inspected(inspected.clone())
+                });
+            }
             ProxyEvent::DnsQueriesSuppressed(names) => {
                 self.keep_of(names.run.task, recorded, || {
                     Moment::NamesNotListed(names.clone())

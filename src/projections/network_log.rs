@@ -31,6 +31,8 @@ pub struct NetworkLog {
     runs: BTreeMap<RunId, ConversationId>,
     /// Allowed requests that have no end yet.
     open: BTreeMap<RunId, BTreeMap<RequestId, RequestAllowed>>,
+    /// What filters said of requests that have no line yet.
+    tags: BTreeMap<RunId, BTreeMap<RequestId, Vec<String>>>,
 }
 
 impl NetworkLog {
@@ -67,10 +69,17 @@ impl NetworkLog {
     fn end(&mut self, task: TaskId) {
         self.runs.retain(|run, _| run.task != task);
         self.open.retain(|run, _| run.task != task);
+        self.tags.retain(|run, _| run.task != task);
     }
 
     fn close(&mut self, run: RunId, request: RequestId) -> Option<RequestAllowed> {
         self.open.get_mut(&run)?.remove(&request)
+    }
+
+    fn take_tags(&mut self, run: RunId, request: RequestId) -> Vec<String> {
+        let tags = self.tags.get_mut(&run);
+        tags.and_then(|tags| tags.remove(&request))
+            .unwrap_or_default()
     }
 
     /// Takes in what a proxy decided or saw.
@@ -88,7 +97,14 @@ impl NetworkLog {
                 let open = self.open.entry(allowed.run).or_default();
                 open.insert(allowed.request, allowed.clone());
             }
-            ProxyEvent::RequestBlocked(blocked) => self.push(blocked.run, blocked_line(blocked)),
+            ProxyEvent::RequestInspected(inspected) => {
+                let tags = self.tags.entry(inspected.run).or_default();
+                tags.insert(inspected.request, inspected.tags.clone());
+            }
+            ProxyEvent::RequestBlocked(blocked) => {
+                let tags = self.take_tags(blocked.run, blocked.request);
+                self.push(blocked.run, blocked_line(blocked, &tags));
+            }
             ProxyEvent::ConnectionRefused(refused) => {
                 let (name, port, reason) = (&refused.name, refused.port, &refused.reason);
                 self.push(
@@ -97,6 +113,7 @@ impl NetworkLog {
                 );
             }
             ProxyEvent::UpstreamFailed(failed) => {
+                self.take_tags(failed.run, failed.request);
                 if let Some(allowed) = self.close(failed.run, failed.request) {
                     let (method, url) = (&allowed.line.method, url(&allowed.line));
                     let line = format!("ERROR {method} {url} -> {}", failed.error);
@@ -105,7 +122,8 @@ impl NetworkLog {
             }
             ProxyEvent::ResponseCompleted(completed) => {
                 if let Some(allowed) = self.close(completed.run, completed.request) {
-                    let line = allowed_line(&allowed, completed.status);
+                    let tags = self.take_tags(completed.run, completed.request);
+                    let line = allowed_line(&allowed, completed.status, &tags);
                     self.push(completed.run, line);
                 }
             }
@@ -144,13 +162,14 @@ pub fn url(line: &RequestLine) -> String {
     format!("{scheme}://{host}{port}{path}{query}")
 }
 
-fn allowed_line(allowed: &RequestAllowed, status: u16) -> String {
+fn allowed_line(allowed: &RequestAllowed, status: u16, tags: &[String]) -> String {
     let masked: u32 = allowed.credentials.iter().map(|used| used.count).sum();
     let mut line = format!(
         "ALLOWED {} {} -> {status}",
         allowed.line.method,
         url(&allowed.line)
     );
+    line.push_str(&bracketed(tags));
     if masked > 0 {
         line.push_str(&tag("masked", masked as usize));
     }
@@ -160,11 +179,16 @@ fn allowed_line(allowed: &RequestAllowed, status: u16) -> String {
     line
 }
 
+/// Returns what filters said, before all other tags of a line.
+fn bracketed(tags: &[String]) -> String {
+    tags.iter().map(|tag| format!(" [{tag}]")).collect()
+}
+
 fn tag(name: &str, count: usize) -> String {
     format!(" [{name}: {count}]")
 }
 
-fn blocked_line(blocked: &RequestBlocked) -> String {
+fn blocked_line(blocked: &RequestBlocked, tags: &[String]) -> String {
     let (method, status) = (&blocked.line.method, blocked.status);
     match blocked.cause {
         BlockCause::Connect => {
@@ -180,14 +204,15 @@ fn blocked_line(blocked: &RequestBlocked) -> String {
         | BlockCause::Filter
         | BlockCause::Address
         | BlockCause::Credential => {
-            format!("BLOCKED {method} {} -> {status}", url(&blocked.line))
+            let (url, tags) = (url(&blocked.line), bracketed(tags));
+            format!("BLOCKED {method} {url} -> {status}{tags}")
         }
     }
 }
 
 impl Projection for NetworkLog {
     const NAME: &'static str = "network_log";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
@@ -206,5 +231,40 @@ impl Projection for NetworkLog {
             | Event::Container(_)
             | Event::Delivery(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_filters_said_stands_first_on_a_line() {
+        let line = RequestLine {
+            method: "POST".to_owned(),
+            scheme: "https".to_owned(),
+            host: "a.test".to_owned(),
+            port: 443,
+            path: "/graphql".to_owned(),
+            query_sha256: None,
+            http_version: "HTTP/2".to_owned(),
+        };
+        let allowed = RequestAllowed {
+            run: TaskId(1).run(1),
+            request: RequestId(1),
+            line,
+            rule: "url_prefixes[0]".to_owned(),
+            credentials: Vec::new(),
+            stripped: vec!["x-api-key".to_owned()],
+        };
+        let tags = [
+            "graphql-op: query/viewer".to_owned(),
+            "tool-domains: x".to_owned(),
+        ];
+        assert_eq!(
+            allowed_line(&allowed, 200, &tags),
+            "ALLOWED POST https://a.test/graphql -> 200 [graphql-op: query/viewer] \
+             [tool-domains: x] [dropped: 1]"
+        );
     }
 }

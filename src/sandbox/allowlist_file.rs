@@ -15,8 +15,8 @@ pub const ALLOWLIST_PATH: &str = ".airut/network-allowlist.yaml";
 pub struct AllowlistError(String);
 
 impl AllowlistError {
-    /// Returns where and why, without the file's usual name.
-    pub fn what(&self) -> &str {
+    /// Returns where and why, without the usual file's name.
+    pub fn reason(&self) -> &str {
         &self.0
     }
 }

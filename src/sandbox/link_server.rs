@@ -23,8 +23,8 @@ mod facts;
 mod ledger;
 mod quota;
 
-/// Messages recorded with one append; the rest goes with the next.
-const BATCH_MAX: usize = 256;
+/// Messages recorded with one append; the rest goes with the next. One may be two events.
+const BATCH_MAX: usize = 128;
 
 /// Name of the socket within its directory.
 pub const SOCKET_NAME: &str = "link.sock";

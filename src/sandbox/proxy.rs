@@ -3,7 +3,7 @@
 //! its link ([`wire`]) and comes back as a receipt before a byte leaves.
 //!
 //! Pure: [`allowlist`], [`policy`], [`glob`], [`credentials`], [`dns`], [`addresses`], [`target`],
-//! [`headers`], [`blocked`], [`escape`], [`wire`]. Shell: [`server`], `forward`, `upstream`, `pool`, [`link`], [`ca`].
+//! [`headers`], [`blocked`], [`escape`], [`filter`], [`wire`]. Shell: [`server`], `forward`, `gather`, `upstream`, `pool`, [`link`], [`ca`].
 
 pub mod addresses;
 pub mod allowlist;
@@ -13,7 +13,9 @@ pub mod ca;
 pub mod credentials;
 pub mod dns;
 pub mod escape;
+pub mod filter;
 mod forward;
+mod gather;
 pub mod glob;
 pub mod headers;
 pub mod limits;

@@ -28,8 +28,8 @@ use airut::events::message::{
 };
 use airut::events::proxy::{
     BlockCause, ConnectionRefused, CredentialUse, DecisionLimitReached, DnsQueriesSuppressed,
-    DnsQueryAnswered, RelaxedAuditInForce, RequestAllowed, RequestBlocked, RequestLine,
-    ResponseCompleted, UpstreamFailed,
+    DnsQueryAnswered, RelaxedAuditInForce, RequestAllowed, RequestBlocked, RequestInspected,
+    RequestLine, ResponseCompleted, UpstreamFailed,
 };
 use airut::events::repository::{MirrorFetchFailed, MirrorFetched};
 use airut::events::run::{
@@ -652,6 +652,12 @@ fn proxy() -> Vec<Event> {
         RelaxedAuditInForce {
             run,
             delay_ms_max: 50,
+        }
+        .into(),
+        RequestInspected {
+            run,
+            request,
+            tags: vec![text("graphql-op: mutation/createIssue")],
         }
         .into(),
     ]

@@ -5,6 +5,7 @@
 
 mod client;
 mod durable;
+mod filters;
 mod framing;
 mod origin;
 mod refused;

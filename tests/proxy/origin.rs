@@ -26,7 +26,14 @@ use tokio_rustls::LazyConfigAcceptor;
 use crate::world::Journal;
 
 /// The names that the origin is certified for.
-const NAMES: [&str; 4] = ["one.test", "two.test", "get.test", "private.test"];
+const NAMES: [&str; 6] = [
+    "one.test",
+    "two.test",
+    "get.test",
+    "private.test",
+    "graph.test",
+    "api.anthropic.com",
+];
 
 /// Where `private.test` is.
 pub(crate) const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);

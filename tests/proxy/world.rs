@@ -9,7 +9,7 @@ use airut::events::Event;
 use airut::events::event::ProxyEvent;
 use airut::events::id::TaskId;
 use airut::sandbox::link_server::{LinkServer, LinkState, SOCKET_NAME};
-use airut::sandbox::proxy::allowlist::{Allowlist, UrlPrefix};
+use airut::sandbox::proxy::allowlist::{Allowlist, Operations, UrlPrefix};
 use airut::sandbox::proxy::ca::make_authority;
 use airut::sandbox::proxy::server::{ServeError, serve};
 use airut::sandbox::proxy::wire::{MaskedCredential, Ports, Secret, Setup};
@@ -162,12 +162,29 @@ pub(crate) fn setup(origin: &Origin, ca_key: Secret) -> Setup {
         host: "get.test".to_owned(),
         path: String::new(),
         methods: vec!["GET".to_owned()],
+        graphql: None,
     };
-    let domains = ["one.test", "two.test", "private.test", "gone.test"];
+    let operations = Operations {
+        queries: vec!["viewer".to_owned()],
+        ..Operations::default()
+    };
+    let graph = UrlPrefix {
+        host: "graph.test".to_owned(),
+        path: "/graphql".to_owned(),
+        methods: vec!["POST".to_owned()],
+        graphql: Some(operations),
+    };
+    let domains = [
+        "one.test",
+        "two.test",
+        "private.test",
+        "gone.test",
+        "api.anthropic.com",
+    ];
     Setup {
         allowlist: Allowlist {
             domains: domains.map(str::to_owned).to_vec(),
-            url_prefixes: vec![get_only],
+            url_prefixes: vec![get_only, graph],
         },
         credentials: vec![MaskedCredential {
             name: "ANTHROPIC_API_KEY".to_owned(),

@@ -246,7 +246,7 @@ fn allowlist(named: Option<&Path>) -> anyhow::Result<Allowlist> {
         Err(error) => anyhow::bail!("{}: {error}", path.display()),
     };
     let read = allowlist_file::parse(&bytes);
-    read.map_err(|error| anyhow::anyhow!("{}: {}", path.display(), error.what()))
+    read.map_err(|error| anyhow::anyhow!("{}: {}", path.display(), error.reason()))
 }
 
 /// Spec row SCLI-02: the command's own exit code, unless the sandbox has something to say.

@@ -9,7 +9,8 @@ use crate::events::delivery::{
 use crate::events::message::{MessageParsed, MessageReceived, SenderAuthorized};
 use crate::events::proxy::{
     ConnectionRefused, DecisionLimitReached, DnsQueriesSuppressed, DnsQueryAnswered,
-    RelaxedAuditInForce, RequestAllowed, RequestBlocked, ResponseCompleted, UpstreamFailed,
+    RelaxedAuditInForce, RequestAllowed, RequestBlocked, RequestInspected, ResponseCompleted,
+    UpstreamFailed,
 };
 use crate::events::run::{
     AgentErrorOutput, AgentEventObserved, PolicyInForce, RunOutcomeClassified, RunPlanned,
@@ -78,6 +79,8 @@ pub enum Moment {
         /// How it ended, as far as that is known.
         end: Option<End>,
     },
+    /// Filters read a request's body, before the decision on it.
+    Inspected(RequestInspected),
     /// A request might not leave.
     Blocked(RequestBlocked),
     /// A connection was refused.

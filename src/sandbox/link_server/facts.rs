@@ -4,12 +4,29 @@ use crate::events::Event;
 use crate::events::id::{CredentialName, RequestId, RunId, Sha256};
 use crate::events::proxy::{
     BlockCause, ConnectionRefused, CredentialUse, DnsQueryAnswered, RequestAllowed, RequestBlocked,
-    RequestLine, ResponseCompleted, UpstreamFailed,
+    RequestInspected, RequestLine, ResponseCompleted, UpstreamFailed,
 };
 use crate::sandbox::proxy::wire::{Cause, Fact, ReportedCredential, ReportedRequest};
 
-/// Returns a fact as the event that records it.
-pub(super) fn event(run: RunId, fact: Fact) -> Event {
+/// Returns a fact as the events that record it: what filters said of a request stands before the
+/// decision on it, in one append with it.
+pub(super) fn events(run: RunId, fact: Fact) -> impl Iterator<Item = Event> {
+    let inspected = match &fact {
+        Fact::Allowed { request, tags, .. } | Fact::Blocked { request, tags, .. } => {
+            let request = RequestId(request.request);
+            let tags = tags.clone();
+            (!tags.is_empty()).then_some(RequestInspected { run, request, tags })
+        }
+        Fact::Dns { .. }
+        | Fact::Refused { .. }
+        | Fact::UpstreamFailed { .. }
+        | Fact::Completed { .. } => None,
+    };
+    let decision = event(run, fact);
+    inspected.map(Event::from).into_iter().chain([decision])
+}
+
+fn event(run: RunId, fact: Fact) -> Event {
     match fact {
         Fact::Dns {
             name,
@@ -27,12 +44,14 @@ pub(super) fn event(run: RunId, fact: Fact) -> Event {
             rule,
             credentials,
             stripped,
+            tags: _,
         } => allowed(run, request, rule, credentials, stripped),
         Fact::Blocked {
             request,
             cause,
             detail,
             status,
+            tags: _,
         } => blocked(run, request, block_cause(cause), detail, status),
         Fact::Refused { port, name, reason } => ConnectionRefused {
             run,
@@ -156,5 +175,6 @@ fn block_cause(cause: Cause) -> BlockCause {
         Cause::Malformed => BlockCause::Malformed,
         Cause::Address => BlockCause::Address,
         Cause::Credential => BlockCause::Credential,
+        Cause::Filter => BlockCause::Filter,
     }
 }

@@ -19,7 +19,7 @@ const NOTES_HELD_TIME_MAX: Duration = Duration::from_millis(25);
 
 /// Events that wait for an append of their own; with more of them nothing is taken in before it is
 /// done. A batch beside them still fits into one append.
-const HELD_MAX: usize = RECORD_EVENTS_MAX / 2;
+const HELD_MAX: usize = RECORD_EVENTS_MAX / 2 - 1;
 
 /// With a relaxed audit: how long a decision may wait for the disk. From then on no further
 /// request leaves until it is durable.
@@ -142,7 +142,7 @@ impl Ledger {
             let ruling = self.quota.rule(&fact, now_ms);
             decided.extend(number.map(|number| (number, ruling)));
             match ruling {
-                Ruling::Record => self.hold(facts::event(run, fact)),
+                Ruling::Record => facts::events(run, fact).for_each(|event| self.hold(event)),
                 Ruling::Beyond => limit_reached = true,
                 Ruling::Suppress => {}
             }

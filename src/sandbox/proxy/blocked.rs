@@ -41,7 +41,9 @@ fn message(request: &ReportedRequest, cause: Cause, detail: &str) -> String {
             "CONNECT is never allowed: connect to the host itself, this network is transparent."
                 .to_owned()
         }
-        Cause::HostMismatch | Cause::Malformed => format!("The request is refused: {detail}."),
+        Cause::HostMismatch | Cause::Malformed | Cause::Filter => {
+            format!("The request is refused: {detail}.")
+        }
         Cause::Credential => format!(
             "The request is refused: {detail}. Credentials are put in over https alone: ask \
              https://{host}{path}."

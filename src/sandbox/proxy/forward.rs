@@ -17,7 +17,11 @@ use crate::sandbox::proxy::blocked;
 use crate::sandbox::proxy::body::{Counted, ProxyBody, full};
 use crate::sandbox::proxy::ca::Minter;
 use crate::sandbox::proxy::credentials;
+use crate::sandbox::proxy::escape::escape_cut;
+use crate::sandbox::proxy::filter::Blocked;
+use crate::sandbox::proxy::gather::{self, Met, Refused, Room};
 use crate::sandbox::proxy::headers;
+use crate::sandbox::proxy::limits::FILTER_TAG_CHARS_MAX;
 use crate::sandbox::proxy::link::{Link, NotRecorded};
 use crate::sandbox::proxy::policy::{self, Asked, Denial, Verdict};
 use crate::sandbox::proxy::pool::Destination;
@@ -34,6 +38,7 @@ pub(super) struct Proxy {
     pub(super) upstream: Upstream,
     pub(super) link: Link,
     pub(super) requests: AtomicU64,
+    pub(super) room: Room,
     pub(super) tasks: TaskSet,
 }
 
@@ -50,7 +55,7 @@ impl Proxy {
     pub(super) async fn handle(
         self: Arc<Self>,
         entry: Arc<Entry>,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
     ) -> Response<ProxyBody> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let reported = target::report(&request, &entry, number);
@@ -64,9 +69,16 @@ impl Proxy {
             method: request.method().as_str(),
         };
         let rule = match policy::judge(&self.allowlist, asked) {
-            Verdict::Allowed { rule } => rule,
-            Verdict::Denied(denial) => {
+            Verdict::Allowed(rule) => rule,
+            Verdict::Denied { denial, .. } => {
                 return self.block(reported, cause_of(denial), String::new()).await;
+            }
+        };
+        let met = gather::meet(&self.room, &self.allowlist, rule, &target, request).await;
+        let Met { mut request, tags } = match met {
+            Ok(met) => met,
+            Err(Refused { blocked, tags }) => {
+                return self.block_filtered(reported, &blocked, tags).await;
             }
         };
         let https = entry.scheme == "https";
@@ -82,9 +94,10 @@ impl Proxy {
         let injected = credentials::inject(request.headers_mut(), &target.host, &self.credentials);
         let fact = Fact::Allowed {
             request: reported.clone(),
-            rule,
+            rule: rule.to_string(),
             credentials: injected.used,
             stripped: injected.stripped,
+            tags,
         };
         if let Err(why) = self.link.decide(fact).await {
             return unrecorded(why);
@@ -115,9 +128,40 @@ impl Proxy {
             cause,
             detail,
             status: status.as_u16(),
+            tags: Vec::new(),
         };
+        self.answer_blocked(fact, status, &body).await
+    }
+
+    /// Records what a filter refused and answers it.
+    async fn block_filtered(
+        &self,
+        request: ReportedRequest,
+        blocked: &Blocked,
+        tags: Vec<String>,
+    ) -> Response<ProxyBody> {
+        let status = StatusCode::FORBIDDEN;
+        let fact = Fact::Blocked {
+            request,
+            cause: Cause::Filter,
+            detail: escape_cut(
+                format!("{}: {}", blocked.error, blocked.detail).as_bytes(),
+                FILTER_TAG_CHARS_MAX,
+            ),
+            status: status.as_u16(),
+            tags,
+        };
+        self.answer_blocked(fact, status, &blocked.body()).await
+    }
+
+    async fn answer_blocked(
+        &self,
+        fact: Fact,
+        status: StatusCode,
+        body: &serde_json::Value,
+    ) -> Response<ProxyBody> {
         match self.link.decide(fact).await {
-            Ok(()) => json(status, &body),
+            Ok(()) => json(status, body),
             Err(why) => unrecorded(why),
         }
     }
@@ -126,7 +170,7 @@ impl Proxy {
         self: Arc<Self>,
         allowed: Allowed,
         reported: ReportedRequest,
-        mut request: Request<Incoming>,
+        mut request: Request<ProxyBody>,
     ) -> Response<ProxyBody> {
         let destination = Destination {
             https: allowed.https,
@@ -260,7 +304,7 @@ fn cause_of(denial: Denial) -> Cause {
 
 /// Returns the request as it goes upstream.
 fn outgoing(
-    request: Request<Incoming>,
+    request: Request<ProxyBody>,
     target: &Target,
     bytes_up: Arc<AtomicU64>,
 ) -> Request<ProxyBody> {

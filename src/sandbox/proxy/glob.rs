@@ -3,9 +3,15 @@
 
 /// Returns whether `text` matches `pattern`, letters taken as written.
 pub fn matches(pattern: &str, text: &str) -> bool {
-    if !is_glob(pattern) {
-        return pattern == text;
+    if is_glob(pattern) {
+        matches_as_glob(pattern, text)
+    } else {
+        pattern == text
     }
+}
+
+/// Returns whether `text` matches `pattern`, whose classes count although it has no `*` or `?`.
+pub fn matches_as_glob(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     glob(&pattern, &text)
@@ -13,7 +19,11 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 
 /// Returns whether `text` matches `pattern`, ASCII letters taken without case.
 pub fn matches_ignoring_case(pattern: &str, text: &str) -> bool {
-    matches(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())
+    if is_glob(pattern) {
+        matches_as_glob(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())
+    } else {
+        pattern.eq_ignore_ascii_case(text)
+    }
 }
 
 /// Returns whether a pattern is a glob.
@@ -125,5 +135,12 @@ mod tests {
     fn a_hostile_pattern_takes_bounded_time() {
         let pattern = format!("{}b", "a*".repeat(200));
         assert!(!matches(&pattern, &"a".repeat(4000)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_pattern_meets_any_text(pattern in "[*?\\[\\]!a-c-]{0,200}", text in "[a-c]{0,2000}") {
+            let _either = matches(&pattern, &text);
+        }
     }
 }

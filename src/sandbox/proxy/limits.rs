@@ -68,3 +68,26 @@ pub const DNS_TCP_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Longest path that is reported, in bytes; the rest is cut.
 pub const REPORTED_PATH_BYTES_MAX: usize = 2048;
+
+/// Bytes of a body that is read for GraphQL operations; a longer one is answered 403.
+pub const GRAPHQL_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of a body that is read for server-side tools; a longer one is answered 403. It is what the
+/// Messages API itself takes (32 MB), rounded up, since each turn sends the whole conversation.
+pub const TOOLS_BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of all bodies that filters hold at once, until they are sent; a further one waits.
+pub const FILTERED_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Time for a body that a filter reads to arrive, waiting for room included; then the request is
+/// answered 403.
+pub const FILTERED_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// Deepest nesting of a body that a filter reads; a deeper one is answered 403.
+pub const FILTERED_DEPTH_MAX: usize = 128;
+
+/// Tokens of a GraphQL document; a longer one is answered 403.
+pub const GRAPHQL_TOKENS_MAX: usize = 64 * 1024;
+
+/// Characters of what a filter says of a request; the rest is cut, and said to be.
+pub const FILTER_TAG_CHARS_MAX: usize = 1000;

@@ -1,5 +1,7 @@
 //! The verdict on a request (spec rows NET-14 to NET-18). Pure; it knows no network.
 
+use std::fmt;
+
 use percent_encoding::percent_decode_str;
 
 use crate::sandbox::proxy::allowlist::{Allowlist, UrlPrefix};
@@ -12,7 +14,7 @@ pub struct Asked<'a> {
     pub host: &'a str,
     /// Path and query as sent, percent-encoded.
     pub path_and_query: &'a str,
-    /// Method as sent.
+    /// Method as sent; empty, which no request is, it stands for any.
     pub method: &'a str,
 }
 
@@ -29,69 +31,92 @@ pub enum Denial {
     Method,
 }
 
+/// A rule by its place in the file, printed as in `domains[0]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// Of `domains`.
+    Domain(usize),
+    /// Of `url_prefixes`.
+    UrlPrefix(usize),
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain(index) => write!(f, "domains[{index}]"),
+            Self::UrlPrefix(index) => write!(f, "url_prefixes[{index}]"),
+        }
+    }
+}
+
 /// The judgement on a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may go, by this rule, for example `domains[0]`.
-    Allowed {
-        /// The first rule that allows it.
-        rule: String,
-    },
+    /// It may go, by the first rule that allows it.
+    Allowed(Rule),
     /// It may not.
-    Denied(Denial),
+    Denied {
+        /// Why.
+        denial: Denial,
+        /// The first of the rules that came closest; none when none names its host.
+        nearest: Option<Rule>,
+    },
 }
 
 /// Judges a request by an allowlist: `domains` first, then `url_prefixes`, the first match wins.
 pub fn judge(allowlist: &Allowlist, asked: Asked<'_>) -> Verdict {
-    let decoded = percent_decode_str(asked.path_and_query).decode_utf8_lossy();
+    let decoded = decoded(asked.path_and_query);
     if leaves_its_place(&decoded) || is_unclear(asked.path_and_query) {
-        return Verdict::Denied(Denial::Traversal);
+        return Verdict::Denied {
+            denial: Denial::Traversal,
+            nearest: None,
+        };
     }
     let domain = |pattern: &String| glob::matches_ignoring_case(pattern, asked.host);
     if let Some(index) = allowlist.domains.iter().position(domain) {
-        return Verdict::Allowed {
-            rule: format!("domains[{index}]"),
-        };
+        return Verdict::Allowed(Rule::Domain(index));
     }
-    let mut nearest = Denial::Host;
+    let (mut denial, mut nearest) = (Denial::Host, None);
     for (index, entry) in allowlist.url_prefixes.iter().enumerate() {
         match judge_entry(entry, asked, &decoded) {
-            Ok(()) => {
-                return Verdict::Allowed {
-                    rule: format!("url_prefixes[{index}]"),
-                };
+            Ok(()) => return Verdict::Allowed(Rule::UrlPrefix(index)),
+            Err(other) if closeness(other) > closeness(denial) => {
+                (denial, nearest) = (other, Some(Rule::UrlPrefix(index)));
             }
-            Err(denial) => nearest = nearer(nearest, denial),
+            Err(_) => {}
         }
     }
-    Verdict::Denied(nearest)
+    Verdict::Denied { denial, nearest }
 }
 
-/// Returns the denial that came closer to an allowance.
-fn nearer(one: Denial, other: Denial) -> Denial {
-    let closeness = |denial| match denial {
+/// Returns a path and query percent-decoded once, as patterns see it.
+pub fn decoded(path_and_query: &str) -> String {
+    percent_decode_str(path_and_query)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+/// Returns how close a denial came to an allowance.
+fn closeness(denial: Denial) -> u8 {
+    match denial {
         Denial::Traversal | Denial::Host => 0,
         Denial::Path => 1,
         Denial::Method => 2,
-    };
-    if closeness(other) > closeness(one) {
-        other
-    } else {
-        one
     }
 }
 
 fn judge_entry(entry: &UrlPrefix, asked: Asked<'_>, decoded: &str) -> Result<(), Denial> {
-    if entry.host.is_empty() || !glob::matches_ignoring_case(&entry.host, asked.host) {
+    if !entry.matches_host(asked.host) {
         return Err(Denial::Host);
     }
-    if !entry.path.is_empty() && !glob::matches(&entry.path, decoded) {
+    if !entry.matches_path(decoded) {
         return Err(Denial::Path);
     }
-    let named = entry
-        .methods
-        .iter()
-        .any(|method| method.eq_ignore_ascii_case(asked.method));
+    let named = asked.method.is_empty()
+        || entry
+            .methods
+            .iter()
+            .any(|method| method.eq_ignore_ascii_case(asked.method));
     if entry.methods.is_empty() || named {
         Ok(())
     } else {
@@ -136,6 +161,7 @@ mod tests {
             host: host.to_owned(),
             path: path.to_owned(),
             methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+            graphql: None,
         };
         Allowlist {
             domains: vec!["static.test".to_owned(), "*.cdn.test".to_owned()],
@@ -157,12 +183,11 @@ mod tests {
                 method,
             },
         );
-        let expected = match expected {
-            Ok(rule) => Verdict::Allowed {
-                rule: rule.to_owned(),
-            },
-            Err(denial) => Verdict::Denied(denial),
+        let verdict = match verdict {
+            Verdict::Allowed(rule) => Ok(rule.to_string()),
+            Verdict::Denied { denial, .. } => Err(denial),
         };
+        let expected = expected.map(str::to_owned);
         assert_eq!(verdict, expected, "{method} {host}{path_and_query}");
     }
 
@@ -250,9 +275,73 @@ mod tests {
             path_and_query: "/",
             method: "GET",
         };
-        assert_eq!(
-            judge(&Allowlist::default(), asked),
-            Verdict::Denied(Denial::Host)
-        );
+        let denied = Verdict::Denied {
+            denial: Denial::Host,
+            nearest: None,
+        };
+        assert_eq!(judge(&Allowlist::default(), asked), denied);
+    }
+
+    #[test]
+    fn the_nearest_rule_is_the_first_that_came_closest() {
+        let nearest = |method, path_and_query| {
+            let host = "api.test";
+            let asked = Asked {
+                host,
+                path_and_query,
+                method,
+            };
+            match judge(&allowlist(), asked) {
+                Verdict::Allowed(rule) => panic!("{rule} allows it"),
+                Verdict::Denied { nearest, .. } => nearest.map(|rule| rule.to_string()),
+            }
+        };
+        let first = Some("url_prefixes[0]".to_owned());
+        assert_eq!(nearest("GET", "/v1/messages"), first);
+        assert_eq!(nearest("POST", "/elsewhere"), first);
+        assert_eq!(nearest("POST", "/a/../b"), None);
+    }
+
+    #[test]
+    fn a_wildcard_host_lets_later_entries_add_methods() {
+        let entry = |host: &str, methods: &[&str]| UrlPrefix {
+            host: host.to_owned(),
+            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+            ..UrlPrefix::default()
+        };
+        let allowlist = Allowlist {
+            domains: Vec::new(),
+            url_prefixes: vec![entry("*", &["GET", "HEAD"]), entry("api.test", &["POST"])],
+        };
+        let allowed = |method, host| {
+            let path_and_query = "/any";
+            let asked = Asked {
+                host,
+                path_and_query,
+                method,
+            };
+            matches!(judge(&allowlist, asked), Verdict::Allowed(_))
+        };
+        assert!(allowed("GET", "whatever.test") && allowed("POST", "api.test"));
+        assert!(!allowed("POST", "whatever.test") && !allowed("PUT", "api.test"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_judged(
+            patterns in proptest::collection::vec(".{0,40}", 3),
+            host in ".{0,60}",
+            path in "(\\PC|%[0-9a-f]{2}|\\.\\.|/){0,60}",
+            method in ".{0,8}",
+        ) {
+            let [domain, host_pattern, path_pattern] = <[String; 3]>::try_from(patterns).unwrap();
+            let entry = UrlPrefix { host: host_pattern, path: path_pattern, ..UrlPrefix::default() };
+            let allowlist = Allowlist { domains: vec![domain], url_prefixes: vec![entry] };
+            let asked = Asked { host: &host, path_and_query: &path, method: &method };
+            let verdict = judge(&allowlist, asked);
+            if decoded(&path).contains("/../") {
+                proptest::prop_assert!(!matches!(verdict, Verdict::Allowed(_)));
+            }
+        }
     }
 }

@@ -23,6 +23,7 @@ use crate::sandbox::proxy::ca::Minter;
 use crate::sandbox::proxy::dns;
 use crate::sandbox::proxy::escape::escape_cut;
 use crate::sandbox::proxy::forward::Proxy;
+use crate::sandbox::proxy::gather::Room;
 use crate::sandbox::proxy::limits::{
     CONNECTIONS_MAX, DNS_QUERY_BYTES_MAX, DNS_TCP_TIME_MAX, HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX,
     HEAD_TIME_MAX, HEADER_LIST_BYTES_MAX, HEADERS_MAX, PING_TIME_MAX, PONG_TIME_MAX, STREAMS_MAX,
@@ -81,6 +82,7 @@ fn proxy(setup: Setup, link: Link, tasks: TaskSet) -> Result<Proxy, ServeError> 
         credentials: setup.credentials,
         link,
         requests: AtomicU64::new(0),
+        room: Room::default(),
         tasks,
     })
 }

@@ -96,14 +96,17 @@ pub fn read<B>(request: &Request<B>, entry: &Entry) -> Result<Target, Unclear> {
 /// (RFC 9110, 9.3.8).
 fn refuse_echo<B>(request: &Request<B>) -> Result<(), Unclear> {
     let method = request.method().as_str();
-    let echo = ECHO_METHODS
-        .iter()
-        .any(|echo| echo.eq_ignore_ascii_case(method));
-    if echo {
+    if repeats_request(method) {
         let detail = format!("{method} is never allowed, since its answer repeats the request");
         return Err(unclear(Cause::Method, detail));
     }
     Ok(())
+}
+
+/// Returns whether a method's answer is the request itself.
+pub fn repeats_request(method: &str) -> bool {
+    let mut echoes = ECHO_METHODS.iter();
+    echoes.any(|echo| echo.eq_ignore_ascii_case(method))
 }
 
 /// Refuses headers that tell some servers to do something else than what is judged here.

@@ -153,6 +153,8 @@ pub enum Cause {
     Address,
     /// It would carry a credential in the clear.
     Credential,
+    /// A filter that reads bodies refused it.
+    Filter,
 }
 
 /// Something the proxy decided or saw.
@@ -177,6 +179,8 @@ pub enum Fact {
         credentials: Vec<ReportedCredential>,
         /// Headers removed.
         stripped: Vec<String>,
+        /// What filters that read bodies said of it, for example `graphql-op: query/viewer`.
+        tags: Vec<String>,
     },
     /// A request may not go.
     Blocked {
@@ -188,6 +192,8 @@ pub enum Fact {
         detail: String,
         /// Status the agent gets.
         status: u16,
+        /// What filters that read bodies said of it.
+        tags: Vec<String>,
     },
     /// A connection was refused before a request was read.
     Refused {

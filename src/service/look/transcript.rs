@@ -150,6 +150,7 @@ fn network(moment: &Moment) -> Option<String> {
         }
         Moment::NamesNotListed(names) => format!("NAME {} further queries", names.count),
         Moment::Allowed { allowed, end } => decision(allowed, end.as_ref()),
+        Moment::Inspected(inspected) => format!("BODY  {}", inspected.tags.join("; ")),
         Moment::Blocked(blocked) => {
             let (line, status) = (request(&blocked.line), blocked.status);
             let (cause, detail) = (&blocked.cause, &blocked.detail);
