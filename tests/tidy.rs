@@ -77,6 +77,8 @@ const PURE: &[&str] = &[
     "src/sandbox/proxy/glob.rs",
     "src/sandbox/proxy/headers.rs",
     "src/sandbox/proxy/policy.rs",
+    "src/sandbox/proxy/scrub.rs",
+    "src/sandbox/proxy/scrub/forms.rs",
     "src/sandbox/proxy/target.rs",
     "src/handlers/channels/email/auth.rs",
     "src/handlers/channels/email/filter.rs",

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod link;
 pub mod policy;
 mod pool;
+pub mod scrub;
 pub mod server;
 pub mod target;
 mod upstream;

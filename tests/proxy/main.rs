@@ -8,5 +8,6 @@ mod durable;
 mod framing;
 mod origin;
 mod refused;
+mod scrub;
 mod streams;
 mod world;

@@ -183,6 +183,7 @@ async fn answer(
         |_| (None, Bytes::from_static(b"broken off")),
         |body| (body.trailers().cloned(), body.to_bytes()),
     );
+    let key = parts.headers.get("x-api-key").cloned();
     site.seen.lock().unwrap().push(Seen {
         method: parts.method.to_string(),
         path: path.clone(),
@@ -191,7 +192,7 @@ async fn answer(
         body: body.clone(),
         trailers,
     });
-    let mut response = Response::new(Full::new(body).boxed_unsync());
+    let mut response = Response::new(Full::new(body.clone()).boxed_unsync());
     let headers = response.headers_mut();
     match path.as_str() {
         "/redirect" => {
@@ -204,7 +205,16 @@ async fn answer(
         }
         "/trailers" => {
             headers.insert("trailer", HeaderValue::from_static("x-checksum"));
-            *response.body_mut() = with_trailers();
+            *response.body_mut() = with_trailers(
+                Bytes::from_static(b"data"),
+                "x-checksum",
+                HeaderValue::from_static("42"),
+            );
+        }
+        "/give-back" => {
+            let key = key.unwrap();
+            headers.insert("x-echo", key.clone());
+            *response.body_mut() = with_trailers(body, "x-echo", key);
         }
         "/events" => *response.body_mut() = events(Arc::clone(&site.events)),
         "/websocket" | "/other-protocol" => {
@@ -218,18 +228,19 @@ async fn answer(
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             site.tasks.spawn(echo(upgraded));
         }
-        _ => {}
+        _ => {
+            if let Some(coding) = path.strip_prefix("/coded/") {
+                headers.insert("content-encoding", coding.parse().unwrap());
+            }
+        }
     }
     Ok(response)
 }
 
-fn with_trailers() -> Body {
+fn with_trailers(data: Bytes, name: &'static str, value: HeaderValue) -> Body {
     let mut trailers = HeaderMap::new();
-    trailers.insert("x-checksum", HeaderValue::from_static("42"));
-    let frames = [
-        Ok(Frame::data(Bytes::from_static(b"data"))),
-        Ok(Frame::trailers(trailers)),
-    ];
+    trailers.insert(name, value);
+    let frames = [Ok(Frame::data(data)), Ok(Frame::trailers(trailers))];
     StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -21,6 +21,9 @@ use crate::sandbox::proxy::headers;
 use crate::sandbox::proxy::link::{Link, NotRecorded};
 use crate::sandbox::proxy::policy::{self, Asked, Denial, Verdict};
 use crate::sandbox::proxy::pool::Destination;
+use crate::sandbox::proxy::scrub::Scrubber;
+use crate::sandbox::proxy::scrub::body::Search;
+use crate::sandbox::proxy::scrub::tunnel;
 use crate::sandbox::proxy::target::{self, Entry, Target};
 use crate::sandbox::proxy::upstream::{Upstream, UpstreamError};
 use crate::sandbox::proxy::wire::{Cause, Fact, MaskedCredential, ReportedRequest};
@@ -30,6 +33,7 @@ use crate::tasks::TaskSet;
 pub(super) struct Proxy {
     pub(super) allowlist: Allowlist,
     pub(super) credentials: Vec<MaskedCredential>,
+    pub(super) scrubber: Option<Arc<Scrubber>>,
     pub(super) minter: Minter,
     pub(super) upstream: Upstream,
     pub(super) link: Link,
@@ -43,6 +47,7 @@ struct Allowed {
     since: Stopwatch,
     target: Target,
     https: bool,
+    search: Option<Search>,
 }
 
 impl Proxy {
@@ -72,6 +77,7 @@ impl Proxy {
         let https = entry.scheme == "https";
         // First, so that a credential put in is a credential sent.
         headers::clean_request(request.headers_mut(), target.websocket);
+        let search = self.search(&target.host, request.headers_mut());
         if !https
             && let Some(name) =
                 credentials::asked_for(request.headers(), &target.host, &self.credentials)
@@ -94,8 +100,16 @@ impl Proxy {
             since: Stopwatch::start(),
             target,
             https,
+            search,
         };
         self.forward(allowed, reported, request).await
+    }
+
+    /// Returns how the response is looked through, when there is something to look for.
+    fn search(&self, host: &str, headers: &mut HeaderMap) -> Option<Search> {
+        let scrubber = Arc::clone(self.scrubber.as_ref()?);
+        let in_scope = credentials::may_go_to(host, &self.credentials);
+        Some(Search::prepare(scrubber, in_scope, headers))
     }
 
     /// Records a refusal and answers it.
@@ -140,7 +154,7 @@ impl Proxy {
         let bytes_up = Arc::new(AtomicU64::new(0));
         let outgoing = outgoing(request, &allowed.target, Arc::clone(&bytes_up));
         match self.upstream.send(&destination, outgoing, &bytes_up).await {
-            Ok(response) => self.respond(&allowed, response, downstream, bytes_up),
+            Ok(response) => self.respond(allowed, response, downstream, bytes_up),
             Err(UpstreamError::Address(refused)) => {
                 self.block(
                     reported,
@@ -167,7 +181,7 @@ impl Proxy {
 
     fn respond(
         self: Arc<Self>,
-        allowed: &Allowed,
+        allowed: Allowed,
         mut response: Response<Incoming>,
         downstream: Option<OnUpgrade>,
         bytes_up: Arc<AtomicU64>,
@@ -175,7 +189,7 @@ impl Proxy {
         let status = response.status();
         let finish = self
             .clone()
-            .completion(allowed, status, Arc::clone(&bytes_up));
+            .completion(&allowed, status, Arc::clone(&bytes_up));
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let Some(downstream) = downstream.filter(|_| target::is_websocket(&response)) else {
                 finish(0, false);
@@ -184,17 +198,32 @@ impl Proxy {
                 return json(StatusCode::BAD_GATEWAY, &body);
             };
             let upstream = hyper::upgrade::on(&mut response);
-            self.tunnel(downstream, upstream, bytes_up, finish);
             let (mut parts, _) = response.into_parts();
             headers::clean_response(&mut parts.headers, true);
+            if let Some(search) = &allowed.search {
+                search.head(&mut parts);
+            }
+            self.tunnel(downstream, upstream, allowed.search, bytes_up, finish);
             return Response::from_parts(parts, full(Bytes::new()));
         }
-        let (mut parts, body) = response.into_parts();
-        headers::clean_response(&mut parts.headers, false);
+        headers::clean_response(response.headers_mut(), false);
+        let searched = match &allowed.search {
+            Some(search) => search.response(response),
+            None => Ok(response.map(|body| body.map_err(Into::into).boxed_unsync())),
+        };
+        let response = match searched {
+            Ok(response) => response,
+            Err(unsearchable) => {
+                finish(0, false);
+                let body = serde_json::json!({ "error": "upstream_failed",
+                    "message": unsearchable.to_string() });
+                return json(StatusCode::BAD_GATEWAY, &body);
+            }
+        };
         let bytes_down = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&bytes_down);
         let at_end = move |complete| finish(bytes_down.load(Ordering::Relaxed), complete);
-        Response::from_parts(parts, Counted::new(body, counter, at_end).boxed_unsync())
+        response.map(|body| Counted::new(body, counter, at_end).boxed_unsync())
     }
 
     /// Returns what reports the end of a response, given its bytes and whether it is complete.
@@ -228,14 +257,15 @@ impl Proxy {
         self: Arc<Self>,
         downstream: OnUpgrade,
         upstream: OnUpgrade,
+        search: Option<Search>,
         bytes_up: Arc<AtomicU64>,
         finish: impl FnOnce(u64, bool) + Send + 'static,
     ) {
         let stop = self.tasks.stop_token();
         let passing = async move {
             let (downstream, upstream) = tokio::try_join!(downstream, upstream).ok()?;
-            let (mut down, mut up) = (TokioIo::new(downstream), TokioIo::new(upstream));
-            tokio::io::copy_bidirectional(&mut down, &mut up).await.ok()
+            let (down, up) = (TokioIo::new(downstream), TokioIo::new(upstream));
+            tunnel::pass(down, up, search.as_ref()).await.ok()
         };
         self.tasks.spawn(async move {
             let passed = tokio::select! {

@@ -28,6 +28,7 @@ use crate::sandbox::proxy::limits::{
     HEAD_TIME_MAX, HEADER_LIST_BYTES_MAX, HEADERS_MAX, PING_TIME_MAX, PONG_TIME_MAX, STREAMS_MAX,
 };
 use crate::sandbox::proxy::link::{Link, LinkError};
+use crate::sandbox::proxy::scrub::Scrubber;
 use crate::sandbox::proxy::target::Entry;
 use crate::sandbox::proxy::upstream::Upstream;
 use crate::sandbox::proxy::wire::{Fact, Ports, Setup};
@@ -74,9 +75,12 @@ pub async fn serve(link: &Path) -> Result<(), ServeError> {
 
 fn proxy(setup: Setup, link: Link, tasks: TaskSet) -> Result<Proxy, ServeError> {
     let minter = Minter::new(&setup.ca_name, &setup.ca_key);
+    let values = setup.credentials.iter();
+    let values = values.map(|known| (known.value.expose(), known.surrogate.expose()));
     Ok(Proxy {
         minter: minter.map_err(|error| ServeError::Setup(error.to_string()))?,
         upstream: Upstream::new(&setup, tasks.clone()).map_err(ServeError::Setup)?,
+        scrubber: Scrubber::new(values).map(Arc::new),
         allowlist: setup.allowlist,
         credentials: setup.credentials,
         link,
