@@ -143,6 +143,7 @@ impl World {
             network: NetworkRequest::Sandboxed(Box::new(ProxyPolicy {
                 allowlist,
                 credentials: vec![],
+                signing: vec![],
             })),
             service_ends: CancellationToken::new(),
         }

@@ -83,6 +83,8 @@ pub struct Repo {
     pub secrets: BTreeMap<String, SecretString>,
     /// Credentials of which the container only sees surrogates, by environment variable.
     pub masked_secrets: BTreeMap<CredentialName, MaskedSecret>,
+    /// Keys for AWS of which the container only sees surrogates, by the operator's name for them.
+    pub signing_credentials: BTreeMap<CredentialName, SigningSecret>,
     /// The mailbox, if mail is used.
     pub email: Option<Email>,
 }
@@ -111,6 +113,28 @@ pub struct MaskedSecret {
     pub headers: Vec<String>,
     /// Whether other credentials in those headers pass; default false.
     pub allow_foreign_credentials: bool,
+}
+
+/// `repos.<id>.signing_credentials.<ID>`
+#[derive(Debug, Clone)]
+pub struct SigningSecret {
+    /// Id of the access key.
+    pub access_key_id: NamedSecret,
+    /// The secret that signs.
+    pub secret_access_key: NamedSecret,
+    /// The session token of a temporary key.
+    pub session_token: Option<NamedSecret>,
+    /// Host patterns it may sign requests to; at least one.
+    pub scopes: Vec<String>,
+}
+
+/// A value and the environment variable whose place it has.
+#[derive(Debug, Clone)]
+pub struct NamedSecret {
+    /// Name of the variable.
+    pub name: String,
+    /// The real value.
+    pub value: SecretString,
 }
 
 /// `repos.<id>.email`

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::events::id::RunId;
 use crate::events::run::{Mount, RunLimits};
 use crate::sandbox::proxy::allowlist::Allowlist;
-use crate::sandbox::proxy::wire::MaskedCredential;
+use crate::sandbox::proxy::wire::{MaskedCredential, SigningCredential};
 use crate::sandbox::recorder::{PortFuture, RecordError, Recorder};
 
 /// Lines and pieces of error output that a run may write; one that writes more is ended.
@@ -57,6 +57,8 @@ pub struct ProxyPolicy {
     pub allowlist: Allowlist,
     /// The real values behind the surrogates.
     pub credentials: Vec<MaskedCredential>,
+    /// Keys for AWS that it signs with.
+    pub signing: Vec<SigningCredential>,
 }
 
 /// How the output of a run is read.

@@ -22,6 +22,7 @@ pub mod policy;
 mod pool;
 pub mod scrub;
 pub mod server;
+pub mod signing;
 pub mod target;
 mod upstream;
 pub mod wire;

@@ -9,5 +9,6 @@ mod framing;
 mod origin;
 mod refused;
 mod scrub;
+mod signing;
 mod streams;
 mod world;

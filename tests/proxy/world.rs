@@ -11,7 +11,7 @@ use airut::sandbox::link_server::{LinkServer, LinkState, SOCKET_NAME};
 use airut::sandbox::proxy::allowlist::{Allowlist, UrlPrefix};
 use airut::sandbox::proxy::ca::make_authority;
 use airut::sandbox::proxy::server::{ServeError, serve};
-use airut::sandbox::proxy::wire::{MaskedCredential, Ports, Secret, Setup};
+use airut::sandbox::proxy::wire::{MaskedCredential, Ports, Secret, Setup, SigningCredential};
 use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
 use airut::tasks::TaskSet;
 use tempfile::TempDir;
@@ -25,6 +25,10 @@ use crate::origin::Origin;
 /// What the agent has, and what upstream gets.
 pub(crate) const SURROGATE: &str = "sk-ant-surrogate";
 pub(crate) const REAL: &str = "sk-ant-real";
+
+/// The same of a key for AWS.
+pub(crate) const AWS_SURROGATE_ID: &str = "AKIASURROGATEEXAMPLE";
+pub(crate) const AWS_KEY_ID: &str = "AKIAREALEXAMPLEREALX";
 
 /// What happened, in order, whoever saw it.
 #[derive(Clone, Default)]
@@ -170,6 +174,14 @@ pub(crate) fn setup(origin: &Origin, ca_key: Secret) -> Setup {
             scopes: vec!["*.test".to_owned()],
             headers: vec!["x-api-key".to_owned()],
             allow_foreign: false,
+        }],
+        signing: vec![SigningCredential {
+            name: "store".to_owned(),
+            surrogate_key_id: Secret::new(AWS_SURROGATE_ID.to_owned()),
+            key_id: Secret::new(AWS_KEY_ID.to_owned()),
+            secret: Secret::new("a-real-signing-secret".to_owned()),
+            token: None,
+            scopes: vec!["*.test".to_owned()],
         }],
         ca_name: "test".to_owned(),
         ca_key,

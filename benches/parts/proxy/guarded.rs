@@ -70,6 +70,7 @@ impl Guarded {
                 url_prefixes: vec![],
             },
             credentials: vec![],
+            signing: vec![],
             ca_name: AUTHORITY.to_owned(),
             ca_key: authority.key,
             address: Ipv4Addr::LOCALHOST,

@@ -147,6 +147,8 @@ fn credentials(ports: &Ports, prepared: &Prepared<'_>) -> Result<RunCredentials,
     };
     let masked = &prepared.repo.masked_secrets;
     let mut credentials = issue(masked, &ports.fingerprint_key, &mut random);
+    let signing = &prepared.repo.signing_credentials;
+    credentials.issue_signing(signing, &ports.fingerprint_key, &mut random);
     if let Some(error) = no_randomness {
         return Err(Obstacle::Internal(format!("no randomness for surrogates: {error}")).into());
     }
@@ -221,6 +223,7 @@ fn request(
         NetworkRequest::Sandboxed(Box::new(ProxyPolicy {
             allowlist: policy.allowlist.clone(),
             credentials: credentials.masked,
+            signing: credentials.signing,
         }))
     });
     RunRequest {

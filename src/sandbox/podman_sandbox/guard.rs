@@ -78,6 +78,7 @@ impl PodmanSandbox {
         let setup = Setup {
             allowlist: policy.allowlist.clone(),
             credentials: policy.credentials.clone(),
+            signing: policy.signing.clone(),
             ca_name: names.directory.clone(),
             ca_key: authority.key,
             address: network.proxy,

@@ -24,15 +24,19 @@ use crate::sandbox::proxy::pool::Destination;
 use crate::sandbox::proxy::scrub::Scrubber;
 use crate::sandbox::proxy::scrub::body::Search;
 use crate::sandbox::proxy::scrub::tunnel;
+use crate::sandbox::proxy::signing;
 use crate::sandbox::proxy::target::{self, Entry, Target};
 use crate::sandbox::proxy::upstream::{Upstream, UpstreamError};
-use crate::sandbox::proxy::wire::{Cause, Fact, MaskedCredential, ReportedRequest};
+use crate::sandbox::proxy::wire::{
+    Cause, Fact, MaskedCredential, ReportedRequest, SigningCredential,
+};
 use crate::tasks::TaskSet;
 
 /// What all requests of a run share.
 pub(super) struct Proxy {
     pub(super) allowlist: Allowlist,
     pub(super) credentials: Vec<MaskedCredential>,
+    pub(super) signing: Vec<SigningCredential>,
     pub(super) scrubber: Option<Arc<Scrubber>>,
     pub(super) minter: Minter,
     pub(super) upstream: Upstream,
@@ -55,7 +59,7 @@ impl Proxy {
     pub(super) async fn handle(
         self: Arc<Self>,
         entry: Arc<Entry>,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
     ) -> Response<ProxyBody> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let reported = target::report(&request, &entry, number);
@@ -75,6 +79,7 @@ impl Proxy {
             }
         };
         let https = entry.scheme == "https";
+        let mut request = request.map(|body| body.map_err(Into::into).boxed_unsync());
         // First, so that a credential put in is a credential sent.
         headers::clean_request(request.headers_mut(), target.websocket);
         let search = self.search(&target.host, request.headers_mut());
@@ -85,7 +90,12 @@ impl Proxy {
             let detail = format!("the credential {name} would be sent in the clear");
             return self.block(reported, Cause::Credential, detail).await;
         }
-        let injected = credentials::inject(request.headers_mut(), &target.host, &self.credentials);
+        let mut injected =
+            credentials::inject(request.headers_mut(), &target.host, &self.credentials);
+        match signing::apply::sign(&mut request, &target, https, &self.signing).await {
+            Ok(signed) => injected.used.extend(signed),
+            Err(why) => return self.block(reported, Cause::Credential, why).await,
+        }
         let fact = Fact::Allowed {
             request: reported.clone(),
             rule,
@@ -108,7 +118,8 @@ impl Proxy {
     /// Returns how the response is looked through, when there is something to look for.
     fn search(&self, host: &str, headers: &mut HeaderMap) -> Option<Search> {
         let scrubber = Arc::clone(self.scrubber.as_ref()?);
-        let in_scope = credentials::may_go_to(host, &self.credentials);
+        let in_scope = credentials::may_go_to(host, &self.credentials)
+            || signing::may_go_to(host, &self.signing);
         Some(Search::prepare(scrubber, in_scope, headers))
     }
 
@@ -140,7 +151,7 @@ impl Proxy {
         self: Arc<Self>,
         allowed: Allowed,
         reported: ReportedRequest,
-        mut request: Request<Incoming>,
+        mut request: Request<ProxyBody>,
     ) -> Response<ProxyBody> {
         let destination = Destination {
             https: allowed.https,
@@ -290,7 +301,7 @@ fn cause_of(denial: Denial) -> Cause {
 
 /// Returns the request as it goes upstream.
 fn outgoing(
-    request: Request<Incoming>,
+    request: Request<ProxyBody>,
     target: &Target,
     bytes_up: Arc<AtomicU64>,
 ) -> Request<ProxyBody> {

@@ -75,14 +75,23 @@ pub async fn serve(link: &Path) -> Result<(), ServeError> {
 
 fn proxy(setup: Setup, link: Link, tasks: TaskSet) -> Result<Proxy, ServeError> {
     let minter = Minter::new(&setup.ca_name, &setup.ca_key);
-    let values = setup.credentials.iter();
-    let values = values.map(|known| (known.value.expose(), known.surrogate.expose()));
+    let masked = setup.credentials.iter();
+    let masked = masked.map(|known| (known.value.expose(), known.surrogate.expose()));
+    let tokens = setup
+        .signing
+        .iter()
+        .filter_map(|known| known.token.as_ref());
+    let tokens = tokens.map(|token| (token.value.expose(), token.surrogate.expose()));
+    let ids = setup.signing.iter();
+    let ids = ids.map(|known| (known.key_id.expose(), known.surrogate_key_id.expose()));
+    let values = masked.chain(tokens).chain(ids);
     Ok(Proxy {
         minter: minter.map_err(|error| ServeError::Setup(error.to_string()))?,
         upstream: Upstream::new(&setup, tasks.clone()).map_err(ServeError::Setup)?,
         scrubber: Scrubber::new(values).map(Arc::new),
         allowlist: setup.allowlist,
         credentials: setup.credentials,
+        signing: setup.signing,
         link,
         requests: AtomicU64::new(0),
         tasks,

@@ -50,6 +50,32 @@ pub struct MaskedCredential {
     pub allow_foreign: bool,
 }
 
+/// A key for AWS of which the agent only has surrogates; the secret never leaves the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningCredential {
+    /// Its configured name.
+    pub name: String,
+    /// The id that the agent has.
+    pub surrogate_key_id: Secret,
+    /// The real id.
+    pub key_id: Secret,
+    /// The real secret.
+    pub secret: Secret,
+    /// The session token, if it is a temporary key.
+    pub token: Option<Replaced>,
+    /// Host patterns it may sign requests to.
+    pub scopes: Vec<String>,
+}
+
+/// A value and what the agent has in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// What the agent has.
+    pub surrogate: Secret,
+    /// What upstream gets.
+    pub value: Secret,
+}
+
 /// Ports the proxy listens on and dials; tests use others than the standard ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
@@ -84,6 +110,8 @@ pub struct Setup {
     pub allowlist: Allowlist,
     /// Credentials of the run.
     pub credentials: Vec<MaskedCredential>,
+    /// Keys for AWS of the run.
+    pub signing: Vec<SigningCredential>,
     /// Name of the run's authority.
     pub ca_name: String,
     /// Its key, PEM.
