@@ -14,6 +14,7 @@ pub mod cut;
 #[cfg(feature = "gateway")]
 pub mod git;
 #[cfg(feature = "gateway")]
+pub mod github;
 pub mod link_server;
 #[cfg(feature = "gateway")]
 pub mod mirrors;

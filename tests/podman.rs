@@ -22,8 +22,8 @@ use airut::sandbox::podman_sandbox::{
     PROXY_MEMORY_BYTES_MAX, PROXY_PIDS_MAX, PodmanSandbox, SandboxSettings,
 };
 use airut::sandbox::port::{
-    Entrypoint, ImageRequest, NetworkRequest, OUTPUT_LINES_MAX, OutputKind, ProxyPolicy, RunEnd,
-    RunRequest, Sandbox as _,
+    AppKeys, Entrypoint, ImageRequest, NetworkRequest, OUTPUT_LINES_MAX, OutputKind, ProxyPolicy,
+    RunEnd, RunRequest, Sandbox as _,
 };
 use airut::sandbox::proxy::allowlist::Allowlist;
 use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
@@ -144,6 +144,8 @@ impl World {
                 allowlist,
                 credentials: vec![],
                 signing: vec![],
+                apps: vec![],
+                app_keys: AppKeys::default(),
             })),
             service_ends: CancellationToken::new(),
         }

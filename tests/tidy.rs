@@ -74,6 +74,8 @@ const PURE: &[&str] = &[
     "src/sandbox/proxy/allowlist.rs",
     "src/sandbox/proxy/credentials.rs",
     "src/sandbox/proxy/dns.rs",
+    "src/sandbox/proxy/github/node_id.rs",
+    "src/sandbox/proxy/github/scope.rs",
     "src/sandbox/proxy/glob.rs",
     "src/sandbox/proxy/headers.rs",
     "src/sandbox/proxy/policy.rs",

@@ -7,6 +7,7 @@
 
 pub mod addresses;
 pub mod allowlist;
+mod armed;
 pub mod blocked;
 pub mod body;
 pub mod ca;
@@ -14,6 +15,7 @@ pub mod credentials;
 pub mod dns;
 pub mod escape;
 mod forward;
+pub mod github;
 pub mod glob;
 pub mod headers;
 pub mod limits;

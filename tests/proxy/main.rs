@@ -6,6 +6,7 @@
 mod client;
 mod durable;
 mod framing;
+mod github;
 mod origin;
 mod refused;
 mod scrub;

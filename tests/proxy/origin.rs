@@ -26,10 +26,20 @@ use tokio_rustls::LazyConfigAcceptor;
 use crate::world::Journal;
 
 /// The names that the origin is certified for.
-const NAMES: [&str; 4] = ["one.test", "two.test", "get.test", "private.test"];
+const NAMES: [&str; 5] = [
+    "one.test",
+    "two.test",
+    "get.test",
+    "private.test",
+    "localhost",
+];
 
 /// Where `private.test` is.
 pub(crate) const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
+
+/// What GitHub issues here, and what it is good for.
+pub(crate) const APP_TOKEN: &str = "ghs_ARealTokenOfTheAppThatNobodyMaySee00";
+pub(crate) const OUR_REPOSITORY: &str = "R_kgDOABPHjQ";
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -232,9 +242,28 @@ async fn answer(
             if let Some(coding) = path.strip_prefix("/coded/") {
                 headers.insert("content-encoding", coding.parse().unwrap());
             }
+            answer_as_github(&path, &mut response);
         }
     }
     Ok(response)
+}
+
+/// One app is installed, as number 7.
+fn answer_as_github(path: &str, response: &mut Response<Body>) {
+    let answer = match path {
+        "/app/installations/7/access_tokens" => serde_json::json!({
+            "token": APP_TOKEN, "expires_at": "2099-01-01T00:00:00Z"
+        }),
+        "/installation/repositories" => serde_json::json!({ "repositories": [
+            { "node_id": OUR_REPOSITORY, "full_name": "fleet/ferry", "name": "ferry" }
+        ]}),
+        "/app/installations/8/access_tokens" => {
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            return;
+        }
+        _ => return,
+    };
+    *response.body_mut() = Full::new(answer.to_string().into()).boxed_unsync();
 }
 
 fn with_trailers(data: Bytes, name: &'static str, value: HeaderValue) -> Body {

@@ -71,6 +71,7 @@ impl Guarded {
             },
             credentials: vec![],
             signing: vec![],
+            apps: vec![],
             ca_name: AUTHORITY.to_owned(),
             ca_key: authority.key,
             address: Ipv4Addr::LOCALHOST,

@@ -58,7 +58,7 @@ fn check_id(id: &str, place: Place) -> Result<(), Problem> {
 }
 
 fn repo(mut section: Section) -> Result<Repo, Problem> {
-    for key in ["slack", "schedules", "github_app_credentials"] {
+    for key in ["slack", "schedules"] {
         refuse_unsupported(&mut section, key)?;
     }
     let repo = Repo {
@@ -72,6 +72,7 @@ fn repo(mut section: Section) -> Result<Repo, Problem> {
         secrets: secrets(section.section("secrets")?)?,
         masked_secrets: masked_secrets(section.section("masked_secrets")?)?,
         signing_credentials: credentials::signing(section.section("signing_credentials")?)?,
+        github_app_credentials: credentials::apps(section.section("github_app_credentials")?)?,
         email: section.section("email")?.map(email::email).transpose()?,
     };
     section.end()?;

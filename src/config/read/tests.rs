@@ -113,6 +113,34 @@ fn keys_that_sign_are_read_with_the_names_of_their_variables() {
 }
 
 #[test]
+fn an_app_of_github_is_read_and_its_key_never_goes_in_the_clear() {
+    let app = |rest: &str| {
+        format!(
+            "repos: {{a: {{repo_url: x, github_app_credentials: {{GH_TOKEN: {{app_id: 12, \
+             private_key: k, scopes: [github.com], {rest}}}}}}}}}\n"
+        )
+    };
+    let text = format!(
+        "config_version: 5\n{}",
+        app("installation_id: 4471, permissions: {contents: write}, repositories: [ferry]")
+    );
+    let config = try_read(&text).unwrap();
+    let apps = &config.repos[&RepoId("a".to_owned())].github_app_credentials;
+    let read = &apps[&CredentialName("GH_TOKEN".to_owned())];
+    assert_eq!(read.base_url, "https://api.github.com");
+    assert_eq!(
+        (read.installation_id, read.allow_foreign_credentials),
+        (4471, false)
+    );
+    assert_eq!(read.permissions["contents"], "write");
+    refused(&app("repositories: [x]"), "installation_id is required");
+    refused(
+        &app("installation_id: 1, base_url: \"http://git.test\""),
+        "base_url must be an https:// address",
+    );
+}
+
+#[test]
 fn defaults_hold_where_nothing_is_said() {
     let config = defaults(None);
     assert_eq!(config.execution.max_concurrent, 3);

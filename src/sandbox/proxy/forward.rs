@@ -1,10 +1,10 @@
 //! One request's way: judge, record, and only when the record is durable, forward.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -13,10 +13,11 @@ use hyper_util::rt::TokioIo;
 
 use crate::clock::Stopwatch;
 use crate::sandbox::proxy::allowlist::Allowlist;
+use crate::sandbox::proxy::armed::Unarmed;
 use crate::sandbox::proxy::blocked;
 use crate::sandbox::proxy::body::{Counted, ProxyBody, full};
 use crate::sandbox::proxy::ca::Minter;
-use crate::sandbox::proxy::credentials;
+use crate::sandbox::proxy::github::Apps;
 use crate::sandbox::proxy::headers;
 use crate::sandbox::proxy::link::{Link, NotRecorded};
 use crate::sandbox::proxy::policy::{self, Asked, Denial, Verdict};
@@ -24,7 +25,6 @@ use crate::sandbox::proxy::pool::Destination;
 use crate::sandbox::proxy::scrub::Scrubber;
 use crate::sandbox::proxy::scrub::body::Search;
 use crate::sandbox::proxy::scrub::tunnel;
-use crate::sandbox::proxy::signing;
 use crate::sandbox::proxy::target::{self, Entry, Target};
 use crate::sandbox::proxy::upstream::{Upstream, UpstreamError};
 use crate::sandbox::proxy::wire::{
@@ -37,7 +37,9 @@ pub(super) struct Proxy {
     pub(super) allowlist: Allowlist,
     pub(super) credentials: Vec<MaskedCredential>,
     pub(super) signing: Vec<SigningCredential>,
-    pub(super) scrubber: Option<Arc<Scrubber>>,
+    pub(super) apps: Apps,
+    /// What responses are looked through for; tokens come while it works.
+    pub(super) scrubber: RwLock<Option<Arc<Scrubber>>>,
     pub(super) minter: Minter,
     pub(super) upstream: Upstream,
     pub(super) link: Link,
@@ -82,25 +84,15 @@ impl Proxy {
         let mut request = request.map(|body| body.map_err(Into::into).boxed_unsync());
         // First, so that a credential put in is a credential sent.
         headers::clean_request(request.headers_mut(), target.websocket);
-        let search = self.search(&target.host, request.headers_mut());
-        if !https
-            && let Some(name) =
-                credentials::asked_for(request.headers(), &target.host, &self.credentials)
-        {
-            let detail = format!("the credential {name} would be sent in the clear");
-            return self.block(reported, Cause::Credential, detail).await;
-        }
-        let mut injected =
-            credentials::inject(request.headers_mut(), &target.host, &self.credentials);
-        match signing::apply::sign(&mut request, &target, https, &self.signing).await {
-            Ok(signed) => injected.used.extend(signed),
-            Err(why) => return self.block(reported, Cause::Credential, why).await,
-        }
+        let armed = match self.arm(&mut request, &target, https).await {
+            Ok(armed) => armed,
+            Err(unarmed) => return self.block_unarmed(reported, unarmed).await,
+        };
         let fact = Fact::Allowed {
             request: reported.clone(),
             rule,
-            credentials: injected.used,
-            stripped: injected.stripped,
+            credentials: armed.injected.used,
+            stripped: armed.injected.stripped,
         };
         if let Err(why) = self.link.decide(fact).await {
             return unrecorded(why);
@@ -110,17 +102,9 @@ impl Proxy {
             since: Stopwatch::start(),
             target,
             https,
-            search,
+            search: armed.search,
         };
         self.forward(allowed, reported, request).await
-    }
-
-    /// Returns how the response is looked through, when there is something to look for.
-    fn search(&self, host: &str, headers: &mut HeaderMap) -> Option<Search> {
-        let scrubber = Arc::clone(self.scrubber.as_ref()?);
-        let in_scope = credentials::may_go_to(host, &self.credentials)
-            || signing::may_go_to(host, &self.signing);
-        Some(Search::prepare(scrubber, in_scope, headers))
     }
 
     /// Records a refusal and answers it.
@@ -135,6 +119,32 @@ impl Proxy {
             _ => StatusCode::FORBIDDEN,
         };
         let body = blocked::body(&request, cause, &detail);
+        self.refuse(request, cause, detail, status, &body).await
+    }
+
+    async fn block_unarmed(
+        &self,
+        request: ReportedRequest,
+        unarmed: Unarmed,
+    ) -> Response<ProxyBody> {
+        let Unarmed {
+            status,
+            detail,
+            body,
+        } = unarmed;
+        let cause = Cause::Credential;
+        let body = body.unwrap_or_else(|| blocked::body(&request, cause, &detail));
+        self.refuse(request, cause, detail, status, &body).await
+    }
+
+    async fn refuse(
+        &self,
+        request: ReportedRequest,
+        cause: Cause,
+        detail: String,
+        status: StatusCode,
+        body: &serde_json::Value,
+    ) -> Response<ProxyBody> {
         let fact = Fact::Blocked {
             request,
             cause,
@@ -142,7 +152,7 @@ impl Proxy {
             status: status.as_u16(),
         };
         match self.link.decide(fact).await {
-            Ok(()) => json(status, &body),
+            Ok(()) => json(status, body),
             Err(why) => unrecorded(why),
         }
     }

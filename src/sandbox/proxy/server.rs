@@ -4,8 +4,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -23,12 +23,12 @@ use crate::sandbox::proxy::ca::Minter;
 use crate::sandbox::proxy::dns;
 use crate::sandbox::proxy::escape::escape_cut;
 use crate::sandbox::proxy::forward::Proxy;
+use crate::sandbox::proxy::github::Apps;
 use crate::sandbox::proxy::limits::{
     CONNECTIONS_MAX, DNS_QUERY_BYTES_MAX, DNS_TCP_TIME_MAX, HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX,
     HEAD_TIME_MAX, HEADER_LIST_BYTES_MAX, HEADERS_MAX, PING_TIME_MAX, PONG_TIME_MAX, STREAMS_MAX,
 };
 use crate::sandbox::proxy::link::{Link, LinkError};
-use crate::sandbox::proxy::scrub::Scrubber;
 use crate::sandbox::proxy::target::Entry;
 use crate::sandbox::proxy::upstream::Upstream;
 use crate::sandbox::proxy::wire::{Fact, Ports, Setup};
@@ -75,27 +75,20 @@ pub async fn serve(link: &Path) -> Result<(), ServeError> {
 
 fn proxy(setup: Setup, link: Link, tasks: TaskSet) -> Result<Proxy, ServeError> {
     let minter = Minter::new(&setup.ca_name, &setup.ca_key);
-    let masked = setup.credentials.iter();
-    let masked = masked.map(|known| (known.value.expose(), known.surrogate.expose()));
-    let tokens = setup
-        .signing
-        .iter()
-        .filter_map(|known| known.token.as_ref());
-    let tokens = tokens.map(|token| (token.value.expose(), token.surrogate.expose()));
-    let ids = setup.signing.iter();
-    let ids = ids.map(|known| (known.key_id.expose(), known.surrogate_key_id.expose()));
-    let values = masked.chain(tokens).chain(ids);
-    Ok(Proxy {
+    let proxy = Proxy {
         minter: minter.map_err(|error| ServeError::Setup(error.to_string()))?,
         upstream: Upstream::new(&setup, tasks.clone()).map_err(ServeError::Setup)?,
-        scrubber: Scrubber::new(values).map(Arc::new),
+        apps: Apps::new(setup.apps),
+        scrubber: RwLock::default(),
         allowlist: setup.allowlist,
         credentials: setup.credentials,
         signing: setup.signing,
         link,
         requests: AtomicU64::new(0),
         tasks,
-    })
+    };
+    proxy.know_tokens();
+    Ok(proxy)
 }
 
 struct Listeners {

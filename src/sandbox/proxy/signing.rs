@@ -51,6 +51,15 @@ pub fn may_go_to(host: &str, credentials: &[SigningCredential]) -> bool {
     credentials.iter().any(|known| in_scope(known, host))
 }
 
+/// Returns whether an `Authorization` header to `host` is signed with a surrogate of ours.
+pub fn is_signed(value: &HeaderValue, host: &str, credentials: &[SigningCredential]) -> bool {
+    let key_id = value.to_str().ok().and_then(claim::key_id_of_header);
+    key_id.is_some_and(|key_id| {
+        let mut ours = credentials.iter().filter(|known| in_scope(known, host));
+        ours.any(|known| known.surrogate_key_id.expose() == key_id)
+    })
+}
+
 /// Finds the credential that a request to `host` is signed with the surrogate of.
 ///
 /// # Errors

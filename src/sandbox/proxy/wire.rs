@@ -67,6 +67,39 @@ pub struct SigningCredential {
     pub scopes: Vec<String>,
 }
 
+/// An app of GitHub of whose tokens the agent only has a surrogate; tokens come when they are used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppCredential {
+    /// Its configured name.
+    pub name: String,
+    /// What the agent has.
+    pub surrogate: Secret,
+    /// Host patterns that tokens may be sent to.
+    pub scopes: Vec<String>,
+    /// Whether other credentials in `Authorization` pass.
+    pub allow_foreign: bool,
+}
+
+/// A token of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedToken {
+    /// The token.
+    pub token: Secret,
+    /// When it expires, in milliseconds since the Unix epoch.
+    pub expires_at_ms: u64,
+    /// What GraphQL requests may name.
+    pub repositories: Vec<AllowedRepository>,
+}
+
+/// A repository of an app's installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllowedRepository {
+    /// Its node id.
+    pub node_id: String,
+    /// Owner and name.
+    pub full_name: String,
+}
+
 /// A value and what the agent has in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replaced {
@@ -112,6 +145,8 @@ pub struct Setup {
     pub credentials: Vec<MaskedCredential>,
     /// Keys for AWS of the run.
     pub signing: Vec<SigningCredential>,
+    /// Apps of GitHub of the run.
+    pub apps: Vec<AppCredential>,
     /// Name of the run's authority.
     pub ca_name: String,
     /// Its key, PEM.
@@ -266,6 +301,13 @@ pub enum ToProxy {
         /// What became of it.
         outcome: Outcome,
     },
+    /// The answer to [`FromProxy::TokenWanted`] with this number.
+    Token {
+        /// Its number.
+        number: u64,
+        /// The token; nothing when there is none.
+        token: Option<IssuedToken>,
+    },
 }
 
 /// What became of a fact.
@@ -290,6 +332,13 @@ pub enum FromProxy {
         number: u64,
         /// The fact.
         fact: Fact,
+    },
+    /// A token of an app is used and not there.
+    TokenWanted {
+        /// Number of the question.
+        number: u64,
+        /// The app's name.
+        name: String,
     },
     /// A fact that does not wait.
     Note {
