@@ -15,6 +15,7 @@ pub mod cut;
 pub mod git;
 #[cfg(feature = "gateway")]
 pub mod github;
+#[cfg(feature = "gateway")]
 pub mod link_server;
 #[cfg(feature = "gateway")]
 pub mod mirrors;
