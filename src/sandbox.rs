@@ -14,6 +14,8 @@ pub mod cut;
 #[cfg(feature = "gateway")]
 pub mod git;
 #[cfg(feature = "gateway")]
+pub mod github;
+#[cfg(feature = "gateway")]
 pub mod link_server;
 #[cfg(feature = "gateway")]
 pub mod mirrors;

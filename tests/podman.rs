@@ -23,8 +23,8 @@ use airut::sandbox::podman_sandbox::{
     PROXY_MEMORY_BYTES_MAX, PROXY_PIDS_MAX, PodmanSandbox, SandboxSettings,
 };
 use airut::sandbox::port::{
-    Entrypoint, ImageRequest, NetworkRequest, OUTPUT_LINES_MAX, OutputKind, ProxyPolicy, RunEnd,
-    RunRequest, Sandbox as _,
+    AppKeys, Entrypoint, ImageRequest, NetworkRequest, OUTPUT_LINES_MAX, OutputKind, ProxyPolicy,
+    RunEnd, RunRequest, Sandbox as _,
 };
 use airut::sandbox::proxy::allowlist::Allowlist;
 use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
@@ -145,6 +145,9 @@ impl World {
             network: NetworkRequest::Sandboxed(Box::new(ProxyPolicy {
                 allowlist,
                 credentials: vec![],
+                signing: vec![],
+                apps: vec![],
+                app_keys: AppKeys::default(),
             })),
             service_ends: CancellationToken::new(),
         }

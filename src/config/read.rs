@@ -1,6 +1,7 @@
 //! Nodes to [`types`](crate::config::types): every key of the file format, its default and its
 //! constraint (spec `config.md` §3). Pure.
 
+mod credentials;
 mod email;
 mod repo;
 pub mod sandbox;

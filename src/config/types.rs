@@ -95,6 +95,10 @@ pub struct Repo {
     pub secrets: BTreeMap<String, SecretString>,
     /// Credentials of which the container only sees surrogates, by environment variable.
     pub masked_secrets: BTreeMap<CredentialName, MaskedSecret>,
+    /// Keys for AWS of which the container only sees surrogates, by the operator's name for them.
+    pub signing_credentials: BTreeMap<CredentialName, SigningSecret>,
+    /// Apps of GitHub of whose tokens the container only sees surrogates, by environment variable.
+    pub github_app_credentials: BTreeMap<CredentialName, GithubAppSecret>,
     /// The mailbox, if mail is used.
     pub email: Option<Email>,
 }
@@ -123,6 +127,49 @@ pub struct MaskedSecret {
     pub headers: Vec<String>,
     /// Whether other credentials in those headers pass; default false.
     pub allow_foreign_credentials: bool,
+}
+
+/// `repos.<id>.signing_credentials.<ID>`
+#[derive(Debug, Clone)]
+pub struct SigningSecret {
+    /// Id of the access key.
+    pub access_key_id: NamedSecret,
+    /// The secret that signs.
+    pub secret_access_key: NamedSecret,
+    /// The session token of a temporary key.
+    pub session_token: Option<NamedSecret>,
+    /// Host patterns it may sign requests to; at least one.
+    pub scopes: Vec<String>,
+}
+
+/// `repos.<id>.github_app_credentials.<NAME>`
+#[derive(Debug, Clone)]
+pub struct GithubAppSecret {
+    /// Client id or number of the app.
+    pub app_id: SecretString,
+    /// Its RSA key, PEM.
+    pub private_key: SecretString,
+    /// The installation that tokens are for.
+    pub installation_id: u64,
+    /// Host patterns that tokens may be sent to; at least one.
+    pub scopes: Vec<String>,
+    /// Whether other credentials in `Authorization` pass; default false.
+    pub allow_foreign_credentials: bool,
+    /// GitHub's API, https; default `https://api.github.com`.
+    pub base_url: String,
+    /// What tokens may do; all that the app may, if empty.
+    pub permissions: BTreeMap<String, String>,
+    /// Names of the repositories that tokens are for; all of the installation, if empty.
+    pub repositories: Vec<String>,
+}
+
+/// A value and the environment variable whose place it has.
+#[derive(Debug, Clone)]
+pub struct NamedSecret {
+    /// Name of the variable.
+    pub name: String,
+    /// The real value.
+    pub value: SecretString,
 }
 
 /// `repos.<id>.email`

@@ -3,6 +3,9 @@
 
 pub mod surrogate;
 
+mod apps;
+mod signing;
+
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -11,7 +14,7 @@ use sha2::{Digest as _, Sha256 as Hasher};
 use crate::config::types::MaskedSecret;
 use crate::events::id::{CredentialName, Sha256};
 use crate::events::run::CredentialScope;
-use crate::sandbox::proxy::wire::{MaskedCredential, Secret};
+use crate::sandbox::proxy::wire::{AppCredential, MaskedCredential, Secret, SigningCredential};
 
 /// The credentials of one run.
 #[derive(Debug, Default)]
@@ -20,6 +23,10 @@ pub struct RunCredentials {
     pub env: Vec<(String, SecretString)>,
     /// What the proxy gets.
     pub masked: Vec<MaskedCredential>,
+    /// Keys for AWS that it gets.
+    pub signing: Vec<SigningCredential>,
+    /// Apps of GitHub that it knows.
+    pub apps: Vec<AppCredential>,
     /// What the log gets.
     pub scopes: Vec<CredentialScope>,
 }

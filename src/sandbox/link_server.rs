@@ -5,6 +5,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixListener;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::types::Audit;
 use crate::events::id::RunId;
+use crate::sandbox::github::RunApps;
 use crate::sandbox::link_server::ledger::Ledger;
 use crate::sandbox::proxy::link::{encode, read_message};
 use crate::sandbox::proxy::wire::{FromProxy, Setup, ToProxy};
@@ -41,11 +43,11 @@ pub enum LinkState {
 }
 
 /// A link that waits for its proxy.
-#[derive(Debug)]
 pub struct LinkServer {
     listener: UnixListener,
     directory: PathBuf,
     state: watch::Sender<LinkState>,
+    apps: Option<RunApps>,
 }
 
 impl LinkServer {
@@ -66,7 +68,15 @@ impl LinkServer {
             listener,
             directory: directory.to_owned(),
             state,
+            apps: None,
         })
+    }
+
+    /// Lets the proxy ask for tokens of these apps.
+    #[must_use]
+    pub fn with_apps(self, apps: RunApps) -> Self {
+        let apps = Some(apps);
+        Self { apps, ..self }
     }
 
     /// Returns the directory that is mounted into the proxy's container, and nowhere else.
@@ -107,6 +117,8 @@ impl LinkServer {
             .write_all(&encode(&ToProxy::Setup(Box::new(setup))))
             .await?;
         let mut batches = Box::pin(messages(reader).ready_chunks(BATCH_MAX));
+        // Minted beside decisions, which wait for none of them.
+        let mut minting = FuturesUnordered::new();
         loop {
             let batch = tokio::select! {
                 biased;
@@ -115,15 +127,32 @@ impl LinkServer {
                     continue;
                 }
                 batch = batches.next() => batch,
+                Some(token) = minting.next() => {
+                    writer.write_all(&encode(&token)).await?;
+                    continue;
+                }
             };
             let Some(batch) = batch else { return Ok(()) };
             let batch = batch.into_iter().collect::<std::io::Result<Vec<_>>>()?;
+            for message in &batch {
+                if let FromProxy::TokenWanted { number, name } = message {
+                    minting.push(self.mint(*number, name.clone()));
+                }
+            }
             if batch.contains(&FromProxy::Ready) {
                 self.state.send_replace(LinkState::Ready);
             }
             let receipts = ledger.record(batch).await?;
             writer.write_all(&receipts).await?;
         }
+    }
+
+    async fn mint(&self, number: u64, name: String) -> ToProxy {
+        let token = match &self.apps {
+            Some(apps) => apps.token(&name).await,
+            None => None,
+        };
+        ToProxy::Token { number, token }
     }
 }
 

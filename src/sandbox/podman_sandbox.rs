@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::types::Audit;
 use crate::events::blobs::Blobs;
 use crate::events::id::RunId;
+use crate::sandbox::github::GithubTokens;
 use crate::sandbox::podman::{Podman, PodmanError, PodmanService};
 use crate::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
 use crate::sandbox::recorder::{PortFuture, Recorder};
@@ -88,6 +89,8 @@ pub struct PodmanSandbox {
     allocating: Mutex<u8>,
     /// Bodies that are too long for an event.
     blobs: Arc<Blobs>,
+    /// Shared by all runs.
+    github: Arc<GithubTokens>,
     tasks: TaskSet,
 }
 
@@ -109,11 +112,19 @@ impl PodmanSandbox {
         network::close_host_doors()
             .await
             .map_err(SandboxError::Host)?;
-        Ok(Self::on(service, settings, blobs))
+        Self::on(service, settings, blobs)
     }
 
-    fn on(service: PodmanService, settings: SandboxSettings, blobs: Arc<Blobs>) -> Self {
-        Self {
+    fn on(
+        service: PodmanService,
+        settings: SandboxSettings,
+        blobs: Arc<Blobs>,
+    ) -> Result<Self, SandboxError> {
+        let tasks = TaskSet::new();
+        let github = GithubTokens::new(settings.upstream_ca.as_deref(), tasks.clone());
+        let github = github.map_err(|error| SandboxError::Host(error.to_string()))?;
+        Ok(Self {
+            github: Arc::new(github),
             settings,
             service,
             building: BuildLocks::default(),
@@ -121,8 +132,8 @@ impl PodmanSandbox {
             left_over: std::sync::Mutex::default(),
             allocating: Mutex::default(),
             blobs,
-            tasks: TaskSet::new(),
-        }
+            tasks,
+        })
     }
 
     /// Ends everything of this process; runs must have ended before.

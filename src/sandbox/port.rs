@@ -1,17 +1,19 @@
 //! The port through which runs are executed. It says nothing of Podman, so that a test may put a
 //! fake behind it, and nothing of conversations, so that `airut sandbox run` can use it too.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::types::GithubAppSecret;
 use crate::events::id::RunId;
 use crate::events::run::{Mount, RunLimits};
 use crate::sandbox::podman::OutputChunk;
 use crate::sandbox::proxy::allowlist::Allowlist;
-use crate::sandbox::proxy::wire::MaskedCredential;
+use crate::sandbox::proxy::wire::{AppCredential, MaskedCredential, SigningCredential};
 use crate::sandbox::recorder::{PortFuture, RecordError, Recorder};
 
 /// Lines and pieces of error output that a run may write; one that writes more is ended.
@@ -51,6 +53,25 @@ pub enum NetworkRequest {
     Sandboxed(Box<ProxyPolicy>),
 }
 
+/// Keys of apps by name; printed without them.
+#[derive(Clone, Default)]
+pub struct AppKeys(pub BTreeMap<String, GithubAppSecret>);
+
+impl PartialEq for AppKeys {
+    /// Two are the same when they have the same apps; keys are not compared.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.keys().eq(other.0.keys())
+    }
+}
+
+impl Eq for AppKeys {}
+
+impl std::fmt::Debug for AppKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 /// What a run's proxy works by; addresses and the certificate authority are the sandbox's to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyPolicy {
@@ -58,6 +79,12 @@ pub struct ProxyPolicy {
     pub allowlist: Allowlist,
     /// The real values behind the surrogates.
     pub credentials: Vec<MaskedCredential>,
+    /// Keys for AWS that it signs with.
+    pub signing: Vec<SigningCredential>,
+    /// Apps of GitHub that it knows.
+    pub apps: Vec<AppCredential>,
+    /// The same apps with their keys, which stay in the daemon.
+    pub app_keys: AppKeys,
 }
 
 /// What a command's three streams are connected to, for runs whose output is no record.

@@ -7,6 +7,7 @@
 
 pub mod addresses;
 pub mod allowlist;
+mod armed;
 pub mod blocked;
 pub mod body;
 pub mod ca;
@@ -16,13 +17,16 @@ pub mod escape;
 pub mod filter;
 mod forward;
 mod gather;
+pub mod github;
 pub mod glob;
 pub mod headers;
 pub mod limits;
 pub mod link;
 pub mod policy;
 mod pool;
+pub mod scrub;
 pub mod server;
+pub mod signing;
 pub mod target;
 mod upstream;
 pub mod wire;

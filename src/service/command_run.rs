@@ -24,8 +24,8 @@ use crate::events::run::RunLimits;
 use crate::sandbox::credentials;
 use crate::sandbox::podman_sandbox::{PodmanSandbox, SandboxError, SandboxSettings};
 use crate::sandbox::port::{
-    Entrypoint, ImageError, ImageRequest, NetworkRequest, OutputKind, ProxyPolicy, RunFailure,
-    RunRequest, Sandbox as _,
+    AppKeys, Entrypoint, ImageError, ImageRequest, NetworkRequest, OutputKind, ProxyPolicy,
+    RunFailure, RunRequest, Sandbox as _,
 };
 use crate::sandbox::recorder::Recorder;
 
@@ -219,6 +219,9 @@ async fn prepare(
     let policy = ProxyPolicy {
         allowlist: network.allowlist,
         credentials: issued.masked,
+        signing: issued.signing,
+        apps: issued.apps,
+        app_keys: AppKeys::default(),
     };
     let network = NetworkRequest::Sandboxed(Box::new(policy));
     Ok((Arc::new(journal), network, issued.env))

@@ -125,6 +125,7 @@ pub(crate) fn samples() -> Vec<Event> {
         runs(),
         containers(),
         proxy(),
+        proxy_notes(),
         deliveries(),
     ]
     .concat()
@@ -643,6 +644,13 @@ fn proxy() -> Vec<Event> {
             complete: true,
         }
         .into(),
+    ]
+}
+
+/// What is told of a run beside its requests.
+fn proxy_notes() -> Vec<Event> {
+    let (run, request) = (RUN, RequestId(5));
+    vec![
         DnsQueriesSuppressed { run, count: 7 }.into(),
         DecisionLimitReached {
             run,

@@ -26,17 +26,22 @@ use tokio_rustls::LazyConfigAcceptor;
 use crate::world::Journal;
 
 /// The names that the origin is certified for.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "one.test",
     "two.test",
     "get.test",
     "private.test",
     "graph.test",
     "api.anthropic.com",
+    "localhost",
 ];
 
 /// Where `private.test` is.
 pub(crate) const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
+
+/// What GitHub issues here, and what it is good for.
+pub(crate) const APP_TOKEN: &str = "ghs_ARealTokenOfTheAppThatNobodyMaySee00";
+pub(crate) const OUR_REPOSITORY: &str = "R_kgDOABPHjQ";
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -190,6 +195,7 @@ async fn answer(
         |_| (None, Bytes::from_static(b"broken off")),
         |body| (body.trailers().cloned(), body.to_bytes()),
     );
+    let key = parts.headers.get("x-api-key").cloned();
     site.seen.lock().unwrap().push(Seen {
         method: parts.method.to_string(),
         path: path.clone(),
@@ -198,7 +204,7 @@ async fn answer(
         body: body.clone(),
         trailers,
     });
-    let mut response = Response::new(Full::new(body).boxed_unsync());
+    let mut response = Response::new(Full::new(body.clone()).boxed_unsync());
     let headers = response.headers_mut();
     match path.as_str() {
         "/redirect" => {
@@ -211,7 +217,16 @@ async fn answer(
         }
         "/trailers" => {
             headers.insert("trailer", HeaderValue::from_static("x-checksum"));
-            *response.body_mut() = with_trailers();
+            *response.body_mut() = with_trailers(
+                Bytes::from_static(b"data"),
+                "x-checksum",
+                HeaderValue::from_static("42"),
+            );
+        }
+        "/give-back" => {
+            let key = key.unwrap();
+            headers.insert("x-echo", key.clone());
+            *response.body_mut() = with_trailers(body, "x-echo", key);
         }
         "/events" => *response.body_mut() = events(Arc::clone(&site.events)),
         "/websocket" | "/other-protocol" => {
@@ -225,18 +240,38 @@ async fn answer(
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             site.tasks.spawn(echo(upgraded));
         }
-        _ => {}
+        _ => {
+            if let Some(coding) = path.strip_prefix("/coded/") {
+                headers.insert("content-encoding", coding.parse().unwrap());
+            }
+            answer_as_github(&path, &mut response);
+        }
     }
     Ok(response)
 }
 
-fn with_trailers() -> Body {
+/// One app is installed, as number 7.
+fn answer_as_github(path: &str, response: &mut Response<Body>) {
+    let answer = match path {
+        "/app/installations/7/access_tokens" => serde_json::json!({
+            "token": APP_TOKEN, "expires_at": "2099-01-01T00:00:00Z"
+        }),
+        "/installation/repositories" => serde_json::json!({ "repositories": [
+            { "node_id": OUR_REPOSITORY, "full_name": "fleet/ferry", "name": "ferry" }
+        ]}),
+        "/app/installations/8/access_tokens" => {
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            return;
+        }
+        _ => return,
+    };
+    *response.body_mut() = Full::new(answer.to_string().into()).boxed_unsync();
+}
+
+fn with_trailers(data: Bytes, name: &'static str, value: HeaderValue) -> Body {
     let mut trailers = HeaderMap::new();
-    trailers.insert("x-checksum", HeaderValue::from_static("42"));
-    let frames = [
-        Ok(Frame::data(Bytes::from_static(b"data"))),
-        Ok(Frame::trailers(trailers)),
-    ];
+    trailers.insert(name, value);
+    let frames = [Ok(Frame::data(data)), Ok(Frame::trailers(trailers))];
     StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
 }
 

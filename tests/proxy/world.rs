@@ -1,20 +1,25 @@
 //! One proxy with everything around it, and the journal in which all of it writes in order.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
-use airut::config::types::Audit;
+use airut::config::types::{Audit, GithubAppSecret};
 use airut::events::Event;
 use airut::events::event::ProxyEvent;
 use airut::events::id::TaskId;
+use airut::sandbox::github::{GithubTokens, RunApps};
 use airut::sandbox::link_server::{LinkServer, LinkState, SOCKET_NAME};
 use airut::sandbox::proxy::allowlist::{Allowlist, Operations, UrlPrefix};
 use airut::sandbox::proxy::ca::make_authority;
 use airut::sandbox::proxy::server::{ServeError, serve};
-use airut::sandbox::proxy::wire::{MaskedCredential, Ports, Secret, Setup};
+use airut::sandbox::proxy::wire::{
+    AppCredential, MaskedCredential, Ports, Secret, Setup, SigningCredential,
+};
 use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
 use airut::tasks::TaskSet;
+use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -26,6 +31,14 @@ use crate::origin::Origin;
 /// What the agent has, and what upstream gets.
 pub(crate) const SURROGATE: &str = "sk-ant-surrogate";
 pub(crate) const REAL: &str = "sk-ant-real";
+
+/// The same of a key for AWS.
+pub(crate) const AWS_SURROGATE_ID: &str = "AKIASURROGATEEXAMPLE";
+pub(crate) const AWS_KEY_ID: &str = "AKIAREALEXAMPLEREALX";
+
+/// What the agent has of two apps; the second one's installation does not exist.
+pub(crate) const APP_SURROGATE: &str = "ghs_ASurrogateOfTheAppForTheAgentToUse00";
+pub(crate) const LOST_APP_SURROGATE: &str = "ghs_ASurrogateOfAnAppThatIsNotThere00000";
 
 /// What happened, in order, whoever saw it.
 #[derive(Clone, Default)]
@@ -82,6 +95,7 @@ pub(crate) struct World {
     pub(crate) journal: Journal,
     pub(crate) client: Client,
     pub(crate) setup: Setup,
+    pub(crate) apps: RunApps,
     pub(crate) stop: CancellationToken,
     pub(crate) proxy: JoinHandle<Result<(), ServeError>>,
     _directory: TempDir,
@@ -109,7 +123,9 @@ impl World {
             journal: journal.clone(),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskSet::new());
+        let apps = apps(&origin, tasks.clone());
         let server = LinkServer::bind(directory.path()).unwrap();
+        let server = server.with_apps(apps.clone());
         let mut state = server.state();
         let (run, recorder) = (TaskId(1).run(1), Arc::clone(&recording));
         tasks.spawn(server.serve(run, setup.clone(), audit, recorder, stop.clone()));
@@ -124,6 +140,7 @@ impl World {
             journal,
             client,
             setup,
+            apps,
             stop,
             proxy,
             _directory: directory,
@@ -194,6 +211,18 @@ pub(crate) fn setup(origin: &Origin, ca_key: Secret) -> Setup {
             headers: vec!["x-api-key".to_owned()],
             allow_foreign: false,
         }],
+        signing: vec![SigningCredential {
+            name: "store".to_owned(),
+            surrogate_key_id: Secret::new(AWS_SURROGATE_ID.to_owned()),
+            key_id: Secret::new(AWS_KEY_ID.to_owned()),
+            secret: Secret::new("a-real-signing-secret".to_owned()),
+            token: None,
+            scopes: vec!["*.test".to_owned()],
+        }],
+        apps: vec![
+            app("GH_TOKEN", APP_SURROGATE),
+            app("LOST", LOST_APP_SURROGATE),
+        ],
         ca_name: "test".to_owned(),
         ca_key,
         address: own_address(),
@@ -208,6 +237,34 @@ pub(crate) fn setup(origin: &Origin, ca_key: Secret) -> Setup {
             upstream_https: origin.https.port(),
         },
     }
+}
+
+fn app(name: &str, surrogate: &str) -> AppCredential {
+    AppCredential {
+        name: name.to_owned(),
+        surrogate: Secret::new(surrogate.to_owned()),
+        scopes: vec!["two.test".to_owned(), "one.test".to_owned()],
+        allow_foreign: false,
+    }
+}
+
+/// The apps' keys, as the daemon has them.
+fn apps(origin: &Origin, tasks: TaskSet) -> RunApps {
+    let key = include_str!("../golden/github/app.pem");
+    let app = |installation_id| GithubAppSecret {
+        app_id: SecretString::from("12"),
+        private_key: SecretString::from(key),
+        installation_id,
+        scopes: vec![],
+        allow_foreign_credentials: false,
+        base_url: format!("https://localhost:{}", origin.https.port()),
+        permissions: BTreeMap::from([("contents".to_owned(), "write".to_owned())]),
+        repositories: vec!["ferry".to_owned()],
+    };
+    let apps = [("GH_TOKEN", app(7)), ("LOST", app(8))];
+    let apps = apps.map(|(name, app)| (name.to_owned(), app));
+    let tokens = GithubTokens::new(Some(&origin.authority), tasks).unwrap();
+    RunApps::new(Arc::new(tokens), BTreeMap::from(apps))
 }
 
 /// Returns where a port of the proxy is.

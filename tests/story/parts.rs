@@ -257,6 +257,8 @@ fn repository(repo_url: &str) -> Repo {
         limits: Limits::default(),
         secrets: BTreeMap::new(),
         masked_secrets: BTreeMap::new(),
+        signing_credentials: BTreeMap::new(),
+        github_app_credentials: BTreeMap::new(),
         email: None,
     }
 }

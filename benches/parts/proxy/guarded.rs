@@ -71,6 +71,8 @@ impl Guarded {
                 url_prefixes: vec![],
             },
             credentials: vec![],
+            signing: vec![],
+            apps: vec![],
             ca_name: AUTHORITY.to_owned(),
             ca_key: authority.key,
             address: Ipv4Addr::LOCALHOST,

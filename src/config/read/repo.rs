@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
-use crate::config::read::{email, text, text_or};
+use crate::config::read::{credentials, email, text, text_or};
 use crate::config::section::Section;
 use crate::config::types::{Limits, MaskedSecret, Repo};
 use crate::config::yaml::{Place, Problem};
@@ -58,12 +58,7 @@ fn check_id(id: &str, place: Place) -> Result<(), Problem> {
 }
 
 fn repo(mut section: Section) -> Result<Repo, Problem> {
-    for key in [
-        "slack",
-        "schedules",
-        "signing_credentials",
-        "github_app_credentials",
-    ] {
+    for key in ["slack", "schedules"] {
         refuse_unsupported(&mut section, key)?;
     }
     let repo = Repo {
@@ -76,6 +71,8 @@ fn repo(mut section: Section) -> Result<Repo, Problem> {
         limits: limits(section.section("resource_limits")?)?,
         secrets: secrets(section.section("secrets")?)?,
         masked_secrets: masked_secrets(section.section("masked_secrets")?)?,
+        signing_credentials: credentials::signing(section.section("signing_credentials")?)?,
+        github_app_credentials: credentials::apps(section.section("github_app_credentials")?)?,
         email: section.section("email")?.map(email::email).transpose()?,
     };
     section.end()?;
@@ -193,20 +190,10 @@ fn masked_secrets(
         let Some(value) = value else {
             continue;
         };
-        let filled = |list: Option<Vec<String>>, key: &str| {
-            let list = list.filter(|list| !list.is_empty() && !list.contains(&String::new()));
-            let missing = || {
-                Problem::at(
-                    place,
-                    format!("{path}.{key} must name at least one pattern"),
-                )
-            };
-            list.ok_or_else(missing)
-        };
         let secret = MaskedSecret {
             value: SecretString::from(value.text),
-            scopes: filled(scopes, "scopes")?,
-            headers: filled(headers, "headers")?,
+            scopes: credentials::filled(scopes, &path, "scopes", place)?,
+            headers: credentials::filled(headers, &path, "headers", place)?,
             allow_foreign_credentials: foreign,
         };
         masked.insert(CredentialName(name), secret);

@@ -41,6 +41,13 @@ repos:
         allow_foreign_credentials: !env NO
       SKIPPED:
         value: !env NOT_THERE
+    signing_credentials:
+      tide-store:
+        type: aws-sigv4
+        access_key_id: {name: AWS_ACCESS_KEY_ID, value: !env KEY}
+        secret_access_key: {name: AWS_SECRET_ACCESS_KEY, value: !env KEY}
+        session_token: {name: AWS_SESSION_TOKEN, value: !env NOT_THERE}
+        scopes: ["*.s3.eu-north-1.amazonaws.com"]
     email:
       account: {username: ferrybot@harbor.test, from: "Ferry Bot <ferrybot@harbor.test>", password: !env KEY}
       imap: {server: !var mx, connect_retries: 4, poll_interval: 30, use_idle: true, idle_reconnect_interval: 1500}
@@ -80,6 +87,57 @@ fn gap_17_tags_count_in_lists_and_booleans() {
     assert_eq!(secret.value.expose_secret(), "real-key");
     assert_eq!(masked.len(), 1);
     assert!(!format!("{config:?}").contains("real-key"));
+}
+
+#[test]
+fn keys_that_sign_are_read_with_the_names_of_their_variables() {
+    let config = try_read(WHOLE).unwrap();
+    let signing = &config.repos[&RepoId("ferry".to_owned())].signing_credentials;
+    let store = &signing[&CredentialName("tide-store".to_owned())];
+    assert_eq!(store.access_key_id.name, "AWS_ACCESS_KEY_ID");
+    assert_eq!(store.secret_access_key.value.expose_secret(), "real-key");
+    assert!(store.session_token.is_none());
+    assert_eq!(store.scopes, ["*.s3.eu-north-1.amazonaws.com"]);
+    let key = "access_key_id: {name: A, value: v}, secret_access_key: {name: B, value: v}";
+    let repo = |rest: &str| {
+        format!("repos: {{a: {{repo_url: x, signing_credentials: {{s: {{{rest}}}}}}}}}\n")
+    };
+    refused(
+        &repo(&format!("type: other, {key}, scopes: [h]")),
+        "aws-sigv4",
+    );
+    refused(
+        &repo(&format!("type: aws-sigv4, {key}, scopes: []")),
+        "s.scopes must name at least one",
+    );
+}
+
+#[test]
+fn an_app_of_github_is_read_and_its_key_never_goes_in_the_clear() {
+    let app = |rest: &str| {
+        format!(
+            "repos: {{a: {{repo_url: x, github_app_credentials: {{GH_TOKEN: {{app_id: 12, \
+             private_key: k, scopes: [github.com], {rest}}}}}}}}}\n"
+        )
+    };
+    let text = format!(
+        "config_version: 5\n{}",
+        app("installation_id: 4471, permissions: {contents: write}, repositories: [ferry]")
+    );
+    let config = try_read(&text).unwrap();
+    let apps = &config.repos[&RepoId("a".to_owned())].github_app_credentials;
+    let read = &apps[&CredentialName("GH_TOKEN".to_owned())];
+    assert_eq!(read.base_url, "https://api.github.com");
+    assert_eq!(
+        (read.installation_id, read.allow_foreign_credentials),
+        (4471, false)
+    );
+    assert_eq!(read.permissions["contents"], "write");
+    refused(&app("repositories: [x]"), "installation_id is required");
+    refused(
+        &app("installation_id: 1, base_url: \"http://git.test\""),
+        "base_url must be an https:// address",
+    );
 }
 
 #[test]
@@ -226,7 +284,7 @@ fn a_mailbox_that_could_not_answer_is_refused_with_its_place() {
     mail_refused(
         "Ferry Bot <ferrybot@harbor.test>",
         "Ferry Bot",
-        "29:55: repos.ferry.email.account.from must be an address",
+        "36:55: repos.ferry.email.account.from must be an address",
     );
     for pattern in [
         "harbor.test",
@@ -239,7 +297,7 @@ fn a_mailbox_that_could_not_answer_is_refused_with_its_place() {
         mail_refused(
             "captain@harbor.test",
             &format!("\"{pattern}\""),
-            "33:30: repos.ferry.email.auth.authorized_senders names",
+            "40:30: repos.ferry.email.auth.authorized_senders names",
         );
     }
     for interval in ["1e20", "inf", "NaN", "0"] {

@@ -36,7 +36,24 @@ fn grants(repo: &Repo) -> Vec<CredentialGrant> {
         headers: secret.headers.clone(),
         allow_foreign: secret.allow_foreign_credentials,
     });
-    let mut grants: Vec<CredentialGrant> = plain.chain(masked).collect();
+    let signing = repo.signing_credentials.iter();
+    let signing = signing.map(|(name, secret)| CredentialGrant {
+        name: name.clone(),
+        kind: "aws-sigv4".to_owned(),
+        scopes: secret.scopes.clone(),
+        headers: vec![],
+        allow_foreign: false,
+    });
+    let apps = repo.github_app_credentials.iter();
+    let apps = apps.map(|(name, app)| CredentialGrant {
+        name: name.clone(),
+        kind: "github-app".to_owned(),
+        scopes: app.scopes.clone(),
+        headers: vec!["Authorization".to_owned()],
+        allow_foreign: app.allow_foreign_credentials,
+    });
+    let all = plain.chain(masked).chain(signing).chain(apps);
+    let mut grants: Vec<CredentialGrant> = all.collect();
     grants.sort_by(|one, other| one.name.cmp(&other.name));
     grants
 }
@@ -68,6 +85,8 @@ mod tests {
             limits: Limits::default(),
             secrets: BTreeMap::from([("PLAIN".to_owned(), SecretString::from("real-two"))]),
             masked_secrets: BTreeMap::from([(CredentialName("API".to_owned()), masked)]),
+            signing_credentials: BTreeMap::new(),
+            github_app_credentials: BTreeMap::new(),
             email: None,
         };
         let grants = grants(&repo);

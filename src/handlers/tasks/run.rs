@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::config::types::Repo;
 use crate::events::container::{ContainerRole, StopCause};
 use crate::events::conversation::PromptComposed;
 use crate::events::event::{ContainerEvent, RunEvent};
@@ -26,7 +27,7 @@ use crate::projections::usage::Spent;
 use crate::sandbox::agent::{ExitFacts, Transcript, arguments, classify, reply_text};
 use crate::sandbox::credentials::{RunCredentials, issue};
 use crate::sandbox::port::{
-    NetworkRequest, OUTPUT_BYTES_MAX, OUTPUT_LINES_MAX, OutputKind, ProxyPolicy, RunEnd,
+    AppKeys, NetworkRequest, OUTPUT_BYTES_MAX, OUTPUT_LINES_MAX, OutputKind, ProxyPolicy, RunEnd,
     RunFailure, RunRequest,
 };
 use crate::tasks;
@@ -147,6 +148,10 @@ fn credentials(ports: &Ports, prepared: &Prepared<'_>) -> Result<RunCredentials,
     };
     let masked = &prepared.repo.masked_secrets;
     let mut credentials = issue(masked, &ports.fingerprint_key, &mut random);
+    let apps = &prepared.repo.github_app_credentials;
+    credentials.issue_apps(apps, &ports.fingerprint_key, &mut random);
+    let signing = &prepared.repo.signing_credentials;
+    credentials.issue_signing(signing, &ports.fingerprint_key, &mut random);
     if let Some(error) = no_randomness {
         return Err(Obstacle::Internal(format!("no randomness for surrogates: {error}")).into());
     }
@@ -221,6 +226,9 @@ fn request(
         NetworkRequest::Sandboxed(Box::new(ProxyPolicy {
             allowlist: policy.allowlist.clone(),
             credentials: credentials.masked,
+            signing: credentials.signing,
+            apps: credentials.apps,
+            app_keys: app_keys(prepared.repo),
         }))
     });
     RunRequest {
@@ -235,6 +243,14 @@ fn request(
         network: network.unwrap_or(NetworkRequest::Open),
         service_ends,
     }
+}
+
+fn app_keys(repo: &Repo) -> AppKeys {
+    let apps = repo.github_app_credentials.iter();
+    AppKeys(
+        apps.map(|(name, app)| (name.0.clone(), app.clone()))
+            .collect(),
+    )
 }
 
 fn facts_of(end: &RunEnd) -> ExitFacts {

@@ -41,6 +41,12 @@ pub fn generate(secret: &str, random: &mut dyn FnMut(&mut [u8])) -> String {
     format!("{prefix}{}", "x".repeat(rest.chars().count() + 1))
 }
 
+/// Returns letters and digits, so many.
+pub fn alphanumeric(count: usize, random: &mut dyn FnMut(&mut [u8])) -> String {
+    let alphabet = [UPPER, LOWER, DIGITS].concat();
+    (0..count).map(|_| draw(&alphabet, random)).collect()
+}
+
 /// Returns the classes of characters present: `A-Z`, `a-z`, `0-9`, and `-_` for any other.
 fn alphabet(text: &str) -> Vec<u8> {
     let mut alphabet = Vec::new();

@@ -135,7 +135,7 @@ impl Ledger {
         let (mut decided, mut limit_reached) = (Vec::new(), false);
         for message in batch {
             let (number, fact) = match message {
-                FromProxy::Ready => continue,
+                FromProxy::Ready | FromProxy::TokenWanted { .. } => continue,
                 FromProxy::Decision { number, fact } => (Some(number), fact),
                 FromProxy::Note { fact } => (None, fact),
             };

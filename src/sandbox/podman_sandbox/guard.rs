@@ -14,6 +14,7 @@ use crate::events::container::{
 use crate::events::id::RunId;
 use crate::events::run::RunLimits;
 use crate::sandbox::cut::{ERROR_CHARS_MAX, last_chars};
+use crate::sandbox::github::RunApps;
 use crate::sandbox::link_server::{LinkServer, LinkState};
 use crate::sandbox::podman::{BindMount, ContainerSpec};
 use crate::sandbox::podman_sandbox::PodmanSandbox;
@@ -78,6 +79,8 @@ impl PodmanSandbox {
         let setup = Setup {
             allowlist: policy.allowlist.clone(),
             credentials: policy.credentials.clone(),
+            signing: policy.signing.clone(),
+            apps: policy.apps.clone(),
             ca_name: names.directory.clone(),
             ca_key: authority.key,
             address: network.proxy,
@@ -86,6 +89,8 @@ impl PodmanSandbox {
             upstream_ca: self.settings.upstream_ca.clone(),
             ports: Ports::default(),
         };
+        let apps = RunApps::new(Arc::clone(&self.github), policy.app_keys.0.clone());
+        let server = server.with_apps(apps);
         let link = server.state();
         let link_directory = server.directory().display().to_string();
         self.tasks.spawn(server.serve(

@@ -78,6 +78,13 @@ pub fn asked_for<'a>(
         .map(|found| found.name.as_str())
 }
 
+/// Returns whether any credential may be sent to `host`.
+pub fn may_go_to(host: &str, credentials: &[MaskedCredential]) -> bool {
+    credentials
+        .iter()
+        .any(|credential| in_scope(credential, host))
+}
+
 fn in_scope(credential: &MaskedCredential, host: &str) -> bool {
     credential
         .scopes

@@ -1,7 +1,7 @@
 //! One request's way: judge, record, and only when the record is durable, forward.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
@@ -13,27 +13,37 @@ use hyper_util::rt::TokioIo;
 
 use crate::clock::Stopwatch;
 use crate::sandbox::proxy::allowlist::Allowlist;
+use crate::sandbox::proxy::armed::Unarmed;
 use crate::sandbox::proxy::blocked;
 use crate::sandbox::proxy::body::{Counted, ProxyBody, full};
 use crate::sandbox::proxy::ca::Minter;
-use crate::sandbox::proxy::credentials;
 use crate::sandbox::proxy::escape::escape_cut;
 use crate::sandbox::proxy::filter::Blocked;
 use crate::sandbox::proxy::gather::{self, Met, Refused, Room};
+use crate::sandbox::proxy::github::Apps;
 use crate::sandbox::proxy::headers;
 use crate::sandbox::proxy::limits::FILTER_TAG_CHARS_MAX;
 use crate::sandbox::proxy::link::{Link, NotRecorded};
 use crate::sandbox::proxy::policy::{self, Asked, Denial, Verdict};
 use crate::sandbox::proxy::pool::Destination;
+use crate::sandbox::proxy::scrub::Scrubber;
+use crate::sandbox::proxy::scrub::body::Search;
+use crate::sandbox::proxy::scrub::tunnel;
 use crate::sandbox::proxy::target::{self, Entry, Target};
 use crate::sandbox::proxy::upstream::{Upstream, UpstreamError};
-use crate::sandbox::proxy::wire::{Cause, Fact, MaskedCredential, ReportedRequest};
+use crate::sandbox::proxy::wire::{
+    Cause, Fact, MaskedCredential, ReportedRequest, SigningCredential,
+};
 use crate::tasks::TaskSet;
 
 /// What all requests of a run share.
 pub(super) struct Proxy {
     pub(super) allowlist: Allowlist,
     pub(super) credentials: Vec<MaskedCredential>,
+    pub(super) signing: Vec<SigningCredential>,
+    pub(super) apps: Apps,
+    /// What responses are looked through for; tokens come while it works.
+    pub(super) scrubber: RwLock<Option<Arc<Scrubber>>>,
     pub(super) minter: Minter,
     pub(super) upstream: Upstream,
     pub(super) link: Link,
@@ -48,6 +58,7 @@ struct Allowed {
     since: Stopwatch,
     target: Target,
     https: bool,
+    search: Option<Search>,
 }
 
 impl Proxy {
@@ -84,19 +95,15 @@ impl Proxy {
         let https = entry.scheme == "https";
         // First, so that a credential put in is a credential sent.
         headers::clean_request(request.headers_mut(), target.websocket);
-        if !https
-            && let Some(name) =
-                credentials::asked_for(request.headers(), &target.host, &self.credentials)
-        {
-            let detail = format!("the credential {name} would be sent in the clear");
-            return self.block(reported, Cause::Credential, detail).await;
-        }
-        let injected = credentials::inject(request.headers_mut(), &target.host, &self.credentials);
+        let armed = match self.arm(&mut request, &target, https).await {
+            Ok(armed) => armed,
+            Err(unarmed) => return self.block_unarmed(reported, unarmed).await,
+        };
         let fact = Fact::Allowed {
             request: reported.clone(),
             rule: rule.to_string(),
-            credentials: injected.used,
-            stripped: injected.stripped,
+            credentials: armed.injected.used,
+            stripped: armed.injected.stripped,
             tags,
         };
         if let Err(why) = self.link.decide(fact).await {
@@ -107,6 +114,7 @@ impl Proxy {
             since: Stopwatch::start(),
             target,
             https,
+            search: armed.search,
         };
         self.forward(allowed, reported, request).await
     }
@@ -123,6 +131,32 @@ impl Proxy {
             _ => StatusCode::FORBIDDEN,
         };
         let body = blocked::body(&request, cause, &detail);
+        self.refuse(request, cause, detail, status, &body).await
+    }
+
+    async fn block_unarmed(
+        &self,
+        request: ReportedRequest,
+        unarmed: Unarmed,
+    ) -> Response<ProxyBody> {
+        let Unarmed {
+            status,
+            detail,
+            body,
+        } = unarmed;
+        let cause = Cause::Credential;
+        let body = body.unwrap_or_else(|| blocked::body(&request, cause, &detail));
+        self.refuse(request, cause, detail, status, &body).await
+    }
+
+    async fn refuse(
+        &self,
+        request: ReportedRequest,
+        cause: Cause,
+        detail: String,
+        status: StatusCode,
+        body: &serde_json::Value,
+    ) -> Response<ProxyBody> {
         let fact = Fact::Blocked {
             request,
             cause,
@@ -130,7 +164,7 @@ impl Proxy {
             status: status.as_u16(),
             tags: Vec::new(),
         };
-        self.answer_blocked(fact, status, &body).await
+        self.answer_blocked(fact, status, body).await
     }
 
     /// Records what a filter refused and answers it.
@@ -184,7 +218,7 @@ impl Proxy {
         let bytes_up = Arc::new(AtomicU64::new(0));
         let outgoing = outgoing(request, &allowed.target, Arc::clone(&bytes_up));
         match self.upstream.send(&destination, outgoing, &bytes_up).await {
-            Ok(response) => self.respond(&allowed, response, downstream, bytes_up),
+            Ok(response) => self.respond(allowed, response, downstream, bytes_up),
             Err(UpstreamError::Address(refused)) => {
                 self.block(
                     reported,
@@ -211,7 +245,7 @@ impl Proxy {
 
     fn respond(
         self: Arc<Self>,
-        allowed: &Allowed,
+        allowed: Allowed,
         mut response: Response<Incoming>,
         downstream: Option<OnUpgrade>,
         bytes_up: Arc<AtomicU64>,
@@ -219,7 +253,7 @@ impl Proxy {
         let status = response.status();
         let finish = self
             .clone()
-            .completion(allowed, status, Arc::clone(&bytes_up));
+            .completion(&allowed, status, Arc::clone(&bytes_up));
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let Some(downstream) = downstream.filter(|_| target::is_websocket(&response)) else {
                 finish(0, false);
@@ -228,17 +262,32 @@ impl Proxy {
                 return json(StatusCode::BAD_GATEWAY, &body);
             };
             let upstream = hyper::upgrade::on(&mut response);
-            self.tunnel(downstream, upstream, bytes_up, finish);
             let (mut parts, _) = response.into_parts();
             headers::clean_response(&mut parts.headers, true);
+            if let Some(search) = &allowed.search {
+                search.head(&mut parts);
+            }
+            self.tunnel(downstream, upstream, allowed.search, bytes_up, finish);
             return Response::from_parts(parts, full(Bytes::new()));
         }
-        let (mut parts, body) = response.into_parts();
-        headers::clean_response(&mut parts.headers, false);
+        headers::clean_response(response.headers_mut(), false);
+        let searched = match &allowed.search {
+            Some(search) => search.response(response),
+            None => Ok(response.map(|body| body.map_err(Into::into).boxed_unsync())),
+        };
+        let response = match searched {
+            Ok(response) => response,
+            Err(unsearchable) => {
+                finish(0, false);
+                let body = serde_json::json!({ "error": "upstream_failed",
+                    "message": unsearchable.to_string() });
+                return json(StatusCode::BAD_GATEWAY, &body);
+            }
+        };
         let bytes_down = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&bytes_down);
         let at_end = move |complete| finish(bytes_down.load(Ordering::Relaxed), complete);
-        Response::from_parts(parts, Counted::new(body, counter, at_end).boxed_unsync())
+        response.map(|body| Counted::new(body, counter, at_end).boxed_unsync())
     }
 
     /// Returns what reports the end of a response, given its bytes and whether it is complete.
@@ -272,14 +321,15 @@ impl Proxy {
         self: Arc<Self>,
         downstream: OnUpgrade,
         upstream: OnUpgrade,
+        search: Option<Search>,
         bytes_up: Arc<AtomicU64>,
         finish: impl FnOnce(u64, bool) + Send + 'static,
     ) {
         let stop = self.tasks.stop_token();
         let passing = async move {
             let (downstream, upstream) = tokio::try_join!(downstream, upstream).ok()?;
-            let (mut down, mut up) = (TokioIo::new(downstream), TokioIo::new(upstream));
-            tokio::io::copy_bidirectional(&mut down, &mut up).await.ok()
+            let (down, up) = (TokioIo::new(downstream), TokioIo::new(upstream));
+            tunnel::pass(down, up, search.as_ref()).await.ok()
         };
         self.tasks.spawn(async move {
             let passed = tokio::select! {

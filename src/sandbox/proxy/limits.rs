@@ -35,6 +35,9 @@ pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
 /// Time for the receipt of a decision; then the request is answered 503.
 pub const RECEIPT_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// Time for a token of an app; then the request is answered 502. Two calls of the daemon fit.
+pub const TOKEN_TIME_MAX: Duration = Duration::from_secs(70);
+
 /// Leaf certificates kept; beyond that all are forgotten and minted again.
 pub const LEAVES_MAX: usize = 1024;
 

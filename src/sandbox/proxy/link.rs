@@ -12,8 +12,10 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::sandbox::proxy::limits::{LINK_MESSAGE_BYTES_MAX, LINK_WAITING_MAX, RECEIPT_TIME_MAX};
-use crate::sandbox::proxy::wire::{Fact, FromProxy, Outcome, Setup, ToProxy};
+use crate::sandbox::proxy::limits::{
+    LINK_MESSAGE_BYTES_MAX, LINK_WAITING_MAX, RECEIPT_TIME_MAX, TOKEN_TIME_MAX,
+};
+use crate::sandbox::proxy::wire::{Fact, FromProxy, IssuedToken, Outcome, Setup, ToProxy};
 use crate::tasks::TaskSet;
 
 /// A decision is not durable: do not act on it.
@@ -39,12 +41,14 @@ pub enum LinkError {
 }
 
 type Receipts = HashMap<u64, oneshot::Sender<Outcome>>;
+type Tokens = HashMap<u64, oneshot::Sender<Option<IssuedToken>>>;
 
 /// The link; clones share it.
 #[derive(Debug, Clone)]
 pub struct Link {
     outgoing: mpsc::Sender<FromProxy>,
     receipts: Arc<Mutex<Option<Receipts>>>,
+    tokens: Arc<Mutex<Tokens>>,
     numbers: Arc<AtomicU64>,
 }
 
@@ -67,6 +71,7 @@ impl Link {
         let link = Self {
             outgoing,
             receipts,
+            tokens: Arc::default(),
             numbers: Arc::default(),
         };
         tasks.spawn(write_all(writer, waiting, lost.clone()));
@@ -109,6 +114,22 @@ impl Link {
         }
     }
 
+    /// Asks the daemon for a token of an app; nothing when there is none.
+    pub async fn token(&self, name: &str) -> Option<IssuedToken> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let (sender, token) = oneshot::channel();
+        self.tokens().insert(number, sender);
+        let name = name.to_owned();
+        let exchange = async {
+            let wanted = FromProxy::TokenWanted { number, name };
+            self.outgoing.send(wanted).await.ok()?;
+            token.await.ok().flatten()
+        };
+        let token = tokio::time::timeout(TOKEN_TIME_MAX, exchange).await;
+        self.tokens().remove(&number);
+        token.ok().flatten()
+    }
+
     /// Reports a fact without waiting for its receipt.
     pub async fn note(&self, fact: Fact) {
         // A lost link shows itself through its token.
@@ -124,16 +145,28 @@ impl Link {
         self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn read_receipts(self, mut reader: impl AsyncRead + Unpin, lost: CancellationToken) {
-        while let Ok(Some(ToProxy::Receipt { number, outcome })) = read_message(&mut reader).await {
-            let waiting = self.receipts().as_mut().and_then(|all| all.remove(&number));
-            if let Some(waiting) = waiting {
-                // Whoever stopped waiting has denied already.
-                let _gone = waiting.send(outcome);
+        // Whoever stopped waiting has denied already.
+        while let Ok(Some(message)) = read_message(&mut reader).await {
+            match message {
+                ToProxy::Receipt { number, outcome } => {
+                    let waiting = self.receipts().as_mut().and_then(|all| all.remove(&number));
+                    let _gone = waiting.map(|waiting| waiting.send(outcome));
+                }
+                ToProxy::Token { number, token } => {
+                    let waiting = self.tokens().remove(&number);
+                    let _gone = waiting.map(|waiting| waiting.send(token));
+                }
+                ToProxy::Setup(_) => break,
             }
         }
         // Dropping the senders fails every decision that waits; none is taken any more.
         self.receipts().take();
+        self.tokens().clear();
         lost.cancel();
     }
 }

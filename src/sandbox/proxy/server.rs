@@ -4,8 +4,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -24,6 +24,7 @@ use crate::sandbox::proxy::dns;
 use crate::sandbox::proxy::escape::escape_cut;
 use crate::sandbox::proxy::forward::Proxy;
 use crate::sandbox::proxy::gather::Room;
+use crate::sandbox::proxy::github::Apps;
 use crate::sandbox::proxy::limits::{
     CONNECTIONS_MAX, DNS_QUERY_BYTES_MAX, DNS_TCP_TIME_MAX, HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX,
     HEAD_TIME_MAX, HEADER_LIST_BYTES_MAX, HEADERS_MAX, PING_TIME_MAX, PONG_TIME_MAX, STREAMS_MAX,
@@ -75,16 +76,21 @@ pub async fn serve(link: &Path) -> Result<(), ServeError> {
 
 fn proxy(setup: Setup, link: Link, tasks: TaskSet) -> Result<Proxy, ServeError> {
     let minter = Minter::new(&setup.ca_name, &setup.ca_key);
-    Ok(Proxy {
+    let proxy = Proxy {
         minter: minter.map_err(|error| ServeError::Setup(error.to_string()))?,
         upstream: Upstream::new(&setup, tasks.clone()).map_err(ServeError::Setup)?,
+        apps: Apps::new(setup.apps),
+        scrubber: RwLock::default(),
         allowlist: setup.allowlist,
         credentials: setup.credentials,
+        signing: setup.signing,
         link,
         requests: AtomicU64::new(0),
         room: Room::default(),
         tasks,
-    })
+    };
+    proxy.know_tokens();
+    Ok(proxy)
 }
 
 struct Listeners {

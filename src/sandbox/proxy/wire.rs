@@ -50,6 +50,65 @@ pub struct MaskedCredential {
     pub allow_foreign: bool,
 }
 
+/// A key for AWS of which the agent only has surrogates; the secret never leaves the proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningCredential {
+    /// Its configured name.
+    pub name: String,
+    /// The id that the agent has.
+    pub surrogate_key_id: Secret,
+    /// The real id.
+    pub key_id: Secret,
+    /// The real secret.
+    pub secret: Secret,
+    /// The session token, if it is a temporary key.
+    pub token: Option<Replaced>,
+    /// Host patterns it may sign requests to.
+    pub scopes: Vec<String>,
+}
+
+/// An app of GitHub of whose tokens the agent only has a surrogate; tokens come when they are used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppCredential {
+    /// Its configured name.
+    pub name: String,
+    /// What the agent has.
+    pub surrogate: Secret,
+    /// Host patterns that tokens may be sent to.
+    pub scopes: Vec<String>,
+    /// Whether other credentials in `Authorization` pass.
+    pub allow_foreign: bool,
+}
+
+/// A token of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedToken {
+    /// The token.
+    pub token: Secret,
+    /// When it expires, in milliseconds since the Unix epoch.
+    pub expires_at_ms: u64,
+    /// What GraphQL requests may name.
+    pub repositories: Vec<AllowedRepository>,
+}
+
+/// A repository of an app's installation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllowedRepository {
+    /// Its node id.
+    pub node_id: String,
+    /// Owner and name.
+    pub full_name: String,
+}
+
+/// A value and what the agent has in its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// What the agent has.
+    pub surrogate: Secret,
+    /// What upstream gets.
+    pub value: Secret,
+}
+
 /// Ports the proxy listens on and dials; tests use others than the standard ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
@@ -84,6 +143,10 @@ pub struct Setup {
     pub allowlist: Allowlist,
     /// Credentials of the run.
     pub credentials: Vec<MaskedCredential>,
+    /// Keys for AWS of the run.
+    pub signing: Vec<SigningCredential>,
+    /// Apps of GitHub of the run.
+    pub apps: Vec<AppCredential>,
     /// Name of the run's authority.
     pub ca_name: String,
     /// Its key, PEM.
@@ -244,6 +307,13 @@ pub enum ToProxy {
         /// What became of it.
         outcome: Outcome,
     },
+    /// The answer to [`FromProxy::TokenWanted`] with this number.
+    Token {
+        /// Its number.
+        number: u64,
+        /// The token; nothing when there is none.
+        token: Option<IssuedToken>,
+    },
 }
 
 /// What became of a fact.
@@ -270,6 +340,13 @@ pub enum FromProxy {
         number: u64,
         /// The fact.
         fact: Fact,
+    },
+    /// A token of an app is used and not there.
+    TokenWanted {
+        /// Number of the question.
+        number: u64,
+        /// The app's name.
+        name: String,
     },
     /// A fact that does not wait.
     Note {
