@@ -8,7 +8,7 @@ PROXY := $(TARGET_DIR)/$(HOST)/proxy/airut-proxy
 # The parts that scripts/setup.sh provides, for a recipe's shell.
 ENV := root=$(CURDIR); . scripts/env.sh;
 
-.PHONY: help setup build proxy demo test sim bench attack fuzz lint docs bless install check
+.PHONY: help setup build proxy demo test sim crash bench attack fuzz lint docs bless install check
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ test: ## Run every test against the real parts
 
 sim: ## Simulate the core with faults, 10,000 seeds (SEED=n: one of them, step by step)
 	AIRUT_SIM_SEED=$(SEED) AIRUT_SIM_SEEDS=$(SEEDS) cargo nextest run --test sim --no-capture
+
+crash: ## Kill sixteen writers with kill -9, ROUNDS=200 times on one log (SEED=n: other moments)
+	AIRUT_CRASH_ROUNDS=$(or $(ROUNDS),200) AIRUT_CRASH_SEED=$(or $(SEED),1) \
+		cargo nextest run --test crash --no-capture
 
 bench: ## Measure, beside raw sled and bare Podman in the same run (ONLY=proxy: one section)
 	scripts/setup.sh podman mail claude bench

@@ -20,11 +20,13 @@ use crate::handlers::memory::Memory;
 use crate::handlers::operator::{Operator, Question};
 use crate::handlers::ports::{Channels, EffectError, Ports};
 use crate::handlers::worker::{Signals, Worker, WorkerError};
+use crate::service::backup::nightly::Nightly;
 use crate::tasks::TaskSet;
 
 pub mod assemble;
 pub mod audit;
 pub mod backup;
+mod clock_watch;
 pub mod command_run;
 pub mod evolution;
 pub mod look;
@@ -110,6 +112,13 @@ impl Service {
         let resilient = plan.resilient;
         // Only a log that was read to its end is written to.
         let memory = assemble::recall(&log, &plan.state_dir).await?;
+        if let Some(newest) = log.newest_time()? {
+            clock::not_before(newest.0);
+        }
+        let swept = backup::sweep(&plan.state_dir);
+        if swept > 0 {
+            tracing::info!(swept, "removed what killed restores and drills had left");
+        }
         let started = announce(&log, config_sha256, &plan.config).await;
         started.map_err(StartError::Announce)?;
         let parts = assemble::assemble(plan, log, memory).await?;
@@ -141,6 +150,7 @@ impl Service {
         for channel in parts.channels.all() {
             listeners.spawn(channel.listen(intake.clone(), listeners.stop_token()));
         }
+        watch_over(&ports, &listeners);
         let service = Self {
             ports,
             intake,
@@ -203,6 +213,11 @@ impl Service {
     /// Returns what is cancelled when the service cannot go on by itself: stop it then.
     pub fn failure(&self) -> CancellationToken {
         self.failure.clone()
+    }
+
+    /// Returns why the service cannot go on, as far as the log is the cause.
+    pub fn why_failed(&self) -> Option<String> {
+        self.ports.log.why_failed()
     }
 
     /// Returns what ends the patience of [`Self::stop`] when it is cancelled: running tasks are cut
@@ -275,6 +290,16 @@ impl Service {
                 (0, false)
             }
         }
+    }
+}
+
+/// Starts what watches the clock, and what takes backups if that is configured.
+fn watch_over(ports: &Ports, listeners: &TaskSet) {
+    let log = ports.log.clone();
+    listeners.spawn(clock_watch::watch(log.clone(), listeners.stop_token()));
+    if let Some(settings) = &ports.config.backup {
+        let nightly = Nightly::new(settings.clone(), ports.state_dir.clone(), log);
+        listeners.spawn(nightly.run(listeners.stop_token()));
     }
 }
 

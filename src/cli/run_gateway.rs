@@ -70,6 +70,8 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
         .enable_all()
         .build()?;
     let code = runtime.block_on(serve(plan, *output))?;
+    // A backup that is being taken is given up; it stays what it was.
+    runtime.shutdown_background();
     Ok(ExitCode::from(code))
 }
 
@@ -109,6 +111,12 @@ async fn serve(plan: ServicePlan, output: Output) -> anyhow::Result<u8> {
         _ = int.recv() => "SIGINT",
         () = failure.cancelled() => "the service cannot go on",
     };
+    if let Some(why) = service.why_failed() {
+        output.error(&format!(
+            "the log cannot be written any more: {why}; nothing that was acknowledged is lost, and \
+             what was not stays where it is: start Airut again once it can be written"
+        ));
+    }
     tracing::info!(cause, "stopping; a second signal stops at once");
     let urgency = service.urgency();
     let hurry = async {

@@ -1,6 +1,7 @@
 //! Nodes to [`types`](crate::config::types): every key of the file format, its default and its
 //! constraint (spec `config.md` §3). Pure.
 
+mod backup;
 mod credentials;
 mod email;
 mod repo;
@@ -40,6 +41,7 @@ pub fn read(
     let config = Config {
         execution: execution(root.section("execution")?)?,
         dashboard: dashboard(root.section("dashboard")?)?,
+        backup: backup::backup(root.section("backup")?)?,
         network: network(&mut root, system_dns)?,
         container_command: text_or(root.scalar("container_command")?, "podman"),
         repos: repo::repos(root.section("repos")?)?,

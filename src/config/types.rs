@@ -17,6 +17,8 @@ pub struct Config {
     pub execution: Execution,
     /// The dashboard.
     pub dashboard: Dashboard,
+    /// The backup that the daemon takes by itself; nothing unless it is configured.
+    pub backup: Option<Backup>,
     /// How sandboxes reach the world.
     pub network: Network,
     /// The engine's command; `podman` unless a test needs another.
@@ -49,6 +51,26 @@ pub struct Dashboard {
     pub port: u16,
     /// Prefix of links in messages; no links without it.
     pub base_url: Option<String>,
+}
+
+/// `backup:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// Where it goes; an absolute path.
+    pub directory: PathBuf,
+    /// When it is taken each day, by the machine's own time; default 04:00.
+    pub at: TimeOfDay,
+    /// Whether it is restored on trial afterwards; default true.
+    pub drill: bool,
+}
+
+/// A time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeOfDay {
+    /// From 0 to 23.
+    pub hour: i8,
+    /// From 0 to 59.
+    pub minute: i8,
 }
 
 /// `network:`

@@ -49,7 +49,8 @@ pub enum Expected {
 /// The circumstances that all events of one append share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
-    /// The time, from the caller.
+    /// The time, from the caller; the log records its own newest time in the place of an earlier one,
+    /// so that times never go back where positions go on.
     pub at: AtMs,
     /// Who causes the events.
     pub actor: Actor,
@@ -335,7 +336,22 @@ impl Log {
     /// Returns what is cancelled when the log cannot be written any more: nothing will be accepted
     /// from then on, so whoever works on it must end.
     pub fn failure(&self) -> CancellationToken {
-        self.writer.failure()
+        self.writer.failure().happened.clone()
+    }
+
+    /// Returns why the log cannot be written any more, and what to do; nothing while it can.
+    pub fn why_failed(&self) -> Option<String> {
+        self.writer.failure().cause()
+    }
+
+    /// Returns when the last event was recorded; nothing for an empty log.
+    ///
+    /// # Errors
+    /// [`ReadError`] when it does not read.
+    pub fn newest_time(&self) -> Result<Option<AtMs>, ReadError> {
+        let before = Position(self.head().position.0.saturating_sub(1));
+        let last = self.read(before, 1)?.pop();
+        Ok(last.map(|last| last.at))
     }
 
     /// Returns where the log ends.

@@ -1,6 +1,6 @@
 //! What happened to the service itself and to the configuration it runs by. Stream `service`.
 
-use crate::events::id::Sha256;
+use crate::events::id::{AtMs, Sha256};
 use crate::events::macros::data;
 
 data! {
@@ -71,6 +71,37 @@ data! {
         pub new_key: String,
         /// The old key's Ed25519 signature over the text that names both, in hexadecimal digits.
         pub signature: String,
+    }
+
+    /// The daemon brought its backup up to the log. Stream `log`.
+    pub struct BackupTaken {
+        /// Where the backup is.
+        pub directory: String,
+        /// Events in it.
+        pub events: u64,
+        /// RFC 6962 root over them.
+        pub root: Sha256,
+        /// Bytes of the journal and of bodies that were written this time.
+        pub new_bytes: u64,
+        /// Bodies that the log itself lost, so that the backup lacks them.
+        pub lacking: u32,
+    }
+
+    /// The daemon could not take its backup, which is what it was before. Stream `log`.
+    pub struct BackupFailed {
+        /// Where the backup is, or was to be.
+        pub directory: String,
+        /// Why, and what to do.
+        pub error: String,
+    }
+
+    /// The machine's clock went back; from here on the log's times are ahead of it until it has caught
+    /// up. Stream `log`.
+    pub struct ClockWentBack {
+        /// By how many milliseconds the log's times are ahead.
+        pub by_ms: u64,
+        /// What the machine's clock shows.
+        pub machine: AtMs,
     }
 
     /// A backup was restored on trial, or could not be. Stream `log`.

@@ -141,6 +141,12 @@ pub struct Ports {
 }
 
 impl Ports {
+    /// Returns why nothing can be recorded any more.
+    pub fn why_unwritable(&self) -> String {
+        let cause = self.log.why_failed();
+        cause.unwrap_or_else(|| "the log was closed".to_owned())
+    }
+
     /// Appends; an append that was made before under the same key changes nothing.
     ///
     /// # Errors

@@ -197,16 +197,14 @@ impl Worker {
             // In a fixed order, so that a simulation takes the same way again. Events come last:
             // they are the many, and the fold below takes them in however the wait ended.
             biased;
-            () = failure.cancelled() => {
-                return Err(WorkerError::Unwritable("an append failed".to_owned()));
-            }
+            () = failure.cancelled() => return Err(WorkerError::Unwritable(self.ports.why_unwritable())),
             Some(landing) = self.landings.1.recv() => self.land(landing).await?,
             Some(question) = self.questions.recv() => self.answer(question).await,
             () = self.signals.drain.cancelled(), if !draining => self.stirred = true,
             () = tokio::time::sleep(pause) => self.stirred = true,
             recorded = self.memory.next() => match recorded? {
                 Some(recorded) => self.stirred |= self.memory.take_in(&recorded),
-                None => return Err(WorkerError::Unwritable("the log was closed".to_owned())),
+                None => return Err(WorkerError::Unwritable(self.ports.why_unwritable())),
             },
         }
         self.fold()

@@ -126,7 +126,7 @@ pub async fn open_log(state_dir: &Path) -> Result<Log, StartError> {
         match open_once(state_dir).await {
             // A command that reads the log from disk, or a daemon that is just ending, has it for a
             // moment.
-            Err(StartError::Log(LookError::Open(OpenError::Locked(_)))) => {
+            Err(StartError::Log(LookError::Open(OpenError::Locked { .. }))) => {
                 tokio::time::sleep(LOCKED_PAUSE).await;
             }
             opened => return opened,

@@ -26,10 +26,13 @@ use crate::events::log::store::StoreError;
 use crate::service::look::log_directory;
 
 mod drill;
+pub mod nightly;
 mod restore;
+mod staging;
 
 pub use drill::{Drilled, RecordError, drill, record_on_disk};
 pub use restore::{KeyChoice, RestoreError, Restored, restore};
+pub use staging::sweep;
 
 /// Bodies that are named when they lack; more are only counted.
 pub const LACKING_NAMED_MAX: usize = 10;

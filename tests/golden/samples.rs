@@ -38,8 +38,8 @@ use airut::events::run::{
     RunOutcome, RunOutcomeClassified, RunPlanned,
 };
 use airut::events::service::{
-    BootCompleted, ConfigLoaded, DrainStarted, FailedRepo, LogKeyRotated, RestoreDrillCompleted,
-    ServiceStarted, ServiceStopped,
+    BackupFailed, BackupTaken, BootCompleted, ClockWentBack, ConfigLoaded, DrainStarted,
+    FailedRepo, LogKeyRotated, RestoreDrillCompleted, ServiceStarted, ServiceStopped,
 };
 use airut::events::task::{
     CompletionReason, InterruptionDecision, TaskCoalesced, TaskCompleted, TaskInterrupted,
@@ -178,6 +178,24 @@ fn service() -> Vec<Event> {
             root: Some(Sha256([7; 32])),
             ok: true,
             detail: text("/backup/airut"),
+        }
+        .into(),
+        BackupTaken {
+            directory: text("/backup/airut"),
+            events: 1200,
+            root: Sha256([7; 32]),
+            new_bytes: 65_536,
+            lacking: 1,
+        }
+        .into(),
+        BackupFailed {
+            directory: text("/backup/airut"),
+            error: text("No space left on device (os error 28)"),
+        }
+        .into(),
+        ClockWentBack {
+            by_ms: 3_600_000,
+            machine: AtMs(1_795_442_646_000),
         }
         .into(),
     ]

@@ -223,6 +223,7 @@ impl Mirrors for FakeMirrors {
 }
 pub(crate) fn config(repo_url: &str) -> Config {
     Config {
+        backup: None,
         execution: Execution {
             max_concurrent: 2,
             shutdown_timeout_s: 5,

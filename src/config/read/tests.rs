@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use secrecy::ExposeSecret as _;
 
 use super::*;
@@ -312,4 +314,53 @@ fn a_mailbox_that_could_not_answer_is_refused_with_its_place() {
         "interval: 1e19",
         "must be a number from 60 to 604800",
     );
+}
+
+#[test]
+fn a_backup_is_taken_every_night_where_it_is_configured() {
+    let read = |backup: &str| {
+        let config = try_read(&format!("config_version: 5\nbackup: {backup}\n"));
+        config.map(|config| config.backup)
+    };
+    let check = |backup: &str, at: (i8, i8), drill: bool| {
+        let backup = read(backup).unwrap().unwrap();
+        assert_eq!(backup.directory, Path::new("/backup/airut"));
+        assert_eq!((backup.at.hour, backup.at.minute), at);
+        assert_eq!(backup.drill, drill);
+    };
+    assert_eq!(try_read("config_version: 5\n").unwrap().backup, None);
+    check("{directory: /backup/airut}", (4, 0), true);
+    check(
+        "{directory: /backup/airut, at: 00:00, drill: false}",
+        (0, 0),
+        false,
+    );
+    check("{directory: /backup/airut, at: \"23:59\"}", (23, 59), true);
+    for (wrong, said) in [
+        ("{at: 04:00}", "backup.directory is required"),
+        (
+            "{directory: backup}",
+            "backup.directory must be an absolute path",
+        ),
+        (
+            "{directory: /b, at: 24:00}",
+            "backup.at must be a time of day, for example 04:00",
+        ),
+        (
+            "{directory: /b, at: 04:60}",
+            "backup.at must be a time of day",
+        ),
+        ("{directory: /b, at: 4}", "backup.at must be a time of day"),
+        (
+            "{directory: /b, at: +4:00}",
+            "backup.at must be a time of day",
+        ),
+        (
+            "{directory: /b, dril: false}",
+            "unknown key backup.dril; did you mean drill?",
+        ),
+    ] {
+        let error = read(wrong).unwrap_err().to_string();
+        assert!(error.contains(said), "{wrong}: {error}");
+    }
 }

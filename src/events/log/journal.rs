@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::events::codec::{RECORD_BYTES_MAX, StoredRecord};
 use crate::events::id::Position;
-use crate::events::log::store::StoreError;
+use crate::events::log::store::{StoreError, told};
 
 pub(super) const HEADER: &[u8; 16] = b"airut journal 1\n";
 
@@ -105,10 +105,11 @@ impl Journal {
                 .set_len(self.end)
                 .and_then(|()| self.file.sync_data());
             let cut = cut.map_or_else(
-                |error| format!(" (nor cut back: {error})"),
+                |error| format!(" (nor could it be cut back: {error})"),
                 |()| String::new(),
             );
-            return Err(StoreError(format!("{}: {error}{cut}", self.path.display())));
+            let (path, error) = (self.path.display(), told(&error));
+            return Err(StoreError(format!("{path}: {error}{cut}")));
         }
         self.end += group.len() as u64;
         Ok(())

@@ -25,6 +25,7 @@ mod anchor;
 mod compare;
 mod for_audit;
 mod index;
+mod lock;
 mod rotation;
 
 use anchor::AnchorFile;
@@ -42,8 +43,16 @@ const ANCHOR_EVENTS: u64 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open: stop that one, or talk to it.
-    #[error("another Airut process has the log at {0} open; stop it, or use its socket")]
-    Locked(PathBuf),
+    #[error(
+        "another Airut process{} has the log at {path} open; stop it, or use its socket",
+        holder.map_or_else(String::new, |pid| format!(" (process {pid})"))
+    )]
+    Locked {
+        /// Directory of the log.
+        path: PathBuf,
+        /// Its process id, if it has said so.
+        holder: Option<u32>,
+    },
     /// Promised events are missing or changed: restore a backup.
     #[error(
         "the log at {path} went backwards: {what}; do not start on it, restore a backup (or give \
@@ -132,12 +141,10 @@ impl SledStore {
         let key = place.anchor.key().clone();
         let (lock, mut writing) = place.into_writing(&anchored);
         let fault = |problem| problem_at(path, problem);
-        let first = Index::open(&index_path(path))
-            .map_err(Problem::Index)
-            .and_then(|index| {
-                writing.catch_up(&index, &anchored, &anchored)?;
-                Ok(index)
-            });
+        let first = Index::open(&index_path(path)).and_then(|index| {
+            writing.catch_up(&index, &anchored, &anchored)?;
+            Ok(index)
+        });
         let index = match first {
             Err(Problem::Index(what)) => {
                 tracing::warn!(

@@ -2,6 +2,7 @@
 //! the writer gives it, all of a [`Group`] or nothing of it.
 
 use std::fmt::Debug;
+use std::io::ErrorKind;
 
 use crate::events::checkpoint::LogKey;
 use crate::events::codec::{Payload, StoredRecord};
@@ -66,8 +67,49 @@ pub struct StoreError(pub String);
 
 impl From<std::io::Error> for StoreError {
     fn from(error: std::io::Error) -> Self {
-        Self(error.to_string())
+        Self(told(&error))
     }
+}
+
+/// The kernel's number of an I/O error, which has no kind of its own in the standard library.
+const EIO: i32 = 5;
+
+/// Returns what a disk says, and what an operator does about it where that is known.
+pub fn told(error: &std::io::Error) -> String {
+    let remedy = match error.raw_os_error() {
+        Some(EIO) => "; the disk fails, or the kernel closed it: see dmesg",
+        _ => remedy(error.kind()),
+    };
+    format!("{error}{remedy}")
+}
+
+/// Returns whether something failed for a reason that lies with the disk or its owner, and passes with
+/// it: nothing that is on it is to blame.
+pub fn passes_with_the_disk(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(EIO) || !remedy(error.kind()).is_empty()
+}
+
+/// What an operator does about failures of the disk; the others depend.
+const REMEDIES: [(ErrorKind, &str); 5] = [
+    (ErrorKind::StorageFull, "; make room on its file system"),
+    (ErrorKind::QuotaExceeded, "; make room on its file system"),
+    (
+        ErrorKind::FileTooLarge,
+        "; raise the limit on the length of files (ulimit -f)",
+    ),
+    (
+        ErrorKind::ReadOnlyFilesystem,
+        "; make its file system writable (after an error the kernel itself closes it: see dmesg)",
+    ),
+    (
+        ErrorKind::PermissionDenied,
+        "; run it as the user that owns the directory",
+    ),
+];
+
+fn remedy(kind: ErrorKind) -> &'static str {
+    let found = REMEDIES.iter().find(|(known, _)| *known == kind);
+    found.map_or("", |(_, remedy)| remedy)
 }
 
 /// Keeps the bytes of the log.

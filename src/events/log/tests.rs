@@ -299,3 +299,36 @@ async fn a_log_that_cannot_be_written_says_so_to_whoever_works_on_it() {
     closed.close().await;
     assert!(!closed.failure().is_cancelled(), "a close is no failure");
 }
+
+#[tokio::test]
+async fn times_never_go_back_though_the_clock_does_also_over_a_restart() {
+    let store = Arc::new(MemoryStore::new());
+    let at = |ms| Append {
+        context: Context::system(AtMs(ms)),
+        ..append("a", &[1])
+    };
+    let log = open(&store);
+    for ms in [1000, 2000, 1500, 2001] {
+        log.append(at(ms)).await.unwrap();
+    }
+    log.close().await;
+    let log = open(&store);
+    assert_eq!(log.newest_time().unwrap(), Some(AtMs(2001)));
+    log.append(at(5)).await.unwrap();
+    let events = log.read(Position(0), 100).unwrap();
+    let times: Vec<u64> = events.iter().map(|recorded| recorded.at.0).collect();
+    assert_eq!(times, [1000, 2000, 2000, 2001, 2001]);
+    assert_eq!(new_log().newest_time().unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_first_failure_is_the_cause() {
+    let store = Arc::new(MemoryStore::new());
+    let log = open(&store);
+    assert_eq!(log.why_failed(), None);
+    for reason in ["no room", "still no room"] {
+        store.fail_commits(reason);
+        log.append(append("a", &[1])).await.unwrap_err();
+    }
+    assert_eq!(log.why_failed().as_deref(), Some("no room"));
+}

@@ -3,20 +3,22 @@
 //! disk.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::events::codec::{self, Payload, RECORD_BYTES_MAX};
-use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
+use crate::events::id::{AtMs, Position, StreamId, StreamVersion};
 use crate::events::log::store::{Group, KeyEntry, Store, StoreError, StreamEntry};
 use crate::events::log::{Append, AppendError, Appended, Head, ReadError};
 use crate::events::tree::CompactRange;
 
+mod prepared;
 mod rules;
 
-use rules::{add, check_size, digest, envelope, holds, repeated};
+pub(super) use prepared::Prepared;
+use rules::{add, envelope, holds, repeated};
 
 /// Appends that may wait for the writer; further callers wait for a place.
 pub const APPENDS_WAITING_MAX: usize = 1024;
@@ -37,37 +39,6 @@ pub const KEY_BYTES_MAX: usize = 1024;
 /// Streams whose version is remembered; beyond that all are forgotten and asked for again.
 const VERSIONS_CACHED_MAX: usize = 16_384;
 
-/// An append, laid out as far as its caller can do that, so that the one writer need not.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    append: Append,
-    payloads: Vec<Payload>,
-    /// What tells whether two appends with the same key say the same.
-    digest: Option<Sha256>,
-}
-
-impl Prepared {
-    /// Lays an append out.
-    ///
-    /// # Errors
-    /// [`AppendError::Empty`] or [`AppendError::TooLarge`].
-    pub(super) fn new(append: Append) -> Result<Self, AppendError> {
-        check_size(&append)?;
-        let payloads: Vec<Payload> = append
-            .events
-            .iter()
-            .map(|(_, event)| codec::encode_payload(event))
-            .collect();
-        let keyed = append.key.is_some();
-        let digest = keyed.then(|| digest(&append.events, &payloads));
-        Ok(Self {
-            append,
-            payloads,
-            digest,
-        })
-    }
-}
-
 /// An append and where its answer goes.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -84,12 +55,39 @@ enum Door {
     Inline(Box<Writer>),
 }
 
+/// That nothing can be written any more, and why.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Failure {
+    pub(super) happened: CancellationToken,
+    cause: Arc<OnceLock<String>>,
+}
+
+impl Failure {
+    /// Notes a failure; the first one is the cause of the others.
+    fn happen(&self, cause: &str) {
+        self.cause.get_or_init(|| cause.to_owned());
+        self.happened.cancel();
+    }
+
+    /// Returns why nothing can be written; nothing while it can.
+    pub(super) fn cause(&self) -> Option<String> {
+        let panicked = || {
+            "the log's writer panicked, which a damaged index can cause: airut log rebuild makes it \
+             again"
+                .to_owned()
+        };
+        self.happened
+            .is_cancelled()
+            .then(|| self.cause.get().cloned().unwrap_or_else(panicked))
+    }
+}
+
 /// The other end of the writer's thread, or the writer itself.
 #[derive(Debug)]
 pub(super) struct WriterHandle {
     requests: Mutex<Option<Door>>,
     ended: Mutex<Option<oneshot::Receiver<()>>>,
-    failure: CancellationToken,
+    failure: Failure,
 }
 
 impl WriterHandle {
@@ -100,7 +98,7 @@ impl WriterHandle {
         let (end_sender, ended) = oneshot::channel();
         let failure = writer.failure.clone();
         // Cancelled also when the thread panics.
-        let alarm = failure.clone().drop_guard();
+        let alarm = failure.happened.clone().drop_guard();
         std::thread::Builder::new()
             .name("airut-log".to_owned())
             .spawn(move || {
@@ -146,8 +144,8 @@ impl WriterHandle {
             .map_err(|_| AppendError::Closed)
     }
 
-    pub(super) fn failure(&self) -> CancellationToken {
-        self.failure.clone()
+    pub(super) fn failure(&self) -> &Failure {
+        &self.failure
     }
 
     pub(super) async fn close(&self) {
@@ -194,19 +192,23 @@ struct Writer {
     /// Versions of streams as they will be after the group that is being put together.
     versions: HashMap<StreamId, StreamVersion>,
     head: watch::Sender<Head>,
-    failure: CancellationToken,
+    /// The newest time in the log: those behind it are never earlier.
+    at: AtMs,
+    failure: Failure,
 }
 
 impl Writer {
     fn open(store: Arc<dyn Store>) -> Result<(Self, watch::Receiver<Head>), ReadError> {
         let range = store.range()?;
         let (head_sender, head) = watch::channel(head_of(&range));
+        let at = newest_time(store.as_ref(), range.size())?;
         let writer = Self {
+            at,
             store,
             range,
             versions: HashMap::new(),
             head: head_sender,
-            failure: CancellationToken::new(),
+            failure: Failure::default(),
         };
         Ok((writer, head))
     }
@@ -249,8 +251,8 @@ impl Writer {
                     accepted.push(Accepted { answer, appended });
                 }
                 Err(error) => {
-                    if matches!(error, AppendError::Unwritable(_)) {
-                        self.failure.cancel();
+                    if let AppendError::Unwritable(cause) = &error {
+                        self.failure.happen(cause);
                     }
                     reply(answer, Err(error));
                 }
@@ -272,7 +274,7 @@ impl Writer {
     fn refuse(&mut self, accepted: Vec<Accepted>, error: &StoreError) {
         tracing::error!(%error, "the log cannot be written; nothing is accepted any more");
         self.versions.clear();
-        self.failure.cancel();
+        self.failure.happen(&error.to_string());
         for Accepted { answer, .. } in accepted {
             reply(answer, Err(AppendError::Unwritable(error.to_string())));
         }
@@ -330,6 +332,7 @@ impl Writer {
         payloads: &[Payload],
         size: u64,
     ) -> Result<Vec<(StreamEntry, codec::StoredRecord)>, AppendError> {
+        let at = append.context.at.max(self.at);
         let mut next = HashMap::new();
         let mut records = Vec::with_capacity(payloads.len());
         for (index, ((stream, event), payload)) in append.events.iter().zip(payloads).enumerate() {
@@ -339,7 +342,7 @@ impl Writer {
             };
             let version = StreamVersion(before.0 + 1);
             let position = Position(size + index as u64 + 1);
-            let envelope = envelope(append, index, stream, version, position);
+            let envelope = envelope(append, index, stream, version, (position, at));
             let record = codec::encode(&envelope, payload);
             if record.bytes.len() > RECORD_BYTES_MAX {
                 let (name, bytes) = (event.name(), record.bytes.len());
@@ -360,8 +363,19 @@ impl Writer {
             ));
         }
         self.versions.extend(next);
+        self.at = at;
         Ok(records)
     }
+}
+
+/// Returns when the last record was recorded; the beginning of time for an empty log, and for a record
+/// that does not read, which whoever reads the log is told of.
+fn newest_time(store: &dyn Store, size: u64) -> Result<AtMs, ReadError> {
+    let last = store.read(Position(size.saturating_sub(1)), 1)?.pop();
+    let split = last.as_ref().map(codec::split);
+    Ok(split
+        .and_then(Result::ok)
+        .map_or(AtMs(0), |(envelope, _)| envelope.at))
 }
 
 fn reply(

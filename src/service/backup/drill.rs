@@ -7,7 +7,8 @@ use crate::clock;
 use crate::events::log::AppendError;
 use crate::events::log::key;
 use crate::handlers::channels::local::protocol::Drill;
-use crate::service::backup::restore::{Accept, RestoreError, Restored, build, staging_in};
+use crate::service::backup::restore::{Accept, RestoreError, Restored, build};
+use crate::service::backup::staging::{self, Staging};
 use crate::service::backup::{BackupDirectory, BackupError};
 use crate::service::look::{self, LookError, log_directory};
 
@@ -33,7 +34,7 @@ pub enum RecordError {
 pub async fn drill(directory: &Path, state_dir: &Path) -> Drilled {
     let own = log_directory(state_dir);
     let key = key::read(&own)?.ok_or(BackupError::NoKey(own))?;
-    let staging = staging_in(state_dir, "drill-")?;
+    let staging = Staging::new(state_dir, staging::DRILL)?;
     let (log, blobs) = (staging.path().join("log"), staging.path().join("blobs"));
     let accept = Accept {
         loss: false,

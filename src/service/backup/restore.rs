@@ -11,6 +11,7 @@ use crate::events::log::backup as files;
 use crate::events::log::key;
 use crate::events::log::sled::{OpenError, SledStore};
 use crate::events::log::store::StoreError;
+use crate::service::backup::staging::{self, Staging};
 use crate::service::backup::{BackupDirectory, BackupError, Lacking};
 use crate::service::look::{self, LookError, Replay, log_directory};
 
@@ -115,7 +116,7 @@ pub async fn restore(
     let backup = BackupDirectory(directory.to_owned());
     let key = find_key(&backup, &place, choice)?;
     files::make_directory(state_dir)?;
-    let staging = staging_in(state_dir, "restoring-")?;
+    let staging = Staging::new(state_dir, staging::RESTORING)?;
     let blobs = state_dir.join("blobs");
     let accept = Accept {
         loss: accept_loss,
@@ -141,14 +142,6 @@ fn refuse_events(place: &Path) -> Result<(), RestoreError> {
         true => Err(RestoreError::NotEmpty(place.to_owned())),
         false => Ok(()),
     }
-}
-
-/// Returns a directory that is removed when it is dropped.
-pub(super) fn staging_in(directory: &Path, prefix: &str) -> Result<tempfile::TempDir, StoreError> {
-    let made = tempfile::Builder::new()
-        .prefix(prefix)
-        .tempdir_in(directory);
-    made.map_err(|error| StoreError(format!("{}: {error}", directory.display())))
 }
 
 fn find_key(

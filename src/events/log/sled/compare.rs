@@ -1,8 +1,7 @@
 //! Comparing journal, index and anchor when a log is opened: the journal must be what the anchor
 //! promises, and the index must be the journal's, or is made again. Nothing is repaired in silence.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::events::codec;
@@ -10,11 +9,13 @@ use crate::events::id::{Position, Sha256};
 use crate::events::log::journal::{Journal, Tail};
 use crate::events::log::sled::anchor::{Anchor, AnchorFile};
 use crate::events::log::sled::index::Index;
+use crate::events::log::sled::lock::lock;
 use crate::events::log::sled::{OpenError, Writing};
 use crate::events::log::store::StoreError;
 use crate::events::tree::{CompactRange, leaf_hash};
 
 /// What comparing can find.
+#[derive(Debug)]
 pub(super) enum Problem {
     Disk(StoreError),
     Journal(String),
@@ -24,6 +25,15 @@ pub(super) enum Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         Self::Disk(error)
+    }
+}
+
+impl From<Problem> for StoreError {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Disk(error) => error,
+            Problem::Journal(what) | Problem::Index(what) => Self(what),
+        }
     }
 }
 
@@ -103,27 +113,6 @@ impl Place {
     }
 }
 
-/// Takes the directory's lock, which ends with the process however it ends.
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    let disk = |error: std::io::Error| OpenError::Disk {
-        path: path.to_owned(),
-        source: error.into(),
-    };
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(disk)?;
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true).mode(0o600);
-    let file = options.open(path.join("lock")).map_err(disk)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(disk(error)),
-    }
-}
-
 /// The way through the journal, and what it must lead past.
 struct Walk<'a> {
     range: CompactRange,
@@ -150,7 +139,7 @@ impl Writing {
             let aside = unused(path)?;
             std::fs::rename(&index_path, aside).map_err(StoreError::from)?;
         }
-        let index = Index::open(&index_path).map_err(Problem::Index)?;
+        let index = Index::open(&index_path)?;
         self.catch_up(&index, &Anchor::empty(), promised)?;
         Ok(index)
     }

@@ -8,8 +8,8 @@ use crate::events::codec::StoredRecord;
 use crate::events::id::{Position, Sha256};
 use crate::events::log::journal::Journal;
 use crate::events::log::sled::anchor::{self, Anchor};
-use crate::events::log::sled::compare::lock;
 use crate::events::log::sled::index::Index;
+use crate::events::log::sled::lock::lock;
 use crate::events::log::sled::{SledStore, read_by};
 use crate::events::log::store::StoreError;
 
@@ -33,7 +33,7 @@ impl SledStore {
         visit: impl FnOnce(ReadRecords<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let lock = lock(path).map_err(|error| StoreError(error.to_string()))?;
-        let index = Index::open(&path.join("index")).map_err(StoreError)?;
+        let index = Index::open(&path.join("index"))?;
         let journal = Journal::open(&path.join("journal"))?;
         let (reader, shown) = (journal.reader()?, journal.end());
         visit(&|after, limit| read_by(&index, &reader, shown, after, limit))?;
@@ -47,7 +47,7 @@ impl SledStore {
         path: &Path,
     ) -> Result<Vec<(Position, Sha256)>, StoreError> {
         let lock = lock(path).map_err(|error| StoreError(error.to_string()))?;
-        let index = Index::open(&path.join("index")).map_err(StoreError)?;
+        let index = Index::open(&path.join("index"))?;
         let ends = index.ends();
         drop(lock);
         ends

@@ -13,7 +13,10 @@ use sled::{Batch, Db, Tree};
 
 use crate::events::codec::{self, StoredRecord};
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
-use crate::events::log::store::{Group, KeyEntry, StoreError, StreamEntry, digest_of};
+use crate::events::log::sled::compare::Problem;
+use crate::events::log::store::{
+    Group, KeyEntry, StoreError, StreamEntry, digest_of, passes_with_the_disk, told,
+};
 use crate::events::tree::leaf_hash;
 
 /// Memory that sled may use for its cache.
@@ -21,7 +24,15 @@ const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
 impl From<sled::Error> for StoreError {
     fn from(error: sled::Error) -> Self {
-        Self(error.to_string())
+        match &error {
+            sled::Error::Io(error) => Self(told(error)),
+            sled::Error::Corruption { .. } => Self(format!(
+                "{error}; the index is damaged, and made again by airut log rebuild"
+            )),
+            sled::Error::CollectionNotFound(_)
+            | sled::Error::Unsupported(_)
+            | sled::Error::ReportableBug(_) => Self(error.to_string()),
+        }
     }
 }
 
@@ -65,12 +76,13 @@ pub(super) struct Index {
 
 impl Index {
     /// Opens the database; a panic inside sled, which damaged pages cause, is an error like others.
-    pub(super) fn open(path: &Path) -> Result<Self, String> {
+    /// A disk that is full or closed damages nothing, so that no index is made again for it.
+    pub(super) fn open(path: &Path) -> Result<Self, Problem> {
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
         let opened = catch_unwind(AssertUnwindSafe(|| Self::open_trees(path, &config)));
         match opened {
-            Ok(opened) => opened.map_err(|error| error.to_string()),
-            Err(_) => Err("sled panicked while opening it".to_owned()),
+            Ok(opened) => opened.map_err(unopened),
+            Err(_) => Err(Problem::Index("sled panicked while opening it".to_owned())),
         }
     }
 
@@ -247,6 +259,15 @@ impl Index {
             .map(|value| parse_key_value(&value))
             .transpose()
     }
+}
+
+fn unopened(error: sled::Error) -> Problem {
+    if let sled::Error::Io(io) = &error
+        && passes_with_the_disk(io)
+    {
+        return Problem::Disk(error.into());
+    }
+    Problem::Index(error.to_string())
 }
 
 fn be(position: Position) -> [u8; 8] {

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::events::checkpoint::{LogKey, Verifier};
 use crate::events::log::key;
 use crate::events::log::sled::anchor::AnchorFile;
-use crate::events::log::sled::compare::lock;
+use crate::events::log::sled::lock::lock;
 use crate::events::log::sled::{OpenError, SledStore};
 use crate::events::log::store::StoreError;
 

@@ -2,7 +2,7 @@
 
 use crate::events::codec::{Envelope, Payload, StoredRecord};
 use crate::events::event::Event;
-use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
+use crate::events::id::{AtMs, Position, Sha256, StreamId, StreamVersion};
 use crate::events::log::store::{Group, KeyEntry, StreamEntry, digest_of};
 use crate::events::log::{APPEND_EVENTS_MAX, KEY_BYTES_MAX};
 use crate::events::log::{Append, AppendError, Appended, Expected};
@@ -46,14 +46,14 @@ pub(super) fn envelope(
     index: usize,
     stream: &StreamId,
     stream_version: StreamVersion,
-    position: Position,
+    (position, at): (Position, AtMs),
 ) -> Envelope {
     let key = append.key.as_ref().filter(|_| index == 0);
     Envelope {
         position,
         stream: stream.clone(),
         stream_version,
-        at: append.context.at,
+        at,
         actor: append.context.actor.clone(),
         causation: append.context.causation,
         correlation: append.context.correlation.clone(),
