@@ -18,6 +18,7 @@ mod common;
 mod e2e {
     mod bad_input;
     mod failures;
+    mod forget;
     mod kill;
     mod local;
     mod mail_loop;

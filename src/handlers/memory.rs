@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::events::Recorded;
-use crate::events::codec;
 use crate::events::id::{Position, Sha256};
 use crate::events::log::{Log, ReadError, Subscription};
 use crate::events::tree::{CompactRange, leaf_hash};
@@ -158,7 +157,7 @@ fn continued(
         }
         for record in &records {
             range.push(leaf_hash(&record.bytes));
-            feed.apply(&codec::decode(record)?);
+            feed.apply(&log.decode(record)?);
         }
     }
     if feed.position() != head.position || range.root() != head.root {

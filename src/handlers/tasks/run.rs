@@ -11,6 +11,7 @@ use crate::events::event::{ContainerEvent, RunEvent};
 use crate::events::id::{RunId, SessionId, StreamId, StreamVersion};
 use crate::events::log::Append;
 use crate::events::run::{LineBody, RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned};
+use crate::events::seal::Owner;
 use crate::events::task::{TaskPhase, TaskPhaseEntered};
 use crate::events::{Event, Recorded};
 use crate::handlers::barrier;
@@ -168,7 +169,10 @@ async fn record_plan(
     credentials: &RunCredentials,
 ) -> Result<(), EffectError> {
     let task = &assignment.task;
-    let prompt = ports.bodies.put_markdown(&plan.prompt).await?;
+    let prompt = ports
+        .bodies
+        .put_markdown(Owner::Task(task.task), &plan.prompt)
+        .await?;
     let composed = PromptComposed {
         conversation: task.conversation,
         run,
