@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod checkpoint;
 mod events;
+mod forget;
 mod format;
 mod init;
 mod log_source;
@@ -58,6 +59,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Stop a task or whatever runs in a conversation
     Stop(stop::Arguments),
+    /// Destroy what a conversation said, for good
+    Forget(forget::Arguments),
     /// Check that the log is what it was
     Verify(verify::Arguments),
     /// Print the log's size and root, signed
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Events(arguments) => events::run(&arguments, &output),
         Command::Replay(arguments) => replay::run(&arguments, &output),
         Command::Stop(arguments) => stop::run(&arguments, &output),
+        Command::Forget(arguments) => forget::run(&arguments, &output),
         Command::Verify(arguments) => verify::run(&arguments, &output),
         Command::Checkpoint(arguments) => checkpoint::run(&arguments, &output),
         Command::Prove(arguments) => prove::run(&arguments, &output),

@@ -1,8 +1,9 @@
 //! WHAT HAPPENED: plain data, and the log that keeps it. This room names nothing else of ours.
 //!
 //! In reading order: [`id`] and the families, [`event`] (the catalogue), [`codec`] (their bytes),
-//! [`log`] (the only doors to the store: append, read, subscribe), [`blobs`] (bodies), [`tree`] and
-//! [`checkpoint`] (what makes a change of the past visible).
+//! [`log`] (the only doors to the store: append, read, subscribe), [`blobs`] (bodies), [`seal`],
+//! [`keys`] and [`content`] (what can be erased, and how), [`tree`] and [`checkpoint`] (what makes a
+//! change of the past visible).
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod blobs;
@@ -10,6 +11,7 @@ pub mod channel;
 pub mod checkpoint;
 pub mod codec;
 pub mod container;
+pub mod content;
 pub mod conversation;
 #[expect(
     missing_docs,
@@ -18,6 +20,7 @@ pub mod conversation;
 pub mod delivery;
 pub mod event;
 pub mod id;
+pub mod keys;
 pub mod log;
 mod macros;
 #[expect(
@@ -28,6 +31,7 @@ pub mod message;
 pub mod proxy;
 pub mod repository;
 pub mod run;
+pub mod seal;
 pub mod service;
 pub mod task;
 pub mod tree;

@@ -8,6 +8,7 @@ pub mod barrier;
 pub mod bodies;
 pub mod channels;
 pub mod effect;
+pub mod forgetting;
 pub mod intake;
 pub mod memory;
 pub mod operator;

@@ -20,6 +20,7 @@ mod e2e {
     mod command;
     mod command_life;
     mod failures;
+    mod forget;
     mod kill;
     mod local;
     mod mail_loop;

@@ -50,7 +50,7 @@ pub(crate) fn measure() {
     runtime().block_on(log.close());
     let watch = Stopwatch::start();
     let mut views = Feed::<Views>::new();
-    let end = replay::replay(directory.path(), Position(MILLION), |record| {
+    let end = replay::replay(directory.path(), None, Position(MILLION), |record| {
         views.apply(&record.recorded);
     });
     assert_eq!(end.unwrap(), views.position());

@@ -75,6 +75,7 @@ fn print(done: &BackedUp, output: Output) {
         root,
         journal_bytes,
         bodies,
+        erased_bytes,
         body_bytes,
         lacking,
     } = done;
@@ -83,6 +84,11 @@ fn print(done: &BackedUp, output: Output) {
     output.line(&format!(
         "new     {journal_bytes} bytes of the journal, {bodies} bodies of {body_bytes} bytes"
     ));
+    if *erased_bytes > 0 {
+        output.line(&format!(
+            "erased  {erased_bytes} bytes of bodies whose conversations are forgotten"
+        ));
+    }
     print_lacking(lacking, output);
 }
 

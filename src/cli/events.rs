@@ -8,9 +8,8 @@ use serde_json::Value;
 use crate::cli::format::{self, Format, chosen};
 use crate::cli::log_source::LogSource;
 use crate::cli::output::Output;
-use crate::cli::paths;
 use crate::service::look::item::Item;
-use crate::service::surface::{Client, Position, Recorded, StoredRecord, codec};
+use crate::service::surface::{Position, Recorded, StoredRecord};
 
 /// Longest payload in the form for people, in characters; the rest is left out.
 const PAYLOAD_SHOWN_MAX: usize = 300;
@@ -45,7 +44,7 @@ async fn print(arguments: &Arguments, output: Output) -> anyhow::Result<()> {
     }
     let mut source = if arguments.follow {
         // Never from disk: only a daemon adds to the log, and one that starts wants it for itself.
-        LogSource::Daemon(Client::connect(&paths::socket()).await?)
+        LogSource::of_daemon().await?
     } else {
         LogSource::open().await?
     };
@@ -75,15 +74,18 @@ async fn print_from(
         output,
         printed: 0,
     };
-    if arguments.follow
-        && let LogSource::Daemon(client) = source
-    {
-        client.follow(after).await?;
-        while printer.print(client.next_records().await?)?.is_some() {}
-        return Ok(());
+    if arguments.follow {
+        source.follow(after).await?;
     }
-    while let Some(last) = printer.print(source.read(after).await?)? {
-        after = last;
+    loop {
+        let records = match arguments.follow {
+            true => source.next_records().await?,
+            false => source.read(after).await?,
+        };
+        match printer.print(source, records)? {
+            Some(last) => after = last,
+            None => break,
+        }
     }
     printer.end();
     Ok(())
@@ -99,10 +101,14 @@ struct Printer {
 
 impl Printer {
     /// Prints records and returns the last position; nothing when there were none or nobody reads.
-    fn print(&mut self, records: Vec<StoredRecord>) -> anyhow::Result<Option<Position>> {
+    fn print(
+        &mut self,
+        source: &LogSource,
+        records: Vec<StoredRecord>,
+    ) -> anyhow::Result<Option<Position>> {
         let mut last = None;
         for record in records {
-            let recorded = codec::decode(&record)?;
+            let recorded = source.decode(&record)?;
             let line = match self.format {
                 Format::Text => as_line(&recorded)?,
                 Format::Json => format!("{}{}", self.before(), as_json(&recorded)?),

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::cli::output::{Mark, Output};
 use crate::cli::paths;
 use crate::service::audit::{Audit, Findings, SavedMail, Witness, saved_mails};
+use crate::service::surface::Bodies;
 use crate::service::surface::{Client, ClientError, Position, SignedCheckpoint, Verifier};
 
 /// Records that are asked of a daemon at once.
@@ -136,8 +137,7 @@ fn print_log(findings: &Findings, index: Index, output: Output) {
         output.line(&format!("key     {key}"));
     }
     output.line(&format!("events  {size}, root {root}"));
-    let (whole, all) = findings.bodies;
-    output.line(&format!("bodies  {whole} of {all} whole"));
+    print_bodies(findings, output);
     output.line(&format!("sent    {} checkpoints", findings.sent));
     let index = match index {
         Index::Daemon => "compared through the daemon",
@@ -148,6 +148,26 @@ fn print_log(findings: &Findings, index: Index, output: Output) {
     if *torn_bytes > 0 {
         output.line(&format!(
             "end     {torn_bytes} unfinished bytes, not promised to anybody"
+        ));
+    }
+}
+
+fn print_bodies(findings: &Findings, output: Output) {
+    let Bodies {
+        whole,
+        erased,
+        all,
+        erasures,
+    } = &findings.bodies;
+    match erased {
+        0 => output.line(&format!("bodies  {whole} of {all} whole")),
+        erased => output.line(&format!("bodies  {whole} of {all} whole, {erased} erased")),
+    };
+    for erasure in erasures {
+        let (conversation, position, bodies) =
+            (erasure.conversation, erasure.position, erasure.bodies);
+        output.line(&format!(
+            "erased  {bodies} bodies of conversation {conversation}, by the tombstone at {position}"
         ));
     }
 }
@@ -238,7 +258,12 @@ fn as_json(
         "size": findings.size,
         "root": BASE64_STANDARD.encode(findings.root.0),
         "checkpoints_sent": findings.sent,
-        "bodies": { "whole": findings.bodies.0, "all": findings.bodies.1 },
+        "bodies": {
+            "whole": findings.bodies.whole,
+            "erased": findings.bodies.erased,
+            "all": findings.bodies.all,
+        },
+        "erasures": findings.bodies.erasures,
         "torn_bytes": findings.torn_bytes,
         "witnesses": judged.collect::<Vec<_>>(),
         "unreadable_mails": unreadable.collect::<Vec<_>>(),

@@ -60,11 +60,7 @@ pub fn defaults(system_dns: Option<SocketAddr>) -> Config {
 }
 
 /// Keys of the format that are checked but not acted on yet.
-const IDLE_KEYS: [&str; 3] = [
-    "execution.conversation_max_age_days",
-    "execution.image_prune",
-    "dashboard",
-];
+const IDLE_KEYS: [&str; 2] = ["execution.image_prune", "dashboard"];
 
 /// Returns which of the keys that have no effect yet a configuration uses, so that the operator is
 /// told.

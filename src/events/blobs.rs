@@ -1,15 +1,20 @@
-//! Bodies outside the log: a file for each, named by its SHA-256. It knows no event.
+//! Bodies outside the log: a sealed file for each, named by the SHA-256 of what it holds, so that it
+//! can be checked without its key. It knows no event.
 //!
-//! A blob is durable when [`Blobs::put`] returns, so that an event may refer to it from then on. A
-//! blob that no event refers to, because the process died in between, is harmless.
+//! A blob is durable when [`Blobs::put`] returns, and so is the key that opens it: an event may refer
+//! to it from then on. A blob that no event refers to, because the process died in between, is
+//! harmless. The keys lie in the directory `keys` beside that of the blobs.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::events::id::{BlobRef, Sha256};
+use crate::events::keys::{DIRECTORY, KeyError, KeyRing};
+use crate::events::seal::{BODY_OVERHEAD_BYTES, Owner, open_body, owner_of_body, seal_body};
 
 /// Longest blob in bytes; a longer one is refused.
 pub const BLOB_BYTES_MAX: u64 = 128 * 1024 * 1024;
@@ -23,9 +28,15 @@ pub enum BlobError {
         /// Its length.
         bytes: u64,
     },
-    /// It is not there: retention removed it, or the disk lost it.
+    /// It is not there: its conversation was forgotten, or the disk lost it.
     #[error("the body {0} is not there")]
     Missing(Sha256),
+    /// It cannot be read any more: the key is gone, or it is gone with its key.
+    #[error("[erased] the body {0}")]
+    Erased(Sha256),
+    /// The key failed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// Its bytes are not those it is named by: restore a backup.
     #[error("the body {0} is damaged")]
     Damaged(Sha256),
@@ -43,6 +54,7 @@ pub enum BlobError {
 #[derive(Debug)]
 pub struct Blobs {
     directory: PathBuf,
+    keys: Arc<KeyRing>,
     written: AtomicU64,
 }
 
@@ -52,35 +64,56 @@ impl Blobs {
     /// # Errors
     /// [`BlobError::Disk`] when it cannot be made.
     pub fn open(directory: &Path) -> Result<Self, BlobError> {
+        let keys = Arc::new(KeyRing::of(&directory.with_file_name(DIRECTORY)));
+        Self::open_with(directory, keys)
+    }
+
+    /// Opens the directory with a key ring that is shared with others.
+    ///
+    /// # Errors
+    /// [`BlobError::Disk`] when it cannot be made.
+    pub fn open_with(directory: &Path, keys: Arc<KeyRing>) -> Result<Self, BlobError> {
         let made = std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory);
         made.map_err(disk(directory))?;
-        Ok(Self::of(directory))
+        Ok(Self {
+            keys,
+            ..Self::of(directory)
+        })
     }
 
     /// Returns the blobs in a directory for reading; it is not made when it is not there.
     pub fn of(directory: &Path) -> Self {
         Self {
             directory: directory.to_owned(),
+            keys: Arc::new(KeyRing::of(&directory.with_file_name(DIRECTORY))),
             written: AtomicU64::new(0),
         }
     }
 
-    /// Keeps a body and returns its name; a body that is there already is not written again.
+    /// Returns the keys that open the bodies.
+    pub fn keys(&self) -> &Arc<KeyRing> {
+        &self.keys
+    }
+
+    /// Keeps an owner's body, sealed, and returns its name; the same body of the same owner is not
+    /// written again.
     ///
     /// # Errors
-    /// [`BlobError::TooLarge`], or [`BlobError::Disk`] when it could not be made durable.
-    pub fn put(&self, bytes: &[u8], media_type: &str) -> Result<BlobRef, BlobError> {
+    /// [`BlobError::TooLarge`], [`BlobError::Key`] when the owner's key is gone or failed, or
+    /// [`BlobError::Disk`] when it could not be made durable.
+    pub fn put(&self, owner: Owner, bytes: &[u8], media_type: &str) -> Result<BlobRef, BlobError> {
         let length = bytes.len() as u64;
         if length > BLOB_BYTES_MAX {
             return Err(BlobError::TooLarge { bytes: length });
         }
-        let sha256 = Sha256::of(bytes);
+        let file = seal_body(&*self.keys.get_or_make(owner)?, owner, bytes);
+        let sha256 = Sha256::of(&file);
         let path = self.path(sha256);
         if !path.exists() {
-            self.write(&path, bytes)?;
+            self.write(&path, &file)?;
         }
         Ok(BlobRef {
             sha256,
@@ -92,10 +125,28 @@ impl Blobs {
     /// Returns a body, its digest verified.
     ///
     /// # Errors
-    /// [`BlobError::Missing`], [`BlobError::Damaged`] or [`BlobError::Disk`].
+    /// [`BlobError::Missing`], [`BlobError::Erased`], [`BlobError::Damaged`], [`BlobError::Key`] or
+    /// [`BlobError::Disk`].
     pub fn get(&self, blob: &BlobRef) -> Result<Vec<u8>, BlobError> {
+        let file = self.get_sealed(blob)?;
+        let damaged = || BlobError::Damaged(blob.sha256);
+        let owner = owner_of_body(&file).ok_or_else(damaged)?;
+        let key = self.keys.get(owner)?;
+        let key = key.ok_or(BlobError::Erased(blob.sha256))?;
+        open_body(&key, &file).ok_or_else(damaged)
+    }
+
+    /// Checks a body as far as that goes without its key: its digest and its length.
+    ///
+    /// # Errors
+    /// [`BlobError::Missing`], [`BlobError::Damaged`] or [`BlobError::Disk`].
+    pub fn check(&self, blob: &BlobRef) -> Result<(), BlobError> {
+        self.get_sealed(blob).map(|_file| ())
+    }
+
+    fn get_sealed(&self, blob: &BlobRef) -> Result<Vec<u8>, BlobError> {
         let path = self.path(blob.sha256);
-        let bytes = std::fs::read(&path).map_err(|error| {
+        let file = std::fs::read(&path).map_err(|error| {
             if error.kind() == ErrorKind::NotFound {
                 BlobError::Missing(blob.sha256)
             } else {
@@ -103,26 +154,43 @@ impl Blobs {
                 BlobError::Disk { path, error }
             }
         })?;
-        if Sha256::of(&bytes) != blob.sha256 {
+        let has_length = file.len() as u64 == blob.bytes.saturating_add(BODY_OVERHEAD_BYTES);
+        if Sha256::of(&file) != blob.sha256 || !has_length {
             return Err(BlobError::Damaged(blob.sha256));
         }
-        Ok(bytes)
+        Ok(file)
     }
 
-    /// Copies a body from elsewhere unless it is here, as long as it should be; returns the bytes
-    /// that were written. What is copied was verified.
+    /// Copies a body from elsewhere, sealed as it is, unless it is here, as long as it should be;
+    /// returns the bytes that were written. What is copied was verified.
     ///
     /// # Errors
     /// [`BlobError`] when there it is missing or damaged, or here it could not be made durable.
     pub fn copy_from(&self, other: &Self, blob: &BlobRef) -> Result<u64, BlobError> {
         let path = self.path(blob.sha256);
-        let there = std::fs::metadata(&path).is_ok_and(|file| file.len() == blob.bytes);
+        let length = blob.bytes.saturating_add(BODY_OVERHEAD_BYTES);
+        let there = std::fs::metadata(&path).is_ok_and(|file| file.len() == length);
         if there {
             return Ok(0);
         }
-        let bytes = other.get(blob)?;
-        self.write(&path, &bytes)?;
-        Ok(bytes.len() as u64)
+        let file = other.get_sealed(blob)?;
+        self.write(&path, &file)?;
+        Ok(file.len() as u64)
+    }
+
+    /// Removes a body; returns the bytes that became free, 0 when it was not there.
+    ///
+    /// # Errors
+    /// [`BlobError::Disk`].
+    pub fn remove(&self, blob: &BlobRef) -> Result<u64, BlobError> {
+        let path = self.path(blob.sha256);
+        let length = match std::fs::metadata(&path) {
+            Ok(file) => file.len(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(disk(&path)(error)),
+        };
+        std::fs::remove_file(&path).map_err(disk(&path))?;
+        Ok(length)
     }
 
     /// Returns where a body lies: 256 directories keep each of them small.
@@ -177,25 +245,60 @@ fn disk(path: &Path) -> impl FnOnce(std::io::Error) -> BlobError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::id::TaskId;
+
+    const OWNER: Owner = Owner::Task(TaskId(0xa));
+
+    fn blobs(directory: &tempfile::TempDir) -> Blobs {
+        Blobs::open(&directory.path().join("blobs")).unwrap()
+    }
 
     #[test]
-    fn a_body_reads_back_and_is_kept_once() {
+    fn a_body_reads_back_is_kept_once_and_lies_sealed() {
         let directory = tempfile::TempDir::new().unwrap();
-        let blobs = Blobs::open(directory.path()).unwrap();
-        let first = blobs.put(b"body", "text/plain").unwrap();
-        assert_eq!(blobs.put(b"body", "text/plain").unwrap(), first);
-        assert_eq!(blobs.get(&first).unwrap(), b"body");
-        assert_eq!(first.bytes, 4);
+        let blobs = blobs(&directory);
+        let first = blobs.put(OWNER, b"the body", "text/plain").unwrap();
+        assert_eq!(blobs.put(OWNER, b"the body", "text/plain").unwrap(), first);
+        assert_eq!(blobs.get(&first).unwrap(), b"the body");
+        assert_eq!(first.bytes, 8);
+        let file = std::fs::read(blobs.path(first.sha256)).unwrap();
+        assert_eq!(Sha256::of(&file), first.sha256);
+        assert!(!file.windows(8).any(|part| part == b"the body"));
+        let other = blobs
+            .put(Owner::Service, b"the body", "text/plain")
+            .unwrap();
+        assert_ne!(other.sha256, first.sha256);
     }
 
     #[test]
     fn a_missing_and_a_damaged_body_are_told_apart() {
         let directory = tempfile::TempDir::new().unwrap();
-        let blobs = Blobs::open(directory.path()).unwrap();
-        let blob = blobs.put(b"body", "text/plain").unwrap();
+        let blobs = blobs(&directory);
+        let blob = blobs.put(OWNER, b"body", "text/plain").unwrap();
+        let longer = BlobRef {
+            bytes: 5,
+            ..blob.clone()
+        };
+        assert!(matches!(blobs.check(&longer), Err(BlobError::Damaged(_))));
         std::fs::write(blobs.path(blob.sha256), b"b0dy").unwrap();
         assert!(matches!(blobs.get(&blob), Err(BlobError::Damaged(_))));
-        std::fs::remove_file(blobs.path(blob.sha256)).unwrap();
+        assert!(blobs.remove(&blob).unwrap() > 0);
+        assert_eq!(blobs.remove(&blob).unwrap(), 0);
         assert!(matches!(blobs.get(&blob), Err(BlobError::Missing(_))));
+    }
+
+    #[test]
+    fn without_its_key_a_body_is_whole_and_says_nothing_and_no_other_follows_it() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let blobs = blobs(&directory);
+        let blob = blobs.put(OWNER, b"body", "text/plain").unwrap();
+        blobs.keys().destroy(OWNER).unwrap();
+        assert!(matches!(blobs.get(&blob), Err(BlobError::Erased(_))));
+        blobs.check(&blob).unwrap();
+        let refused = blobs.put(OWNER, b"body", "text/plain");
+        assert!(matches!(
+            refused,
+            Err(BlobError::Key(KeyError::Destroyed(_)))
+        ));
     }
 }

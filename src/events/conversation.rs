@@ -2,7 +2,7 @@
 //! `conversation:<id>`. It knows nothing of channels beyond their kind.
 
 use crate::events::id::{
-    BlobRef, ChannelKind, ConversationId, RepoId, RunId, SessionId, StoredFile, TaskId,
+    AtMs, BlobRef, ChannelKind, ConversationId, RepoId, RunId, SessionId, StoredFile, TaskId,
 };
 use crate::events::macros::data;
 
@@ -124,5 +124,40 @@ data! {
         pub duration_ms: u64,
         /// Whether it tells of a failure.
         pub is_error: bool,
+    }
+
+    /// Why a conversation is forgotten.
+    #[derive(Copy)]
+    #[serde(rename_all = "lowercase")]
+    pub enum ForgetReason {
+        /// An operator asked for it.
+        Operator,
+        /// Nothing happened in it for as long as it may be kept.
+        Retention,
+    }
+
+    /// A conversation is to be forgotten. From here on it cannot be continued; its keys, workspace
+    /// and bodies are destroyed next.
+    pub struct ConversationForgetRequested {
+        /// The conversation.
+        pub conversation: ConversationId,
+        /// Why.
+        pub reason: ForgetReason,
+        /// Who asked; empty for retention.
+        pub by: String,
+        /// When something happened in it last.
+        pub last_activity: AtMs,
+    }
+
+    /// A conversation is forgotten: the tombstone. What it said cannot be read any more, by nobody.
+    pub struct ConversationForgotten {
+        /// The conversation.
+        pub conversation: ConversationId,
+        /// Keys that are destroyed: one for each of its messages.
+        pub keys: u32,
+        /// Bodies that are removed.
+        pub bodies: u32,
+        /// Bytes that their removal and that of the workspace made free.
+        pub bytes_freed: u64,
     }
 }

@@ -64,6 +64,8 @@ macro_rules! catalogue {
                 105 v1 PromptComposed(PromptComposed),
                 106 v1 SessionAbandoned(SessionAbandoned),
                 107 v1 ReplyRecorded(ReplyRecorded),
+                108 v1 ForgetRequested(ConversationForgetRequested),
+                109 v1 Forgotten(ConversationForgotten),
             }
             Run(RunEvent) in run {
                 120 v1 Planned(RunPlanned),

@@ -10,9 +10,10 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::events::checkpoint::SignedCheckpoint;
-use crate::events::codec::{self, StoredRecord};
+use crate::events::codec::StoredRecord;
 use crate::events::event::{Event, Recorded};
 use crate::events::id::{Actor, AtMs, Position, Sha256, StreamId, StreamVersion};
+use crate::events::keys::KeyRing;
 use crate::events::tree::CompactRange;
 
 pub mod audit;
@@ -21,6 +22,7 @@ mod journal;
 pub mod key;
 pub mod memory;
 pub mod replay;
+pub mod sealing;
 pub mod sled;
 pub mod store;
 mod subscription;
@@ -215,6 +217,7 @@ pub struct Log {
     store: Arc<dyn Store>,
     writer: Arc<WriterHandle>,
     head: watch::Receiver<Head>,
+    keys: Option<Arc<KeyRing>>,
 }
 
 impl Log {
@@ -228,6 +231,7 @@ impl Log {
             store,
             writer: Arc::new(writer),
             head,
+            keys: None,
         })
     }
 
@@ -243,14 +247,36 @@ impl Log {
             store,
             writer: Arc::new(writer),
             head,
+            keys: None,
         })
+    }
+
+    /// Seals the content of events with these keys, and opens it again for whoever reads. Without
+    /// them content lies in the log as it is; only tests have such a log.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<KeyRing>) -> Self {
+        Self {
+            keys: Some(keys),
+            ..self
+        }
+    }
+
+    /// Returns the keys that its content is sealed with.
+    pub fn keys(&self) -> Option<&Arc<KeyRing>> {
+        self.keys.as_ref()
     }
 
     /// Makes events durable together; returns once they are.
     ///
     /// # Errors
     /// [`AppendError`]; nothing was promised then.
-    pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+    pub async fn append(&self, mut append: Append) -> Result<Appended, AppendError> {
+        if let Some(keys) = &self.keys {
+            for (_, event) in &mut append.events {
+                let sealed = sealing::seal(keys, event);
+                sealed.map_err(|error| AppendError::Unwritable(error.to_string()))?;
+            }
+        }
         let (answer, answered) = oneshot::channel();
         let prepared = Prepared::new(append)?;
         self.writer.send(Request { prepared, answer }).await?;
@@ -264,8 +290,16 @@ impl Log {
     pub fn read(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, ReadError> {
         self.read_stored(after, limit)?
             .iter()
-            .map(codec::decode)
+            .map(|record| self.decode(record))
             .collect()
+    }
+
+    /// Returns the recorded event of a record of this log.
+    ///
+    /// # Errors
+    /// [`ReadError`] naming its position.
+    pub fn decode(&self, record: &StoredRecord) -> Result<Recorded, ReadError> {
+        sealing::decode(self.keys.as_deref(), record)
     }
 
     /// Returns up to `limit` records after a position, as they are stored.
@@ -298,7 +332,7 @@ impl Log {
                 position,
                 detail: "it is missing".to_owned(),
             };
-            codec::decode(&record.ok_or_else(missing)?)
+            self.decode(&record.ok_or_else(missing)?)
         };
         positions.into_iter().map(read_one).collect()
     }
@@ -322,7 +356,8 @@ impl Log {
     /// Returns a subscription to all events after a position: first those that are there, then
     /// each as it becomes durable, without gap or duplicate.
     pub fn subscribe(&self, after: Position) -> Subscription {
-        Subscription::new(Arc::clone(&self.store), self.head.clone(), after)
+        let (store, head) = (Arc::clone(&self.store), self.head.clone());
+        Subscription::new(store, head, self.keys.clone(), after)
     }
 
     /// Returns the Merkle tree over all durable records; its size is the last position.

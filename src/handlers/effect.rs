@@ -3,7 +3,7 @@
 
 use crate::events::id::{ConversationId, DeliveryId, InboundId, TaskId};
 use crate::events::message::{MessageReceived, ReplyAddress};
-use crate::projections::conversations::Conversation;
+use crate::projections::conversations::{Conversation, Forgetting};
 use crate::projections::inbox::WaitingMessage;
 use crate::projections::outbox::Outgoing;
 use crate::projections::work_queue::QueuedTask;
@@ -33,6 +33,8 @@ pub enum Effect {
     GiveUp(Box<Assignment>, Cause),
     /// Record that a delivery cannot be made, or not with its files.
     Abandon(Box<Outgoing>, Cause),
+    /// Destroy what a conversation said.
+    Forget(Box<Forgetting>),
 }
 
 /// Why something is given up or put off, in words.
@@ -93,6 +95,8 @@ pub struct Assignment {
     pub conversation: Conversation,
     /// Where to begin.
     pub start: Start,
+    /// The forgotten conversation that one of its messages wanted to continue.
+    pub forgotten: Option<ConversationId>,
 }
 
 /// What an effect is about; there is at most one effect at a time for each.
@@ -104,6 +108,8 @@ pub enum Subject {
     Task(TaskId),
     /// A delivery.
     Delivery(DeliveryId),
+    /// A conversation as a whole.
+    Conversation(ConversationId),
 }
 
 impl Effect {
@@ -121,6 +127,7 @@ impl Effect {
             | Self::ForgetAttempt(outgoing)
             | Self::Reconcile(outgoing)
             | Self::Abandon(outgoing, _) => Subject::Delivery(outgoing.request.delivery),
+            Self::Forget(forgetting) => Subject::Conversation(forgetting.id),
         }
     }
 }

@@ -4,13 +4,20 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::events::blobs::BlobError;
 use crate::events::channel::{
     ChannelConnected, ChannelDegraded, ChannelMailPassedOver, ChannelStopped,
 };
 use crate::events::event::ChannelEvent;
-use crate::events::id::{Actor, ChannelKind, InboundId, RepoId, StreamId, StreamVersion, TaskId};
+use crate::events::id::{
+    Actor, ChannelKind, InboundId, Position, RepoId, StreamId, StreamVersion, TaskId,
+};
+use crate::events::keys::KeyError;
 use crate::events::log::{Append, AppendError, Context, Log};
-use crate::events::message::{MessageDuplicateIgnored, MessageReceived, MessageSourceAcknowledged};
+use crate::events::message::{
+    MessageDuplicateIgnored, MessageReceived, MessageSource, MessageSourceAcknowledged,
+};
+use crate::events::seal::Owner;
 use crate::handlers::barrier;
 use crate::handlers::bodies::{Bodies, BodyError};
 use crate::handlers::channels::Incoming;
@@ -81,23 +88,24 @@ impl Intake {
         let inbound = InboundId::from_dedupe_key(&incoming.dedupe_key);
         let source = incoming.source.clone();
         let context = channel_context(&incoming.repo, incoming.channel);
-        let received = self.keep(inbound, incoming).await?;
         let stream = StreamId::inbound(inbound);
+        let received = match self.keep(inbound, incoming).await {
+            Ok(received) => received,
+            Err(error) => {
+                let first = self.erased(inbound, error)?;
+                self.ignore(inbound, first, source, context).await?;
+                return Ok(Receipt {
+                    inbound,
+                    task: inbound.task(),
+                    duplicate: true,
+                });
+            }
+        };
         let append = Append::to(&stream, vec![received.into()], context.clone());
-        let duplicate = match self
-            .log
-            .append(append.once(format!("received:{inbound}")))
-            .await
-        {
+        let duplicate = match self.log.append(append.once(received_key(inbound))).await {
             Ok(appended) => appended.repeated,
             Err(AppendError::KeyReused { first }) => {
-                let duplicate = MessageDuplicateIgnored {
-                    inbound,
-                    first,
-                    source,
-                };
-                let append = Append::to(&stream, vec![duplicate.into()], context);
-                self.log.append(append).await?;
+                self.ignore(inbound, first, source, context).await?;
                 true
             }
             Err(error) => return Err(error.into()),
@@ -110,12 +118,46 @@ impl Intake {
         })
     }
 
+    /// Returns where a message was received first that cannot be kept, because its conversation is
+    /// forgotten: it is met again, and nothing of it may come back.
+    fn erased(&self, inbound: InboundId, error: BodyError) -> Result<Position, IntakeError> {
+        let is_destroyed = matches!(
+            error,
+            BodyError::Blob(BlobError::Key(KeyError::Destroyed(_)))
+        );
+        let first = self.log.find_key(&received_key(inbound)).ok().flatten();
+        first
+            .filter(|_| is_destroyed)
+            .ok_or(IntakeError::Body(error))
+    }
+
+    async fn ignore(
+        &self,
+        inbound: InboundId,
+        first: Position,
+        source: MessageSource,
+        context: Context,
+    ) -> Result<(), AppendError> {
+        let duplicate = MessageDuplicateIgnored {
+            inbound,
+            first,
+            source,
+        };
+        let stream = StreamId::inbound(inbound);
+        let append = Append::to(&stream, vec![duplicate.into()], context);
+        self.log.append(append).await.map(|_appended| ())
+    }
+
     async fn keep(
         &self,
         inbound: InboundId,
         incoming: Incoming,
     ) -> Result<MessageReceived, BodyError> {
-        let raw = self.bodies.put(incoming.raw, &incoming.media_type).await?;
+        let owner = Owner::Task(inbound.task());
+        let raw = self
+            .bodies
+            .put(owner, incoming.raw, &incoming.media_type)
+            .await?;
         Ok(MessageReceived {
             inbound,
             repo: incoming.repo,
@@ -180,6 +222,10 @@ fn channel_context(repo: &RepoId, kind: ChannelKind) -> Context {
         actor: Actor::Channel(repo.clone(), kind),
         ..Context::system(clock::now())
     }
+}
+
+fn received_key(inbound: InboundId) -> String {
+    format!("received:{inbound}")
 }
 
 fn shortened(text: &str) -> String {

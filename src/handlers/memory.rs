@@ -2,7 +2,6 @@
 //! need not read the whole log, a snapshot of it is kept; one that does not fit the log is not used.
 
 use crate::events::Recorded;
-use crate::events::codec;
 use crate::events::id::Position;
 use crate::events::log::{Log, ReadError, Subscription};
 use crate::events::tree::leaf_hash;
@@ -143,7 +142,7 @@ fn continued(
         }
         for record in &records {
             range.push(leaf_hash(&record.bytes));
-            feed.apply(&codec::decode(record)?);
+            feed.apply(&log.decode(record)?);
         }
     }
     if feed.position() != head.position || range.root() != head.root {

@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::events::id::{AtMs, ConversationId, Position, StreamId, TaskId};
 use crate::events::log::Append;
 use crate::events::task::TaskStopRequested;
+use crate::handlers::forgetting::decide::ForgetRefusal;
 use crate::handlers::tasks::begin::context_of;
 use crate::projections::state::State;
 use crate::projections::work_queue::QueuedTask;
@@ -66,6 +67,15 @@ pub enum Question {
         /// Takes the stopped tasks, or the refusal.
         answer: oneshot::Sender<Result<Vec<TaskId>, StopRefusal>>,
     },
+    /// Forget a conversation.
+    Forget {
+        /// Which.
+        conversation: ConversationId,
+        /// Who asks.
+        by: String,
+        /// Takes that it is asked for durably, or the refusal.
+        answer: oneshot::Sender<Result<(), ForgetRefusal>>,
+    },
     /// Say how the work stands.
     Standing(oneshot::Sender<Standing>),
 }
@@ -93,6 +103,27 @@ impl Operator {
         let sent = self.questions.send(question).await;
         sent.map_err(|_| StopRefusal::Ending)?;
         answered.await.map_err(|_| StopRefusal::Ending)?
+    }
+
+    /// Asks for a conversation to be forgotten; on return the request is durable, and its tombstone
+    /// will follow.
+    ///
+    /// # Errors
+    /// [`ForgetRefusal`] when it is active, unknown, or the request could not be recorded.
+    pub async fn forget(
+        &self,
+        conversation: ConversationId,
+        by: String,
+    ) -> Result<(), ForgetRefusal> {
+        let (answer, answered) = oneshot::channel();
+        let question = Question::Forget {
+            conversation,
+            by,
+            answer,
+        };
+        let sent = self.questions.send(question).await;
+        sent.map_err(|_| ForgetRefusal::Ending)?;
+        answered.await.map_err(|_| ForgetRefusal::Ending)?
     }
 
     /// Returns how the work stands; nothing once the worker has ended.

@@ -4,7 +4,9 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::events::seal::Owner;
 use crate::handlers::effect::{Assignment, Beginning, Effect, Rejection};
+use crate::handlers::forgetting::forget;
 use crate::handlers::intake::triage::{Verdict, triage};
 use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::replies::{abandon, deliver, forget_attempt, reconcile};
@@ -55,6 +57,7 @@ pub async fn perform(
         }
         Effect::GiveUp(assignment, cause) => give_up(ports, &assignment, cause).await?,
         Effect::Abandon(outgoing, cause) => abandon(ports, &outgoing, cause).await?,
+        Effect::Forget(forgetting) => forget(ports, *forgetting).await?,
     }
     Ok(Outcome::Recorded)
 }
@@ -63,7 +66,8 @@ async fn begin(ports: &Ports, beginning: &Beginning) -> Result<(), EffectError> 
     let acknowledgement = if is_acknowledged(beginning) {
         let url = ports.conversation_url(beginning.task.conversation);
         let text = acknowledgement_text(url.as_deref());
-        Some(ports.bodies.put_markdown(&text).await?)
+        let owner = Owner::Task(beginning.task.task);
+        Some(ports.bodies.put_markdown(owner, &text).await?)
     } else {
         None
     };
@@ -92,7 +96,8 @@ async fn reject(ports: &Ports, rejection: &Rejection) -> Result<(), EffectError>
     let told = match &rejection.reply {
         Some(_) => {
             let text = refusal_text(&rejection.cause);
-            Some(ports.bodies.put_markdown(&text).await?)
+            let owner = Owner::Task(rejection.received.inbound.task());
+            Some(ports.bodies.put_markdown(owner, &text).await?)
         }
         None => None,
     };
@@ -106,8 +111,9 @@ async fn give_up(ports: &Ports, assignment: &Assignment, cause: String) -> Resul
     let task = &assignment.task;
     remove_run(ports, task).await;
     let answer = answer_obstacle(&Obstacle::Internal(cause));
+    let owner = Owner::Task(task.task);
     let conclusion = Conclusion {
-        body: ports.bodies.put_markdown(&answer.text).await?,
+        body: ports.bodies.put_markdown(owner, &answer.text).await?,
         answer,
         files: vec![],
         judgement: None,

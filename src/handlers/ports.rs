@@ -12,6 +12,7 @@ use crate::config::types::Config;
 use crate::events::Event;
 use crate::events::blobs::BlobError;
 use crate::events::id::{Actor, ChannelKind, ConversationId, RepoId, RunId, StreamId};
+use crate::events::keys::KeyError;
 use crate::events::log::{Append, AppendError, Context, Log, ReadError};
 use crate::handlers::barrier;
 use crate::handlers::bodies::{Bodies, BodyError};
@@ -52,7 +53,11 @@ impl EffectError {
                 true
             }
             Self::Body(BodyError::Blob(error)) => match error {
-                BlobError::Missing(_) | BlobError::Damaged(_) | BlobError::TooLarge { .. } => true,
+                BlobError::Missing(_)
+                | BlobError::Erased(_)
+                | BlobError::Damaged(_)
+                | BlobError::TooLarge { .. } => true,
+                BlobError::Key(error) => !matches!(error, KeyError::Disk { .. }),
                 BlobError::Disk { .. } => false,
             },
             Self::Append(_)

@@ -16,6 +16,9 @@ pub const TRIAGES_MAX: usize = 8;
 /// Deliveries attempted at once; the others wait.
 pub const DELIVERIES_MAX: usize = 32;
 
+/// Conversations forgotten at once; the others wait.
+pub const FORGETS_MAX: usize = 2;
+
 /// Messages of a conversation that are answered together; the others are the next task's.
 pub const BUNDLE_MESSAGES_MAX: usize = 64;
 
@@ -63,6 +66,7 @@ pub fn react(state: &State, now: AtMs, capacity: Capacity, airborne: &Airborne<'
         effects.extend(react_to_waiting_tasks(state, now, tasks_max, airborne));
     }
     effects.extend(react_to_outbox(state, now, airborne));
+    effects.extend(react_to_forgetting(state, airborne));
     effects
 }
 
@@ -124,6 +128,9 @@ fn assign(state: &State, task: &QueuedTask, start: Start) -> Option<Effect> {
         task: task.clone(),
         conversation: conversation.clone(),
         start,
+        forgotten: state
+            .conversations
+            .forgotten_of(task.messages.iter().map(|m| &m.parsed)),
     })))
 }
 
@@ -142,7 +149,7 @@ fn react_to_waiting_tasks(
             .tasks
             .get(task)
             .is_some_and(QueuedTask::is_waiting),
-        Subject::Message(_) | Subject::Delivery(_) => false,
+        Subject::Message(_) | Subject::Delivery(_) | Subject::Conversation(_) => false,
     };
     let room = tasks_max.saturating_sub(state.queue.executing());
     let mut bundles = waiting_by_conversation(state, now, airborne);
@@ -215,6 +222,17 @@ fn react_to_outbox(state: &State, now: AtMs, airborne: &Airborne<'_>) -> Vec<Eff
     effects
         .filter(|effect| !airborne.has_performed(effect))
         .take(airborne.places(DELIVERIES_MAX, is_delivery))
+        .collect()
+}
+
+fn react_to_forgetting(state: &State, airborne: &Airborne<'_>) -> Vec<Effect> {
+    let asked = state.conversations.forgetting();
+    let due = asked.filter(|forgetting| !airborne.holds(Subject::Conversation(forgetting.id)));
+    let effects = due.map(|forgetting| Effect::Forget(Box::new(forgetting.clone())));
+    let is_conversation = |subject: &Subject| matches!(subject, Subject::Conversation(_));
+    effects
+        .filter(|effect| !airborne.has_performed(effect))
+        .take(airborne.places(FORGETS_MAX, is_conversation))
         .collect()
 }
 

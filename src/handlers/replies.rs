@@ -9,6 +9,7 @@ use crate::events::delivery::{
 };
 use crate::events::id::StreamId;
 use crate::events::log::{Append, Context};
+use crate::events::seal::Owner;
 use crate::handlers::barrier;
 use crate::handlers::channels::{OutboundMessage, SendOutcome, Trace};
 use crate::handlers::ports::{EffectError, Ports};
@@ -87,7 +88,10 @@ pub async fn abandon(ports: &Ports, outgoing: &Outgoing, error: String) -> Resul
         match ports.bodies.get_text(&request.body).await {
             Ok(answer) => {
                 let text = text_without_files(outgoing, &answer, &error);
-                let body = ports.bodies.put_markdown(&text).await?;
+                let body = ports
+                    .bodies
+                    .put_markdown(Owner::Task(request.task), &text)
+                    .await?;
                 decide_without_files(outgoing, body, error)
             }
             // Without its text there is nothing left to send.

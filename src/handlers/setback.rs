@@ -74,12 +74,14 @@ pub fn react_to_failure(state: &State, effect: &Effect, failure: &Failure) -> Op
             let permanent = failure.is_permanent;
             permanent.then(|| Effect::Abandon(Box::new(outgoing), cause))
         }
-        // What only records is recorded by the next try, or the log is broken.
+        // What only records is recorded by the next try, or the log is broken; and what was
+        // promised to be erased must be.
         Effect::ForgetAttempt(_)
         | Effect::Reject(_)
         | Effect::Retry(..)
         | Effect::GiveUp(..)
-        | Effect::Abandon(..) => None,
+        | Effect::Abandon(..)
+        | Effect::Forget(_) => None,
     }
 }
 
@@ -96,6 +98,7 @@ fn give_up(state: &State, task: &QueuedTask, cause: Cause) -> Option<Effect> {
         task: task.clone(),
         conversation: state.conversations.get(task.conversation)?.clone(),
         start: Start::GiveUp,
+        forgotten: None,
     };
     Some(Effect::GiveUp(Box::new(assignment), cause))
 }

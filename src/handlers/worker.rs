@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::events::id::{AtMs, Position, TaskId};
-use crate::events::log::{Append, AppendError, ReadError};
+use crate::events::id::{AtMs, Position};
+use crate::events::log::{AppendError, ReadError};
 use crate::handlers::effect::{Effect, Subject};
 use crate::handlers::memory::Memory;
-use crate::handlers::operator::{Question, StopRefusal, decide_stop, standing};
+use crate::handlers::operator::Question;
 use crate::handlers::perform::{Outcome, perform};
 use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::react::{Airborne, Capacity, next_time, react};
@@ -25,6 +25,7 @@ use crate::projections::Checkpoint;
 use crate::projections::state::State;
 use crate::tasks::TaskSet;
 
+mod questions;
 mod verdicts;
 
 use verdicts::Judged;
@@ -95,6 +96,8 @@ pub struct Worker {
     verdicts: BTreeMap<Position, Judged>,
     /// Whether there may be something to do since the last reaction.
     stirred: bool,
+    /// When it is next looked for conversations that are too old.
+    retention_at: AtMs,
     landings: (
         mpsc::UnboundedSender<Landing>,
         mpsc::UnboundedReceiver<Landing>,
@@ -132,6 +135,7 @@ impl Worker {
             failures: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             stirred: true,
+            retention_at: AtMs(0),
             // As many landings wait as there are flights, which the reaction bounds.
             landings: mpsc::unbounded_channel(),
             questions,
@@ -175,6 +179,7 @@ impl Worker {
         loop {
             let mut launched = false;
             if std::mem::take(&mut self.stirred) {
+                self.forget_what_is_too_old().await?;
                 self.stop_what_is_to_be_stopped();
                 launched = self.launch_effects();
             }
@@ -330,34 +335,6 @@ impl Worker {
             self.launch(effect);
         }
         Ok(())
-    }
-
-    async fn answer(&mut self, question: Question) {
-        // Whoever asked may have gone; then nobody needs the answer.
-        match question {
-            Question::Standing(answer) => {
-                let standing = standing(self.state(), self.memory.position());
-                answer.send(standing).ok();
-            }
-            Question::Stop { target, by, answer } => {
-                let decided = decide_stop(self.state(), target, &by, clock::now());
-                let stopped = match decided {
-                    Ok((tasks, append)) => self.request_stop(tasks, append).await,
-                    Err(refusal) => Err(refusal),
-                };
-                answer.send(stopped).ok();
-            }
-        }
-    }
-
-    async fn request_stop(
-        &self,
-        tasks: Vec<TaskId>,
-        append: Append,
-    ) -> Result<Vec<TaskId>, StopRefusal> {
-        let appended = self.ports.append(append).await;
-        appended.map_err(|error| StopRefusal::Unrecorded(error.to_string()))?;
-        Ok(tasks)
     }
 
     fn stop_what_is_to_be_stopped(&self) {

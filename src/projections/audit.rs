@@ -323,6 +323,16 @@ impl Audit {
             ConversationEvent::ReplyRecorded(reply) => {
                 self.keep_of(reply.task, recorded, || Moment::Answered(reply.clone()));
             }
+            ConversationEvent::ForgetRequested(asked) => {
+                if self.subject == Some(Subject::Conversation(asked.conversation)) {
+                    self.keep(entry(recorded, Moment::ToForget(asked.clone())));
+                }
+            }
+            ConversationEvent::Forgotten(forgotten) => {
+                if self.subject == Some(Subject::Conversation(forgotten.conversation)) {
+                    self.keep(entry(recorded, Moment::Forgotten(forgotten.clone())));
+                }
+            }
             ConversationEvent::ParticipantJoined(_)
             | ConversationEvent::ThreadLinked(_)
             | ConversationEvent::WorkspaceCloned(_)

@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::events::conversation::{ReplyRecorded, WorkspaceCloned};
-use crate::events::event::ConversationEvent;
-use crate::events::id::{AtMs, ChannelKind, ConversationId, RepoId, RunId, SessionId};
+use crate::events::event::{ConversationEvent, DeliveryEvent, MessageEvent};
+use crate::events::id::{
+    AtMs, ChannelKind, ConversationId, DeliveryId, InboundId, RepoId, RunId, SessionId, TaskId,
+};
+use crate::events::message::MessageParsed;
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
 
@@ -38,6 +41,31 @@ pub struct Conversation {
     pub runs: Vec<RunId>,
     /// Its answers, oldest first, each with its time.
     pub replies: Vec<(AtMs, ReplyRecorded)>,
+    /// Its messages.
+    pub messages: BTreeSet<InboundId>,
+    /// The tasks they became; each has a key of its own.
+    pub tasks: BTreeSet<TaskId>,
+    /// What was sent for them.
+    pub deliveries: BTreeSet<DeliveryId>,
+    /// When something happened in it last.
+    pub last_activity: AtMs,
+}
+
+/// A conversation that is being forgotten: everything that is destroyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgetting {
+    /// Its id.
+    pub id: ConversationId,
+    /// Its repository.
+    pub repo: RepoId,
+    /// Its messages.
+    pub messages: BTreeSet<InboundId>,
+    /// The tasks they became.
+    pub tasks: BTreeSet<TaskId>,
+    /// What was sent for them.
+    pub deliveries: BTreeSet<DeliveryId>,
+    /// Its runs.
+    pub runs: Vec<RunId>,
 }
 
 impl Conversation {
@@ -48,6 +76,11 @@ impl Conversation {
             .rev()
             .map(|(_, reply)| reply)
             .find(|reply| !reply.is_error)
+    }
+
+    /// A clock that was set back does not make it older.
+    fn was_active(&mut self, at: AtMs) {
+        self.last_activity = self.last_activity.max(at);
     }
 
     /// Returns what all its tasks cost, in millionths of a US dollar.
@@ -65,6 +98,10 @@ pub struct Conversations {
     by_id: BTreeMap<ConversationId, Conversation>,
     /// `<kind> <key>` to conversation.
     threads: BTreeMap<String, ConversationId>,
+    /// Those that are being forgotten.
+    forgetting: BTreeMap<ConversationId, Forgetting>,
+    /// Those that are forgotten.
+    forgotten: BTreeSet<ConversationId>,
 }
 
 impl Conversations {
@@ -83,6 +120,43 @@ impl Conversations {
         self.threads.get(&thread_key(channel, key)).copied()
     }
 
+    /// Returns the conversations that are being forgotten, by id.
+    pub fn forgetting(&self) -> impl Iterator<Item = &Forgetting> {
+        self.forgetting.values()
+    }
+
+    /// Returns whether a conversation is forgotten, or is being so: it cannot be continued.
+    pub fn is_forgotten(&self, id: ConversationId) -> bool {
+        self.forgotten.contains(&id) || self.forgetting.contains_key(&id)
+    }
+
+    /// Returns the forgotten conversation that one of these messages wanted to continue.
+    pub fn forgotten_of<'a>(
+        &self,
+        mut messages: impl Iterator<Item = &'a MessageParsed>,
+    ) -> Option<ConversationId> {
+        messages.find_map(|message| {
+            message
+                .conversation_hint
+                .filter(|id| self.is_forgotten(*id))
+        })
+    }
+
+    fn forget(&mut self, id: ConversationId) {
+        let Some(conversation) = self.by_id.remove(&id) else {
+            return;
+        };
+        let forgetting = Forgetting {
+            id,
+            repo: conversation.repo,
+            messages: conversation.messages,
+            tasks: conversation.tasks,
+            deliveries: conversation.deliveries,
+            runs: conversation.runs,
+        };
+        self.forgetting.insert(id, forgetting);
+    }
+
     fn apply_to(&mut self, id: ConversationId, change: impl FnOnce(&mut Conversation)) {
         if let Some(conversation) = self.by_id.get_mut(&id) {
             change(conversation);
@@ -96,12 +170,40 @@ fn thread_key(channel: ChannelKind, key: &str) -> String {
 
 impl Projection for Conversations {
     const NAME: &'static str = "conversations";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(&mut self, recorded: &Recorded) {
-        let Event::Conversation(event) = &recorded.event else {
-            return;
-        };
+        match &recorded.event {
+            Event::Conversation(event) => self.apply_own(recorded, event),
+            Event::Message(MessageEvent::Routed(routed)) => {
+                self.apply_to(routed.conversation, |conversation| {
+                    conversation.messages.insert(routed.inbound);
+                    conversation.tasks.insert(routed.task);
+                    conversation.was_active(recorded.at);
+                });
+            }
+            Event::Delivery(DeliveryEvent::Requested(request)) => {
+                self.apply_to(request.conversation, |conversation| {
+                    conversation.deliveries.insert(request.delivery);
+                    conversation.tasks.insert(request.task);
+                    conversation.was_active(recorded.at);
+                });
+            }
+            Event::Message(_)
+            | Event::Delivery(_)
+            | Event::Service(_)
+            | Event::Channel(_)
+            | Event::Repository(_)
+            | Event::Task(_)
+            | Event::Run(_)
+            | Event::Container(_)
+            | Event::Proxy(_) => {}
+        }
+    }
+}
+
+impl Conversations {
+    fn apply_own(&mut self, recorded: &Recorded, event: &ConversationEvent) {
         match event {
             ConversationEvent::Created(created) => {
                 let conversation = Conversation {
@@ -117,6 +219,10 @@ impl Projection for Conversations {
                     session: None,
                     runs: Vec::new(),
                     replies: Vec::new(),
+                    messages: BTreeSet::new(),
+                    tasks: BTreeSet::new(),
+                    deliveries: BTreeSet::new(),
+                    last_activity: recorded.at,
                 };
                 self.by_id.insert(created.conversation, conversation);
             }
@@ -147,12 +253,18 @@ impl Projection for Conversations {
                         conversation.session.clone_from(&reply.session);
                     }
                     conversation.replies.push((recorded.at, reply.clone()));
+                    conversation.was_active(recorded.at);
                 });
             }
             ConversationEvent::PromptComposed(composed) => {
                 self.apply_to(composed.conversation, |conversation| {
                     conversation.runs.push(composed.run);
                 });
+            }
+            ConversationEvent::ForgetRequested(asked) => self.forget(asked.conversation),
+            ConversationEvent::Forgotten(forgotten) => {
+                self.forgetting.remove(&forgotten.conversation);
+                self.forgotten.insert(forgotten.conversation);
             }
             ConversationEvent::WorkspaceCloneFailed(_) => {}
         }

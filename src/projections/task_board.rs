@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::events::delivery::DeliveryKind;
-use crate::events::event::{DeliveryEvent, TaskEvent};
+use crate::events::event::{ConversationEvent, DeliveryEvent, TaskEvent};
 use crate::events::id::{AtMs, ConversationId, RepoId, TaskId};
+use crate::events::seal::ERASED;
 use crate::events::task::{CompletionReason, TaskPhase, TodoItem};
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
@@ -84,6 +85,8 @@ pub struct Card {
     pub todos: Vec<TodoItem>,
     /// What became of its answer.
     pub answer: Answer,
+    /// Whether its conversation is forgotten: what it was about is not known any more.
+    pub forgotten: bool,
     labelled_duplicate: bool,
 }
 
@@ -124,6 +127,19 @@ impl TaskBoard {
         }
     }
 
+    /// Drops what the cards of a conversation say of its content.
+    fn forget(&mut self, conversation: ConversationId) {
+        let cards = self.cards.values_mut();
+        for card in cards.filter(|card| card.conversation == conversation) {
+            card.forgotten = true;
+            ERASED.clone_into(&mut card.title);
+            card.todos.clear();
+            if let Status::Completed { detail, .. } = &mut card.status {
+                detail.clear();
+            }
+        }
+    }
+
     fn apply_task(&mut self, recorded: &Recorded, event: &TaskEvent) {
         match event {
             TaskEvent::Queued(queued) => {
@@ -140,6 +156,7 @@ impl TaskBoard {
                     status: Status::Queued,
                     todos: Vec::new(),
                     answer: Answer::None,
+                    forgotten: false,
                     labelled_duplicate: false,
                 };
                 self.cards.insert(queued.task, card);
@@ -219,12 +236,15 @@ impl TaskBoard {
 
 impl Projection for TaskBoard {
     const NAME: &'static str = "task_board";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
             Event::Task(event) => self.apply_task(recorded, event),
             Event::Delivery(event) => self.apply_delivery(event),
+            Event::Conversation(ConversationEvent::ForgetRequested(asked)) => {
+                self.forget(asked.conversation);
+            }
             Event::Service(_)
             | Event::Channel(_)
             | Event::Repository(_)

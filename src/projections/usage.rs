@@ -107,7 +107,9 @@ impl Projection for Usage {
                 | ConversationEvent::WorkspaceCloned(_)
                 | ConversationEvent::WorkspaceCloneFailed(_)
                 | ConversationEvent::PromptComposed(_)
-                | ConversationEvent::SessionAbandoned(_),
+                | ConversationEvent::SessionAbandoned(_)
+                | ConversationEvent::ForgetRequested(_)
+                | ConversationEvent::Forgotten(_),
             )
             | Event::Service(_)
             | Event::Channel(_)

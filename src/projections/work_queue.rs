@@ -293,7 +293,9 @@ impl WorkQueue {
             | ConversationEvent::ThreadLinked(_)
             | ConversationEvent::WorkspaceCloned(_)
             | ConversationEvent::WorkspaceCloneFailed(_)
-            | ConversationEvent::ReplyRecorded(_) => {}
+            | ConversationEvent::ReplyRecorded(_)
+            | ConversationEvent::ForgetRequested(_)
+            | ConversationEvent::Forgotten(_) => {}
         }
     }
 

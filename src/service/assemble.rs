@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::types::Config;
 use crate::events::blobs::{BlobError, Blobs};
 use crate::events::id::{RepoId, Sha256};
+use crate::events::keys::KeyRing;
 use crate::events::log::sled::OpenError;
 use crate::events::log::{Log, ReadError};
 use crate::events::service::FailedRepo;
@@ -157,7 +158,9 @@ pub async fn recall(log: &Log, state_dir: &Path) -> Result<Memory, StartError> {
 /// [`StartError`], which says what to do.
 pub async fn assemble(plan: ServicePlan, log: Log, memory: Memory) -> Result<Parts, StartError> {
     make_private(&plan.runtime_dir)?;
-    let blobs = Arc::new(Blobs::open(&plan.state_dir.join("blobs"))?);
+    let keys = log.keys().cloned();
+    let keys = keys.unwrap_or_else(|| Arc::new(KeyRing::of_state(&plan.state_dir)));
+    let blobs = Arc::new(Blobs::open_with(&plan.state_dir.join("blobs"), keys)?);
     let bodies = Bodies::new(Arc::clone(&blobs));
     let (operator, questions) = Operator::new();
     let repos: Vec<RepoId> = plan.config.repos.keys().cloned().collect();

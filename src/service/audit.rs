@@ -6,7 +6,7 @@ use crate::events::blobs::Blobs;
 use crate::events::checkpoint::{Checkpoint, SignedCheckpoint, Verifier};
 use crate::events::codec::StoredRecord;
 use crate::events::id::{Position, Sha256};
-use crate::events::log::audit::{self, Difference, Scan};
+use crate::events::log::audit::{self, Bodies, Difference, Scan};
 use crate::events::log::key;
 use crate::events::log::store::StoreError;
 use crate::service::look::log_directory;
@@ -64,8 +64,8 @@ pub struct Findings {
     pub root: Sha256,
     /// Checkpoints that the log itself says it sent.
     pub sent: usize,
-    /// Bodies that are there and whole, of so many.
-    pub bodies: (usize, usize),
+    /// The bodies.
+    pub bodies: Bodies,
     /// Unfinished bytes at the journal's end, which were not promised.
     pub torn_bytes: u64,
     /// For each witness, in the order given: what is wrong with it.
@@ -158,7 +158,7 @@ impl Audit {
             }
         });
         let witnesses = witnesses.collect();
-        let bodies = (self.scan.compare_bodies(&blobs), self.scan.bodies.len());
+        let bodies = self.scan.compare_bodies(&blobs);
         let mut differences = std::mem::take(&mut self.scan.differences);
         differences.sort_by_key(order);
         Findings {

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! public-key   whose log this is; it is written first, and makes the directory a backup
-//! blobs/       the bodies, by content
+//! keys/        the keys that open the bodies; what was destroyed is destroyed here too
+//! blobs/       the bodies, sealed, by content
 //! log/journal  the journal up to its last whole group
 //! log/anchor   so that `airut verify --state` checks the backup where it lies
 //! log/log.key  the private key, only when it was asked for
@@ -103,6 +104,8 @@ pub struct BackedUp {
     pub bodies: usize,
     /// Their bytes.
     pub body_bytes: u64,
+    /// Bytes of bodies that the backup had and whose conversation is forgotten since.
+    pub erased_bytes: u64,
     /// Bodies that the log itself lost, so that they are not in the backup either.
     pub lacking: Lacking,
 }
@@ -313,9 +316,16 @@ fn copy_bodies(
         journal_bytes: 0,
         bodies: 0,
         body_bytes: 0,
+        erased_bytes: 0,
         lacking: Lacking::default(),
     };
+    let followed = copy.keys().follow(source.keys());
+    followed.map_err(|error| StoreError(error.to_string()))?;
     for (position, blob) in scan.bodies.values() {
+        if scan.erasure_of(blob).is_some() {
+            done.erased_bytes += copy.remove(blob).map_err(disk)?;
+            continue;
+        }
         match copy.copy_from(&source, blob) {
             Ok(0) => {}
             Ok(bytes) => {
@@ -326,9 +336,7 @@ fn copy_bodies(
             Err(error @ (BlobError::Missing(_) | BlobError::Damaged(_))) => {
                 done.lacking.add(*position, &error);
             }
-            Err(error @ (BlobError::TooLarge { .. } | BlobError::Disk { .. })) => {
-                return Err(disk(error).into());
-            }
+            Err(error) => return Err(disk(error).into()),
         }
     }
     Ok(done)

@@ -11,6 +11,7 @@ use crate::clock::Stopwatch;
 use crate::events::Event;
 use crate::events::codec;
 use crate::events::id::Position;
+use crate::events::keys::KeyRing;
 use crate::events::log::ReadError;
 use crate::events::log::replay::{self, Census};
 use crate::events::tree::CompactRange;
@@ -153,7 +154,8 @@ fn fold<P: Projection>(
     up_to: Position,
 ) -> Result<(CompactRange, Feed<P>), EvolutionError> {
     let (mut range, mut feed) = (CompactRange::default(), Feed::new());
-    replay::replay(&log_directory(state_dir), up_to, |record| {
+    let (directory, keys) = (log_directory(state_dir), KeyRing::of_state(state_dir));
+    replay::replay(&directory, Some(&keys), up_to, |record| {
         range.push(record.leaf);
         feed.apply(&record.recorded);
     })?;

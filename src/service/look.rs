@@ -17,10 +17,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::events::blobs::{BlobError, Blobs};
+use crate::events::codec::StoredRecord;
 use crate::events::event::ServiceEvent;
-use crate::events::id::{AtMs, BlobRef, Position, StreamId, StreamVersion};
+use crate::events::id::{AtMs, BlobRef, Position, StreamId, StreamVersion, TaskId};
+use crate::events::keys::KeyRing;
+use crate::events::log::sealing;
 use crate::events::log::sled::{OpenError, SledStore};
 use crate::events::log::{Log, ReadError};
+use crate::events::seal::Owner;
 use crate::events::{Event, Recorded};
 use crate::projections::audit::{Audit, Subject};
 use crate::projections::views::Views;
@@ -45,10 +49,24 @@ pub fn log_directory(state_dir: &Path) -> PathBuf {
 /// Reads a text that an event refers to; a running service does not mind.
 ///
 /// # Errors
-/// [`BlobError`] when it is missing or damaged.
+/// [`BlobError`] when it is missing, erased or damaged.
 pub fn body(state_dir: &Path, body: &BlobRef) -> Result<String, BlobError> {
     let bytes = Blobs::open(&state_dir.join("blobs"))?.get(body)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Returns whether what a conversation or task said is erased by now, whenever it is looked at.
+pub fn is_erased(state_dir: &Path, replay: &Replay, subject: Subject) -> bool {
+    let keys = KeyRing::of_state(state_dir);
+    let conversations = &replay.views().state.conversations;
+    let is_destroyed = |task: &TaskId| sealing::is_erased(&keys, Owner::Task(*task));
+    match subject {
+        Subject::Task(task) => is_destroyed(&task),
+        Subject::Conversation(id) => match conversations.get(id) {
+            Some(conversation) => conversation.tasks.iter().any(is_destroyed),
+            None => conversations.is_forgotten(id),
+        },
+    }
 }
 
 /// Opens the log of a service that does not run.
@@ -57,7 +75,29 @@ pub fn body(state_dir: &Path, body: &BlobRef) -> Result<String, BlobError> {
 /// [`LookError`]; a running service has the log to itself, and its socket must be asked instead.
 pub fn open(state_dir: &Path) -> Result<Log, LookError> {
     let store = SledStore::open(&log_directory(state_dir))?;
-    Ok(Log::open(Arc::new(store))?)
+    Ok(Log::open(Arc::new(store))?.with_keys(Arc::new(KeyRing::of_state(state_dir))))
+}
+
+/// Reads records that came from elsewhere with the keys of a state directory.
+#[derive(Debug)]
+pub struct Decoder {
+    keys: KeyRing,
+}
+
+impl Decoder {
+    /// Returns one with the keys of a state directory.
+    pub fn of(state_dir: &Path) -> Self {
+        let keys = KeyRing::of_state(state_dir);
+        Self { keys }
+    }
+
+    /// Returns the recorded event of a record, its content opened as far as the keys allow.
+    ///
+    /// # Errors
+    /// [`ReadError`] naming its position.
+    pub fn decode(&self, record: &StoredRecord) -> Result<Recorded, ReadError> {
+        sealing::decode(Some(&self.keys), record)
+    }
 }
 
 /// Everything people look at, folded from records in order, and the record of one subject.

@@ -4,6 +4,7 @@
 pub use crate::events::checkpoint::{SignedCheckpoint, Verifier};
 pub use crate::events::codec::{self, StoredRecord};
 pub use crate::events::id::{BlobRef, ConversationId, Position, RepoId, TaskId};
+pub use crate::events::log::audit::Bodies;
 pub use crate::events::log::sled::SledStore;
 pub use crate::events::log::{DISK_FORMAT, Log, ReadError};
 pub use crate::events::{Event, Recorded};

@@ -13,6 +13,7 @@ use airut::events::conversation::PromptComposed;
 use airut::events::id::{AtMs, ConversationId, Position, RunId, StreamId, StreamVersion, TaskId};
 use airut::events::log::sled::SledStore;
 use airut::events::log::{Append, Context, Log};
+use airut::events::seal::Owner;
 use airut::events::service::DrainStarted;
 use airut::service::audit::{Audit, Findings, Prover, Witness};
 use tempfile::TempDir;
@@ -72,7 +73,7 @@ impl Victim {
         let blobs = self.state().join("blobs");
         let prompt = Blobs::open(&blobs)
             .unwrap()
-            .put(body, "text/plain")
+            .put(Owner::Task(TaskId(1)), body, "text/plain")
             .unwrap();
         let name = prompt.sha256.to_string();
         let composed = PromptComposed {

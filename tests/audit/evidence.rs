@@ -1,7 +1,11 @@
 //! Whatever is done to the past is found with any checkpoint that was kept from after it.
 
 use airut::events::checkpoint::SignedCheckpoint;
-use airut::events::id::Position;
+use airut::events::conversation::ConversationForgotten;
+use airut::events::id::{ConversationId, InboundId, Position, TaskId};
+use airut::events::keys::KeyRing;
+use airut::events::message::MessageRouted;
+use airut::events::seal::Owner;
 use airut::service::audit::Findings;
 use proptest::prelude::{Strategy, any};
 use proptest::test_runner::Config;
@@ -160,7 +164,8 @@ fn a_log_put_into_anothers_place_is_found() {
 fn a_body_that_is_missing_or_changed_is_found_at_the_event_that_names_it() {
     let victim = Victim::new(EVENTS);
     let file = victim.append_body(b"what the agent was asked");
-    assert_eq!(victim.findings(&[]).bodies, (1, 1));
+    let bodies = victim.findings(&[]).bodies;
+    assert_eq!((bodies.whole, bodies.all), (1, 1));
     std::fs::write(&file, b"what the agent was told").unwrap();
     let differences = victim.findings(&[]).differences;
     assert_eq!(differences[0].first, Some(Position(25)));
@@ -286,4 +291,37 @@ fn a_copy_without_its_index_and_key_is_checked_with_the_key_that_an_auditor_has(
     let unknown = airut(victim.home.path(), &["verify", "--state", state]);
     let words = String::from_utf8_lossy(&unknown.stderr).into_owned();
     assert!(words.contains("--key"), "{words}");
+}
+
+#[test]
+fn a_body_that_is_gone_needs_a_tombstone_and_with_one_its_key_must_be_gone_too() {
+    let victim = Victim::new(EVENTS);
+    let file = victim.append_body(b"what the agent was asked");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(victim.findings(&[]).differences.len(), 1);
+    let conversation = ConversationId(1);
+    let routed = MessageRouted {
+        inbound: InboundId([1; 16]),
+        conversation,
+        new: true,
+        task: TaskId(1),
+    };
+    let forgotten = ConversationForgotten {
+        conversation,
+        keys: 1,
+        bodies: 1,
+        bytes_freed: 85,
+    };
+    victim.append_events(&[routed.into(), forgotten.into()]);
+    let findings = victim.findings(&[]);
+    let what = &findings.differences[0].what;
+    assert!(what.contains("is there all the same"), "{what}");
+    assert_eq!(findings.differences.len(), 1);
+    let keys = KeyRing::of_state(&victim.state());
+    keys.destroy(Owner::Task(TaskId(1))).unwrap();
+    let findings = victim.findings(&[]);
+    assert_eq!(findings.differences, []);
+    let bodies = findings.bodies;
+    assert_eq!((bodies.whole, bodies.erased, bodies.all), (0, 1, 1));
+    assert_eq!(bodies.erasures[0].position, Position(27));
 }

@@ -7,10 +7,15 @@ use std::sync::Arc;
 use airut::events::Event;
 use airut::events::blobs::Blobs;
 use airut::events::checkpoint::SignedCheckpoint;
-use airut::events::conversation::PromptComposed;
-use airut::events::id::{AtMs, ConversationId, RunId, StreamId, TaskId};
+use airut::events::conversation::{
+    ConversationForgetRequested, ConversationForgotten, ForgetReason, PromptComposed,
+};
+use airut::events::id::{AtMs, ConversationId, InboundId, RunId, StreamId, TaskId};
+use airut::events::keys::KeyRing;
 use airut::events::log::sled::SledStore;
 use airut::events::log::{Append, Context, Log};
+use airut::events::message::MessageRouted;
+use airut::events::seal::Owner;
 use airut::events::service::DrainStarted;
 use airut::service::backup::{BackedUp, BackupError, back_up};
 use tempfile::TempDir;
@@ -89,7 +94,9 @@ impl Machine {
     /// Keeps a body and refers to it; returns its file's path within a directory of bodies.
     pub(crate) fn append_body(&self, body: &[u8]) -> PathBuf {
         let blobs = Blobs::open(&self.state().join("blobs")).unwrap();
-        let prompt = blobs.put(body, "text/plain").unwrap();
+        let prompt = blobs
+            .put(Owner::Task(TaskId(1)), body, "text/plain")
+            .unwrap();
         let name = prompt.sha256.to_string();
         let run = RunId {
             task: TaskId(1),
@@ -103,6 +110,33 @@ impl Machine {
         };
         self.append_events(&[composed.into()]);
         PathBuf::from(&name[..2]).join(name)
+    }
+
+    /// Forgets the conversation of the body, as the daemon does: the key, the body, the tombstone.
+    pub(crate) fn forget(&self, body: &Path) {
+        let conversation = ConversationId(1);
+        let routed = MessageRouted {
+            inbound: InboundId([1; 16]),
+            conversation,
+            new: true,
+            task: TaskId(1),
+        };
+        let asked = ConversationForgetRequested {
+            conversation,
+            reason: ForgetReason::Operator,
+            by: "olive".to_owned(),
+            last_activity: AtMs(7),
+        };
+        let forgotten = ConversationForgotten {
+            conversation,
+            keys: 1,
+            bodies: 1,
+            bytes_freed: 71,
+        };
+        let keys = KeyRing::of_state(&self.state());
+        keys.destroy(Owner::Task(TaskId(1))).unwrap();
+        std::fs::remove_file(self.state().join("blobs").join(body)).unwrap();
+        self.append_events(&[routed.into(), asked.into(), forgotten.into()]);
     }
 
     #[track_caller]

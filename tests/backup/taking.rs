@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use airut::events::id::{AtMs, StreamId};
 use airut::events::log::{Append, Context};
+use airut::events::seal::BODY_OVERHEAD_BYTES;
 
 use crate::fixture::{Machine, block_on, change_byte, copy_all, cut, event, words};
 
@@ -27,17 +28,16 @@ fn only_what_is_new_is_copied() {
     machine.append_body(b"the first prompt");
     let first = machine.back_up();
     let journal = machine.log().join("journal");
-    assert_eq!((first.events, first.bodies, first.body_bytes), (21, 1, 16));
+    assert_eq!((first.events, first.bodies), (21, 1));
+    assert_eq!(first.body_bytes, 16 + BODY_OVERHEAD_BYTES);
     assert_eq!(first.journal_bytes, length(&journal));
     let before = length(&journal);
     machine.append(3);
     machine.append_body(b"another");
     let second = machine.back_up();
     assert_eq!(second.journal_bytes, length(&journal) - before);
-    assert_eq!(
-        (second.events, second.bodies, second.body_bytes),
-        (25, 1, 7)
-    );
+    assert_eq!((second.events, second.bodies), (25, 1));
+    assert_eq!(second.body_bytes, 7 + BODY_OVERHEAD_BYTES);
     let third = machine.back_up();
     assert_eq!((third.journal_bytes, third.bodies), (0, 0));
     assert_eq!((third.events, third.root), (25, second.root));
@@ -103,7 +103,7 @@ fn an_interrupted_backup_is_taken_up() {
     cut(&journal, bytes / 2);
     cut(&machine.backup().join("blobs").join(&body), 3);
     let done = machine.back_up();
-    assert_eq!((done.bodies, done.body_bytes), (1, 8));
+    assert_eq!((done.bodies, done.body_bytes), (1, 8 + BODY_OVERHEAD_BYTES));
     assert!(done.events > whole.events);
     // The first run of all, interrupted before it had a checkpoint.
     std::fs::remove_file(&checkpoint).unwrap();
@@ -220,4 +220,33 @@ fn the_private_key_goes_with_it_only_when_asked_for() {
     let restored = Machine::empty();
     let output = restored.airut(&["restore", backup]);
     assert!(output.status.success(), "{}", words(&output));
+}
+
+#[test]
+fn after_a_conversation_is_forgotten_the_next_backup_forgets_it_too() {
+    let machine = Machine::new(4);
+    let body = machine.append_body(b"the prompt");
+    machine.back_up();
+    let copies = [machine.state(), machine.backup()];
+    let file = |place: &std::path::Path| place.join("blobs").join(&body);
+    let key = |place: &std::path::Path| place.join("keys/00/000000000001");
+    assert!(copies.iter().all(|place| file(place).exists()));
+    assert!(copies.iter().all(|place| length(&key(place)) == 32));
+    machine.forget(&body);
+    let done = machine.back_up();
+    assert_eq!(done.erased_bytes, 10 + BODY_OVERHEAD_BYTES);
+    assert_eq!(done.lacking.count, 0);
+    assert!(copies.iter().all(|place| !file(place).exists()));
+    assert!(copies.iter().all(|place| length(&key(place)) == 0));
+    let backup = machine.backup();
+    let drilled = machine.airut(&["backup", backup.to_str().unwrap(), "--drill"]);
+    let said = words(&drilled);
+    assert!(drilled.status.success(), "{said}");
+    let key = std::fs::read_to_string(backup.join("public-key")).unwrap();
+    let (state, key) = (backup.to_str().unwrap(), key.trim());
+    let verified = machine.airut(&["verify", "--state", state, "--key", key]);
+    let said = words(&verified);
+    assert!(said.contains("bodies  0 of 1 whole, 1 erased"), "{said}");
+    assert!(said.contains("1 bodies of conversation 00000001"), "{said}");
+    assert!(verified.status.success(), "{said}");
 }

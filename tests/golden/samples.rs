@@ -10,8 +10,9 @@ use airut::events::container::{
     ProxyFailed, ProxyReady, StopCause, StopSignalSent,
 };
 use airut::events::conversation::{
-    ConversationCreated, ConversationParticipantJoined, PromptComposed, ReplyRecorded,
-    SessionAbandoned, ThreadLinked, TokenUsage, WorkspaceCloneFailed, WorkspaceCloned,
+    ConversationCreated, ConversationForgetRequested, ConversationForgotten,
+    ConversationParticipantJoined, ForgetReason, PromptComposed, ReplyRecorded, SessionAbandoned,
+    ThreadLinked, TokenUsage, WorkspaceCloneFailed, WorkspaceCloned,
 };
 use airut::events::delivery::{
     CheckpointSent, DeliveryAbandoned, DeliveryAttempted, DeliveryFailed, DeliveryKind,
@@ -122,6 +123,7 @@ pub(crate) fn samples() -> Vec<Event> {
         messages(),
         tasks(),
         conversations(),
+        forgetting(),
         runs(),
         containers(),
         proxy(),
@@ -437,6 +439,26 @@ fn conversations() -> Vec<Event> {
             turns: 4,
             duration_ms: 65_000,
             is_error: false,
+        }
+        .into(),
+    ]
+}
+
+fn forgetting() -> Vec<Event> {
+    let conversation = CONVERSATION;
+    vec![
+        ConversationForgetRequested {
+            conversation,
+            reason: ForgetReason::Operator,
+            by: text("ada (uid 1000)"),
+            last_activity: AtMs(1_795_529_046_007),
+        }
+        .into(),
+        ConversationForgotten {
+            conversation,
+            keys: 2,
+            bodies: 9,
+            bytes_freed: 1_234_567,
         }
         .into(),
     ]

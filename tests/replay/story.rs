@@ -27,6 +27,7 @@ use airut::events::run::{
     AgentEventObserved, CredentialGrant, FileChange, LineBody, PolicyInForce, RunLimits,
     RunOutcome, RunOutcomeClassified, RunPlanned,
 };
+use airut::events::seal::Owner;
 use airut::events::service::{ConfigLoaded, ServiceStarted};
 use airut::events::task::{CompletionReason, TaskCompleted, TaskQueued, TaskStarted};
 
@@ -75,7 +76,11 @@ pub(crate) fn end() -> u64 {
 /// Writes the log and its bodies below a state directory.
 pub(crate) fn write(state: &Path) {
     let blobs = Blobs::open(&state.join("blobs")).unwrap();
-    let put = |words: &str| blobs.put(words.as_bytes(), "text/markdown").unwrap();
+    let put = |words: &str| {
+        blobs
+            .put(Owner::Task(task_id()), words.as_bytes(), "text/markdown")
+            .unwrap()
+    };
     let mut events = arrival(put("Why is it slow?\nPlease look."));
     events.extend(plan(put("the prompt"), put(ALLOWLIST)));
     events.extend(work());

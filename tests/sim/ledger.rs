@@ -45,6 +45,8 @@ pub(crate) struct Ledger {
     planned: BTreeSet<RunId>,
     ran: BTreeSet<RunId>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
+    /// Conversations that are to be forgotten, and whether they are.
+    forgotten: BTreeMap<ConversationId, bool>,
 }
 
 fn law(holds: bool, broken: impl FnOnce() -> Broken) -> Result<(), Broken> {
@@ -86,9 +88,38 @@ impl Ledger {
                     format!("two answers to {}", reply.task)
                 })
             }
+            Event::Conversation(ConversationEvent::ForgetRequested(asked)) => {
+                self.check_forgetting(asked.conversation)
+            }
+            Event::Conversation(ConversationEvent::Forgotten(forgotten)) => {
+                let id = forgotten.conversation;
+                let before = self.forgotten.insert(id, true);
+                law(before == Some(false), || {
+                    format!("conversation {id} is forgotten unasked, or twice")
+                })
+            }
             Event::Delivery(event) => self.check_delivery(event),
             _ => Ok(()),
         }
+    }
+
+    /// Only what is at rest is forgotten, and once.
+    fn check_forgetting(&mut self, id: ConversationId) -> Result<(), Broken> {
+        let mut tasks = self.tasks.values();
+        let busy = tasks.any(|task| task.conversation == id && task.ends == 0);
+        law(!busy, || {
+            format!("conversation {id} is active and to be forgotten")
+        })?;
+        let mut deliveries = self.deliveries.values();
+        let open =
+            deliveries.any(|delivery| delivery.request.conversation == id && delivery.ends == 0);
+        law(!open, || {
+            format!("conversation {id} is to be forgotten before its answer has an end")
+        })?;
+        let before = self.forgotten.insert(id, false);
+        law(before.is_none(), || {
+            format!("conversation {id} is to be forgotten twice")
+        })
     }
 
     fn check_message(&mut self, event: &MessageEvent) -> Result<(), Broken> {
@@ -125,6 +156,10 @@ impl Ledger {
                     replies: 0,
                     into: None,
                 };
+                let forgotten = self.forgotten.contains_key(&queued.conversation);
+                law(!forgotten, || {
+                    format!("{} continues a forgotten conversation", queued.task)
+                })?;
                 let known = self.tasks.insert(queued.task, task);
                 law(known.is_none(), || {
                     format!("{} is queued twice", queued.task)
@@ -296,6 +331,12 @@ impl Ledger {
         open.map(|task| task.conversation).collect()
     }
 
+    /// Returns a conversation, whatever is going on in it; the first that is not forgotten.
+    pub(crate) fn some_conversation(&self) -> Option<ConversationId> {
+        let mut known = self.tasks.values().map(|task| task.conversation);
+        known.find(|id| !self.forgotten.contains_key(id))
+    }
+
     /// Returns whether everything that was begun has its end.
     pub(crate) fn is_settled(&self) -> bool {
         let judged = self
@@ -303,7 +344,8 @@ impl Ledger {
             .iter()
             .all(|inbound| self.judged.contains_key(inbound));
         let tasks = self.tasks.values().all(|task| task.ends > 0);
-        judged && tasks && self.deliveries.values().all(|delivery| delivery.ends > 0)
+        let erased = self.forgotten.values().all(|is_forgotten| *is_forgotten);
+        judged && tasks && erased && self.deliveries.values().all(|delivery| delivery.ends > 0)
     }
 
     /// Returns what has no end.

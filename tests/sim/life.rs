@@ -8,6 +8,7 @@ use std::time::Duration;
 use airut::clock;
 use airut::events::blobs::Blobs;
 use airut::events::id::{Position, Sha256, StreamId};
+use airut::events::keys::KeyRing;
 use airut::events::log::store::Store as _;
 use airut::events::log::{Append, Context, Log};
 use airut::events::service::ServiceStarted;
@@ -239,7 +240,9 @@ fn ports(outside: &Arc<Outside>, life: &Life, log: &Log) -> (Ports, Arc<StandbyS
         outside: Arc::clone(outside),
         life: life.clone(),
     });
-    let blobs = Blobs::open(Path::new(&outside.directory).join("blobs").as_path()).unwrap();
+    let directory = Path::new(&outside.directory);
+    let keys = Arc::new(KeyRing::of_seed(&directory.join("keys"), outside.seed));
+    let blobs = Blobs::open_with(&directory.join("blobs"), keys).unwrap();
     let sandbox = Arc::clone(&ports) as Arc<dyn Sandbox>;
     let standby = Arc::new(StandbySandbox::new(Box::new(move || {
         Box::pin(std::future::ready(Ok(Arc::clone(&sandbox))))
@@ -322,6 +325,13 @@ async fn disturb(outside: Arc<Outside>, life: Life, operator: Operator) {
             let now = (clock::now_ms() + jump_ms).saturating_sub(3_600_000);
             clock::tell(now);
             outside.trace(life.number, || format!("the clock jumps to {now}"));
+        }
+        if outside.percent(|rates| rates.forget) {
+            let idle = outside.ledger.lock().unwrap().some_conversation();
+            if let Some(conversation) = idle {
+                let asked = operator.forget(conversation, "olive".to_owned()).await;
+                outside.trace(life.number, || format!("forget {conversation}: {asked:?}"));
+            }
         }
         if outside.percent(|rates| rates.stop) {
             let tasks = outside.ledger.lock().unwrap().conversations();

@@ -35,6 +35,7 @@ pub(crate) struct Rates {
     pub(crate) lost_telling: u64,
     pub(crate) clock_jump: u64,
     pub(crate) stop: u64,
+    pub(crate) forget: u64,
 }
 
 impl Rates {
@@ -52,6 +53,7 @@ impl Rates {
             lost_telling: dice.rate(50),
             clock_jump: dice.rate(60),
             stop: dice.rate(30),
+            forget: dice.rate(30),
         }
     }
 }
@@ -95,6 +97,7 @@ pub(crate) struct Outside {
     pub(crate) broken: Mutex<Option<Broken>>,
     pub(crate) wall_ms: Mutex<u64>,
     pub(crate) directory: PathBuf,
+    pub(crate) seed: u64,
     steps_left: Mutex<Option<u64>>,
     commits_left: Mutex<Option<u64>>,
     is_traced: bool,
@@ -116,6 +119,7 @@ impl Outside {
             broken: Mutex::default(),
             wall_ms: Mutex::new(BEGINNING_MS),
             directory,
+            seed,
             steps_left: Mutex::default(),
             commits_left: Mutex::default(),
             is_traced,

@@ -113,6 +113,7 @@ fn tell(effect: &Effect) -> String {
         Effect::Retry(task, _) => format!("retry {}", task.title),
         Effect::GiveUp(assignment, _) => format!("answer failed {}", assignment.task.title),
         Effect::Abandon(..) => "abandon".to_owned(),
+        Effect::Forget(_) => "erase".to_owned(),
     }
 }
 

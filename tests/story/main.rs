@@ -12,6 +12,7 @@ mod conversations;
 mod crashes;
 mod deciders;
 mod fakes;
+mod forgetting;
 mod parts;
 mod service;
 mod setbacks;

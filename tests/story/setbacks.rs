@@ -1,6 +1,10 @@
 //! What fails for ever ends in a record and, where somebody waits for it, in an answer.
 
+use std::fs::DirEntry;
+use std::path::Path;
+
 use airut::events::Event;
+use airut::events::blobs::Blobs;
 use airut::events::delivery::{DeliveryKind, DeliveryRequested, DeliveryTarget};
 use airut::events::event::{MessageEvent, TaskEvent};
 use airut::events::id::{
@@ -8,6 +12,7 @@ use airut::events::id::{
 };
 use airut::events::log::{Append, Context, Log};
 use airut::events::message::RejectionReason;
+use airut::events::seal::BODY_OVERHEAD_BYTES;
 use airut::handlers::channels::{SendOutcome, Triaged};
 use airut::handlers::intake::Intake;
 use airut::sandbox::port::ImageError;
@@ -19,9 +24,27 @@ use crate::world::{World, conversation_of};
 
 /// Damages the body that holds `text`.
 fn damage(world: &World, text: &str) {
-    let name = Sha256::of(text.as_bytes()).to_string();
-    let path = world.state_dir().join("blobs").join(&name[..2]).join(&name);
-    std::fs::write(path, "something else").unwrap();
+    let directory = world.state_dir().join("blobs");
+    let blobs = Blobs::open(&directory).unwrap();
+    let files = |path: &Path| std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
+    let files = files(&directory).flat_map(|below| files(&below.path()));
+    let says_it = |file: &DirEntry| {
+        let body = BlobRef {
+            sha256: file.file_name().to_str().unwrap().parse().unwrap(),
+            bytes: file
+                .metadata()
+                .unwrap()
+                .len()
+                .saturating_sub(BODY_OVERHEAD_BYTES),
+            media_type: String::new(),
+        };
+        blobs.get(&body).is_ok_and(|bytes| bytes == text.as_bytes())
+    };
+    let found: Vec<DirEntry> = files.filter(says_it).collect();
+    assert!(!found.is_empty());
+    for file in found {
+        std::fs::write(file.path(), "something else").unwrap();
+    }
 }
 
 #[tokio::test]

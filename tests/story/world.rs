@@ -9,6 +9,7 @@ use airut::events::blobs::Blobs;
 use airut::events::checkpoint::LogKey;
 use airut::events::codec::{self, StoredRecord};
 use airut::events::id::{InboundId, Position, StreamId, StreamVersion};
+use airut::events::keys::KeyRing;
 use airut::events::log::memory::MemoryStore;
 use airut::events::log::store::{Group, KeyEntry, Store, StoreError};
 use airut::events::log::{Append, Context, Log};
@@ -140,7 +141,7 @@ impl World {
 
     /// Starts a daemon whose disk takes so many commits; nothing when it dies while it starts.
     pub(crate) async fn daemon_that_dies_after(&self, commits: u64) -> Option<Daemon> {
-        let log = Log::open(self.disk(commits)).unwrap();
+        let log = self.open(self.disk(commits));
         let started = ServiceStarted {
             version: "0".to_owned(),
             pid: 1,
@@ -170,6 +171,11 @@ impl World {
             workers,
             worker,
         })
+    }
+
+    fn open(&self, store: Arc<dyn Store>) -> Log {
+        let keys = KeyRing::of_state(self.directory.path());
+        Log::open(store).unwrap().with_keys(Arc::new(keys))
     }
 
     /// Returns a disk that takes so many commits.
@@ -205,7 +211,7 @@ impl World {
 
     /// Returns the whole log.
     pub(crate) fn events(&self) -> Vec<Recorded> {
-        let log = Log::open(Arc::clone(&self.kept) as Arc<dyn Store>).unwrap();
+        let log = self.open(Arc::clone(&self.kept) as Arc<dyn Store>);
         log.read(Position(0), usize::MAX).unwrap()
     }
 

@@ -77,8 +77,12 @@ impl Shown {
             );
         }
         let state = paths::directories().state;
-        let read =
-            |body: &BlobRef| look::body(&state, body).unwrap_or_else(|error| format!("({error})"));
+        let is_erased = look::is_erased(&state, replay, subject);
+        let read = |body: &BlobRef| match look::body(&state, body) {
+            Ok(text) => text,
+            Err(_) if is_erased => "[erased]".to_owned(),
+            Err(error) => format!("({error})"),
+        };
         let heading = match subject {
             Subject::Conversation(_) => format!("Conversation {id} at position {position} ({at})"),
             Subject::Task(_) => format!("Task {id} at position {position} ({at})"),

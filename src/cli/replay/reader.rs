@@ -6,7 +6,7 @@ use crate::cli::format::{Format, source_name};
 use crate::cli::log_source::LogSource;
 use crate::service::look::Replay;
 use crate::service::look::when::{When, time};
-use crate::service::surface::{Position, Recorded, Subject, codec};
+use crate::service::surface::{Position, Recorded, Subject};
 
 /// A replay that can go on from moment to moment.
 pub(super) struct Reader {
@@ -37,7 +37,7 @@ impl Reader {
             if self.waiting.is_empty() {
                 let records = self.source.read(self.replay.position()).await?;
                 for record in &records {
-                    self.waiting.push_back(codec::decode(record)?);
+                    self.waiting.push_back(self.source.decode(record)?);
                 }
             }
             let later = |recorded: &Recorded| to.is_some_and(|to| to.is_before(recorded));

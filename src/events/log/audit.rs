@@ -15,13 +15,16 @@ use crate::events::service::LogKeyRotated;
 use crate::events::tree::CompactRange;
 
 mod compare;
+mod erased;
 mod examine;
 pub(in crate::events::log) mod reader;
 
 pub use compare::{index_ends, index_of, read_key};
 
-pub use examine::KINDS_WITH_BODIES;
+pub use erased::{Bodies, Erasure};
+pub use examine::{KINDS_WITH_BODIES, bodies_of};
 
+use erased::Ownership;
 use examine::{Examined, Notable};
 use reader::{End, GroupReader};
 
@@ -92,6 +95,8 @@ pub struct Scan {
     pub sent: Vec<(Position, String)>,
     /// Bodies, each with the first position that refers to it.
     pub bodies: BTreeMap<Sha256, (Position, BlobRef)>,
+    /// Whose each body is, what belongs to which conversation, and which of those are forgotten.
+    ownership: Ownership,
     /// Bytes at the end that are no whole group and were not promised: a daemon is writing, or a
     /// crash tore them.
     pub torn_bytes: u64,
@@ -244,8 +249,18 @@ impl Scan {
             None => {}
             Some(Notable::KeyRotated(rotated)) => self.rotations.push((position, rotated)),
             Some(Notable::CheckpointSent(line)) => self.sent.push((position, line)),
-            Some(Notable::Bodies(bodies)) => {
-                for body in bodies {
+            Some(Notable::Belongs(task, conversation)) => {
+                self.ownership.belongs(task, conversation);
+            }
+            Some(Notable::Erasure(conversation)) => self.ownership.erase(conversation, position),
+            Some(Notable::Bodies(named)) => {
+                if let Some((task, conversation)) = named.task.zip(named.conversation) {
+                    self.ownership.belongs(task, conversation);
+                }
+                for body in named.bodies {
+                    if let Some(task) = named.task {
+                        self.ownership.owns(task, body.sha256);
+                    }
                     self.bodies.entry(body.sha256).or_insert((position, body));
                 }
             }

@@ -11,8 +11,9 @@ use std::thread;
 use crate::events::codec::{self, RecordRef};
 use crate::events::event::Recorded;
 use crate::events::id::{Position, Sha256};
-use crate::events::log::ReadError;
+use crate::events::keys::KeyRing;
 use crate::events::log::audit::reader::{End, Group, GroupReader};
+use crate::events::log::{ReadError, sealing};
 use crate::events::tree::leaf_hash;
 
 /// Bytes that are decoded at once by one thread; one group may be longer.
@@ -72,13 +73,14 @@ pub fn census(directory: &Path) -> Result<Census, ReadError> {
 }
 
 /// Calls `visit` with every record of the journal of the log in a directory, in order, up to and with
-/// a position. Returns the last position visited.
+/// a position, its content opened as far as the keys allow. Returns the last position visited.
 ///
 /// # Errors
 /// [`ReadError`] naming the first record that does not read, or [`ReadError::Unreadable`] for the
 /// journal as a whole; what came before it was visited.
 pub fn replay(
     directory: &Path,
+    keys: Option<&KeyRing>,
     up_to: Position,
     mut visit: impl FnMut(Replayed),
 ) -> Result<Position, ReadError> {
@@ -89,7 +91,7 @@ pub fn replay(
             .map(|_| {
                 let (work, waiting) = sync_channel::<Vec<Group>>(BATCHES_AHEAD_MAX);
                 let (done, decoded) = sync_channel(BATCHES_AHEAD_MAX);
-                scope.spawn(move || decode_batches(&waiting, &done));
+                scope.spawn(move || decode_batches(keys, &waiting, &done));
                 (work, decoded)
             })
             .collect();
@@ -136,24 +138,31 @@ struct Decoded {
     failure: Option<ReadError>,
 }
 
-fn decode_batches(waiting: &Receiver<Vec<Group>>, done: &SyncSender<Decoded>) {
+fn decode_batches(
+    keys: Option<&KeyRing>,
+    waiting: &Receiver<Vec<Group>>,
+    done: &SyncSender<Decoded>,
+) {
     while let Ok(groups) = waiting.recv() {
         // Whoever folds may have met an error and gone.
-        if done.send(decode_batch(&groups)).is_err() {
+        if done.send(decode_batch(keys, &groups)).is_err() {
             return;
         }
     }
 }
 
-fn decode_batch(groups: &[Group]) -> Decoded {
+fn decode_batch(keys: Option<&KeyRing>, groups: &[Group]) -> Decoded {
     let mut decoded = Decoded::default();
     for group in groups {
         for RecordRef { position, bytes } in group.record_refs() {
             match codec::decode_record(RecordRef { position, bytes }) {
-                Ok(recorded) => decoded.records.push(Replayed {
-                    leaf: leaf_hash(bytes),
-                    recorded,
-                }),
+                Ok(mut recorded) => {
+                    if let Some(keys) = keys {
+                        sealing::open(keys, &mut recorded.event);
+                    }
+                    let leaf = leaf_hash(bytes);
+                    decoded.records.push(Replayed { leaf, recorded });
+                }
                 Err(failure) => {
                     decoded.failure = Some(failure);
                     return decoded;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::events::codec::{self, StoredRecord};
+use crate::events::codec::StoredRecord;
 use crate::events::event::Recorded;
 use crate::events::id::Position;
+use crate::events::keys::KeyRing;
 use crate::events::log::store::Store;
-use crate::events::log::{Head, ReadError};
+use crate::events::log::{Head, ReadError, sealing};
 
 /// Records read from the store at once, per subscription.
 const READ_AHEAD_MAX: usize = 256;
@@ -20,15 +21,22 @@ const READ_AHEAD_MAX: usize = 256;
 pub struct Subscription {
     store: Arc<dyn Store>,
     head: watch::Receiver<Head>,
+    keys: Option<Arc<KeyRing>>,
     read: Position,
     waiting: VecDeque<StoredRecord>,
 }
 
 impl Subscription {
-    pub(super) fn new(store: Arc<dyn Store>, head: watch::Receiver<Head>, after: Position) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        head: watch::Receiver<Head>,
+        keys: Option<Arc<KeyRing>>,
+        after: Position,
+    ) -> Self {
         Self {
             store,
             head,
+            keys,
             read: after,
             waiting: VecDeque::new(),
         }
@@ -76,7 +84,7 @@ impl Subscription {
             return Ok(None);
         };
         // A record that does not read is not passed over: whoever goes on after it has a gap.
-        let recorded = codec::decode(record)?;
+        let recorded = sealing::decode(self.keys.as_deref(), record)?;
         self.take_waiting()?;
         Ok(Some(recorded))
     }

@@ -15,6 +15,7 @@ use crate::handlers::intake::Intake;
 pub mod awaited;
 pub mod client;
 pub mod desk;
+mod forget;
 pub mod message;
 pub mod peer;
 pub mod protocol;

@@ -81,7 +81,11 @@ pub fn decide_acceptance(
         conversation: Some(conversation),
         ..Decision::default()
     };
-    decide_reading(&mut decision, received, &accepted, continued);
+    let named = accepted.triaged.conversation_hint.clone();
+    let hint = continued
+        .or(named)
+        .or_else(|| find_forgotten(conversations, received.channel, &accepted.triaged));
+    decide_reading(&mut decision, received, &accepted, hint);
     if new {
         decide_creation(&mut decision, received, conversation, &accepted, defaults);
     } else {
@@ -124,6 +128,20 @@ fn find_conversation(
     })
 }
 
+/// Returns the forgotten conversation that the message's thread is linked to: the message begins a
+/// new one, and its answer says so.
+fn find_forgotten(
+    conversations: &Conversations,
+    channel: ChannelKind,
+    triaged: &Triaged,
+) -> Option<(ConversationId, HintSource)> {
+    let keys = thread_keys(&triaged.reply_to);
+    let linked = keys.iter().rev();
+    let mut linked = linked.filter_map(|key| conversations.by_thread(channel, key));
+    let forgotten = linked.find(|id| conversations.is_forgotten(*id));
+    forgotten.map(|id| (id, HintSource::Thread))
+}
+
 /// Returns the names under which a channel knows the threads this message stands in.
 fn thread_keys(reply_to: &ReplyAddress) -> Vec<String> {
     match reply_to {
@@ -154,7 +172,7 @@ fn unused_id(conversations: &Conversations, inbound: InboundId) -> ConversationI
     };
     (0..)
         .map(id)
-        .find(|id| conversations.get(*id).is_none())
+        .find(|id| conversations.get(*id).is_none() && !conversations.is_forgotten(*id))
         .expect("fewer conversations than ids, or memory would have run out")
 }
 
@@ -162,7 +180,7 @@ fn decide_reading(
     decision: &mut Decision,
     received: &MessageReceived,
     accepted: &Accepted,
-    continued: Option<(ConversationId, HintSource)>,
+    hint: Option<(ConversationId, HintSource)>,
 ) {
     let triaged = &accepted.triaged;
     let inbound = received.inbound;
@@ -173,7 +191,6 @@ fn decide_reading(
         evidence: triaged.evidence.clone(),
         rule: triaged.rule.clone(),
     };
-    let hint = continued.or_else(|| triaged.conversation_hint.clone());
     let parsed = MessageParsed {
         inbound,
         body: accepted.body.clone(),
@@ -236,7 +253,12 @@ fn decide_linking(
     accepted: &Accepted,
 ) {
     let key = own_thread_key(&accepted.triaged.reply_to);
-    let new = key.filter(|key| conversations.by_thread(channel, key).is_none());
+    // A thread whose conversation is forgotten leads to the new one from now on.
+    let leads_on = |key: &String| {
+        let linked = conversations.by_thread(channel, key);
+        linked.is_some_and(|id| !conversations.is_forgotten(id))
+    };
+    let new = key.filter(|key| !leads_on(key));
     if let (Some(key), Some(conversation)) = (new, decision.conversation) {
         let linked = ThreadLinked {
             conversation,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::config::types::Repo;
 use crate::events::message::{MessageReceived, RejectionReason};
+use crate::events::seal::Owner;
 use crate::handlers::channels::{Channel, Triage, Triaged};
 use crate::handlers::intake::decide::{Accepted, Defaults};
 use crate::handlers::ports::{EffectError, Ports};
@@ -38,11 +39,14 @@ pub async fn triage(ports: &Ports, received: &MessageReceived) -> Result<Verdict
             detail,
         ));
     };
+    let owner = Owner::Task(received.inbound.task());
     let raw = ports.bodies.get(&received.raw).await?;
     match read(channel, raw).await {
         Triage::Rejected { reason, detail } => Ok(Verdict::Rejected(reason, detail)),
-        Triage::Accepted(triaged) => accepted(ports, repo, *triaged, "text/markdown").await,
-        Triage::Declined(triaged) => accepted(ports, repo, *triaged, DECLINED_MEDIA_TYPE).await,
+        Triage::Accepted(triaged) => accepted(ports, repo, owner, *triaged, "text/markdown").await,
+        Triage::Declined(triaged) => {
+            accepted(ports, repo, owner, *triaged, DECLINED_MEDIA_TYPE).await
+        }
     }
 }
 
@@ -59,6 +63,7 @@ async fn read(channel: Arc<dyn Channel>, raw: Vec<u8>) -> Triage {
 async fn accepted(
     ports: &Ports,
     repo: &Repo,
+    owner: Owner,
     triaged: Triaged,
     media_type: &str,
 ) -> Result<Verdict, EffectError> {
@@ -66,20 +71,21 @@ async fn accepted(
         model: repo.model.clone(),
         effort: repo.effort.clone(),
     };
-    let accepted = keep(ports, triaged, media_type).await?;
+    let accepted = keep(ports, owner, triaged, media_type).await?;
     Ok(Verdict::Accepted(Box::new(accepted), defaults))
 }
 
 async fn keep(
     ports: &Ports,
+    owner: Owner,
     mut triaged: Triaged,
     media_type: &str,
 ) -> Result<Accepted, EffectError> {
     let text = triaged.body.clone().into_bytes();
-    let body = ports.bodies.put(text, media_type).await?;
+    let body = ports.bodies.put(owner, text, media_type).await?;
     let mut attachments = Vec::with_capacity(triaged.attachments.len());
     for attachment in std::mem::take(&mut triaged.attachments) {
-        attachments.push(ports.bodies.put_file(attachment).await?);
+        attachments.push(ports.bodies.put_file(owner, attachment).await?);
     }
     Ok(Accepted {
         triaged,

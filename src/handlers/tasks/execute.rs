@@ -5,9 +5,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::events::conversation::SessionAbandoned;
-use crate::events::id::{RunId, SessionId, StreamId};
+use crate::events::id::{ConversationId, RunId, SessionId, StreamId};
 use crate::events::log::Append;
 use crate::events::run::{RunOutcome, RunOutcomeClassified};
+use crate::events::seal::Owner;
 use crate::handlers::effect::{Assignment, Start};
 use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::tasks::answer::{Answer, Obstacle, answer_obstacle, answer_outcome, footer};
@@ -238,11 +239,12 @@ impl Execution<'_> {
         };
         end.spent.add(task.spent);
         let text = self.text_of(&end, &outbox);
-        let body = self.ports.bodies.put_markdown(&text).await?;
+        let owner = Owner::Task(self.assignment.task.task);
+        let body = self.ports.bodies.put_markdown(owner, &text).await?;
         let names: Vec<String> = outbox.files.iter().map(|file| file.name.clone()).collect();
         let mut files = Vec::with_capacity(outbox.files.len());
         for file in outbox.files {
-            files.push(self.ports.bodies.put_file(file).await?);
+            files.push(self.ports.bodies.put_file(owner, file).await?);
         }
         let conclusion = Conclusion {
             answer: Answer {
@@ -267,6 +269,9 @@ impl Execution<'_> {
 
     fn text_of(&self, end: &End, outbox: &OutboxContents) -> String {
         let mut text = end.answer.text.trim_end().to_owned();
+        if let Some(forgotten) = self.assignment.forgotten {
+            text = format!("{}\n\n{text}", begins_anew(forgotten));
+        }
         if !outbox.refused.is_empty() {
             let names = outbox.refused.join(", ");
             let count = outbox.refused.len();
@@ -292,6 +297,13 @@ impl Execution<'_> {
         };
         !has("CLAUDE_CODE_OAUTH_TOKEN") || has("ANTHROPIC_API_KEY")
     }
+}
+
+fn begins_anew(forgotten: ConversationId) -> String {
+    format!(
+        "*The earlier conversation {forgotten} was erased, so this began a new one: nothing of what \
+         was said or done before is known here.*"
+    )
 }
 
 fn could_not_attach(count: usize, names: &str) -> String {

@@ -135,7 +135,9 @@ impl Export<'_> {
             | ConversationEvent::ThreadLinked(_)
             | ConversationEvent::WorkspaceCloned(_)
             | ConversationEvent::WorkspaceCloneFailed(_)
-            | ConversationEvent::SessionAbandoned(_) => {}
+            | ConversationEvent::SessionAbandoned(_)
+            | ConversationEvent::ForgetRequested(_)
+            | ConversationEvent::Forgotten(_) => {}
         }
         Ok(())
     }

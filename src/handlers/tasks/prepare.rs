@@ -12,6 +12,7 @@ use crate::events::id::{BlobRef, RunId, StreamId};
 use crate::events::log::Append;
 use crate::events::repository::{MirrorFetchFailed, MirrorFetched};
 use crate::events::run::FileChange;
+use crate::events::seal::Owner;
 use crate::handlers::effect::Assignment;
 use crate::handlers::intake::triage::DECLINED_MEDIA_TYPE;
 use crate::handlers::ports::{EffectError, Ports};
@@ -290,7 +291,11 @@ impl Steps<'_> {
         let bytes = read.map_err(|error| Obstacle::Allowlist(error.to_string()))?;
         let allowlist = allowlist_file::parse(&bytes);
         let allowlist = allowlist.map_err(|error| Obstacle::Allowlist(error.to_string()))?;
-        let file = self.ports.bodies.put(bytes, "application/yaml").await;
+        let file = self
+            .ports
+            .bodies
+            .put(Owner::Service, bytes, "application/yaml")
+            .await;
         Ok(Some(Policy {
             allowlist,
             file: file.map_err(EffectError::from)?,

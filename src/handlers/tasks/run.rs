@@ -12,6 +12,7 @@ use crate::events::event::{ContainerEvent, RunEvent};
 use crate::events::id::{RunId, SessionId, StreamId, StreamVersion};
 use crate::events::log::Append;
 use crate::events::run::{LineBody, RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned};
+use crate::events::seal::Owner;
 use crate::events::task::{TaskPhase, TaskPhaseEntered};
 use crate::events::{Event, Recorded};
 use crate::handlers::barrier;
@@ -173,7 +174,10 @@ async fn record_plan(
     credentials: &RunCredentials,
 ) -> Result<(), EffectError> {
     let task = &assignment.task;
-    let prompt = ports.bodies.put_markdown(&plan.prompt).await?;
+    let prompt = ports
+        .bodies
+        .put_markdown(Owner::Task(task.task), &plan.prompt)
+        .await?;
     let composed = PromptComposed {
         conversation: task.conversation,
         run,

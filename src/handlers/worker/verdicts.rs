@@ -71,7 +71,8 @@ impl Worker {
             | Effect::Reject(_)
             | Effect::Retry(..)
             | Effect::GiveUp(..)
-            | Effect::Abandon(..) => false,
+            | Effect::Abandon(..)
+            | Effect::Forget(_) => false,
         })
     }
 

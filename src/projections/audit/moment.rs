@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::conversation::{ConversationCreated, PromptComposed, ReplyRecorded};
+use crate::events::conversation::{
+    ConversationCreated, ConversationForgetRequested, ConversationForgotten, PromptComposed,
+    ReplyRecorded,
+};
 use crate::events::delivery::{
     DeliveryAbandoned, DeliveryFailed, DeliveryOutcomeUnknown, DeliveryRequested, DeliverySucceeded,
 };
@@ -101,4 +104,8 @@ pub enum Moment {
     SentOrNot(DeliveryOutcomeUnknown),
     /// It was given up.
     GivenUp(DeliveryAbandoned),
+    /// The conversation is to be forgotten.
+    ToForget(ConversationForgetRequested),
+    /// It is forgotten.
+    Forgotten(ConversationForgotten),
 }

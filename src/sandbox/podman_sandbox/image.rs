@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::clock::Stopwatch;
 use crate::events::id::{BlobRef, RunId, Sha256};
 use crate::events::run::{ImageBuildFailed, ImageBuildStarted, ImageBuilt};
+use crate::events::seal::Owner;
 use crate::sandbox::cut::{ERROR_CHARS_MAX, first_chars, last_chars};
 use crate::sandbox::podman::{BuildFailure, Cache, PodmanError};
 use crate::sandbox::podman_sandbox::PodmanSandbox;
@@ -102,7 +103,7 @@ impl PodmanSandbox {
                     run,
                     tag: tag.to_owned(),
                     error: error.clone(),
-                    log: self.keep_log(failure.log).await,
+                    log: self.keep_log(run, failure.log).await,
                 };
                 recorder.record(vec![failed.into()]).await?;
                 Err(ImageError::Build(error))
@@ -112,14 +113,14 @@ impl PodmanSandbox {
 
     /// Keeps a builder's output. When that fails the reference still tells whether an output at hand
     /// is this one.
-    async fn keep_log(&self, log: String) -> BlobRef {
+    async fn keep_log(&self, run: RunId, log: String) -> BlobRef {
         let blob = BlobRef {
             sha256: Sha256::of(log.as_bytes()),
             bytes: log.len() as u64,
             media_type: "text/plain".to_owned(),
         };
         let (blobs, media_type) = (Arc::clone(&self.blobs), blob.media_type.clone());
-        let put = move || blobs.put(log.as_bytes(), &media_type);
+        let put = move || blobs.put(Owner::Task(run.task), log.as_bytes(), &media_type);
         match tokio::task::spawn_blocking(put).await {
             Ok(Ok(kept)) => kept,
             Ok(Err(error)) => {

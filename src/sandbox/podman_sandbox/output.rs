@@ -7,6 +7,7 @@ use crate::events::Event;
 use crate::events::blobs::Blobs;
 use crate::events::id::RunId;
 use crate::events::run::{AgentErrorOutput, AgentEventObserved, LINE_INLINE_BYTES_MAX, LineBody};
+use crate::events::seal::Owner;
 use crate::sandbox::agent::Transcript;
 use crate::sandbox::cut::last_bytes;
 use crate::sandbox::podman::OutputChunk;
@@ -135,7 +136,10 @@ impl Output {
         if text.len() <= LINE_INLINE_BYTES_MAX {
             return LineBody::Inline(text);
         }
-        match self.blobs.put(text.as_bytes(), media_type) {
+        match self
+            .blobs
+            .put(Owner::Task(self.run.task), text.as_bytes(), media_type)
+        {
             Ok(blob) => LineBody::Blob(blob),
             Err(error) => {
                 let kept: String = text.chars().take(LINE_INLINE_BYTES_MAX / 8).collect();
@@ -162,7 +166,7 @@ mod tests {
     }
 
     fn output(directory: &tempfile::TempDir) -> Output {
-        let blobs = Blobs::open(directory.path()).unwrap();
+        let blobs = Blobs::open(&directory.path().join("blobs")).unwrap();
         Output::new("00000000000a.1".parse().unwrap(), Arc::new(blobs))
     }
 

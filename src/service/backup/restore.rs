@@ -257,15 +257,16 @@ fn copy_bodies(
     let kept = Blobs::of(&backup.blobs());
     let copy = Blobs::open(blobs).map_err(disk)?;
     let mut lacking = Lacking::default();
-    for (position, blob) in scan.bodies.values() {
+    let followed = copy.keys().follow(kept.keys());
+    followed.map_err(|error| StoreError(error.to_string()))?;
+    let needed = scan.bodies.values();
+    for (position, blob) in needed.filter(|(_, blob)| scan.erasure_of(blob).is_none()) {
         match copy.copy_from(&kept, blob) {
             Ok(_bytes) => {}
             Err(error @ (BlobError::Missing(_) | BlobError::Damaged(_))) => {
                 lacking.add(*position, &error);
             }
-            Err(error @ (BlobError::TooLarge { .. } | BlobError::Disk { .. })) => {
-                return Err(disk(error).into());
-            }
+            Err(error) => return Err(disk(error).into()),
         }
     }
     Ok(lacking)

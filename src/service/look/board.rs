@@ -17,7 +17,10 @@ pub fn card_line(card: &Card) -> String {
         ..
     } = card;
     let (status, answer) = (status(card), answer(&card.answer));
-    let title = title.replace(char::is_control, " ");
+    let title = match card.forgotten {
+        true => "(forgotten)".to_owned(),
+        false => title.replace(char::is_control, " "),
+    };
     format!("{task}  {conversation}  {status}{answer}  {sender}  {title}")
 }
 

@@ -1,6 +1,7 @@
 //! The record of a conversation or task as text: each entry with its position and time, decisions
 //! of the network in place. Pure but for the reading of bodies, which the caller lends.
 
+use crate::events::conversation::ForgetReason;
 use crate::events::id::BlobRef;
 use crate::events::proxy::{RequestAllowed, RequestLine};
 use crate::events::run::LineBody;
@@ -232,6 +233,15 @@ fn sent(moment: &Moment, read: Read<'_>) -> Option<String> {
         }
         Moment::GivenUp(given_up) => {
             format!("{} is given up: {}", given_up.delivery, given_up.error)
+        }
+        Moment::ToForget(asked) => match asked.reason {
+            ForgetReason::Operator => format!("{} wants it forgotten", asked.by),
+            ForgetReason::Retention => "it is old enough to be forgotten".to_owned(),
+        },
+        Moment::Forgotten(forgotten) => {
+            let (keys, bodies) = (forgotten.keys, forgotten.bodies);
+            let freed = forgotten.bytes_freed;
+            format!("FORGOTTEN: {keys} keys destroyed, {bodies} bodies erased, {freed} bytes freed")
         }
         _ => return None,
     })

@@ -133,7 +133,7 @@ async fn an_old_log_is_read_gone_on_with_and_left_as_it_was() {
     assert_eq!(codec::split(&stored[0]).unwrap().1, old());
     log.close().await;
     let mut replayed = Vec::new();
-    let end = replay::replay(directory.path(), Position(2), |record| {
+    let end = replay::replay(directory.path(), None, Position(2), |record| {
         replayed.push((record.leaf, record.recorded.event));
     });
     assert_eq!(end, Ok(Position(2)));

@@ -9,10 +9,11 @@ use crate::events::checkpoint::{
 };
 use crate::events::codec::StoredRecord;
 use crate::events::id::{Position, Sha256};
-use crate::events::log::audit::{Difference, Scan};
+use crate::events::log::audit::{Bodies, Difference, Scan};
 use crate::events::log::key;
 use crate::events::log::sled::SledStore;
 use crate::events::log::store::StoreError;
+use crate::events::seal::Owner;
 use crate::events::service::LogKeyRotated;
 use crate::events::tree::leaf_hash;
 
@@ -177,27 +178,36 @@ impl Scan {
         checkpoints
     }
 
-    /// Compares the bodies with their digests; returns how many are there.
-    pub fn compare_bodies(&mut self, blobs: &Blobs) -> usize {
+    /// Compares the bodies with their digests, for which no key is needed; says how many are there
+    /// and how many a tombstone explains. A body that is not there without one is a difference, and
+    /// so is a key that is there in spite of one.
+    pub fn compare_bodies(&mut self, blobs: &Blobs) -> Bodies {
+        let mut counted = Bodies {
+            all: self.bodies.len(),
+            ..Bodies::default()
+        };
         let bodies = std::mem::take(&mut self.bodies);
-        let mut whole = 0;
         for (position, body) in bodies.values() {
-            match blobs.get(body) {
-                Ok(bytes) if bytes.len() as u64 == body.bytes => whole += 1,
-                Ok(_) => {
-                    let what = format!("the body {} has another length", body.sha256);
-                    self.differs(Difference::at(*position, what));
+            match blobs.check(body) {
+                Ok(()) => counted.whole += 1,
+                Err(BlobError::Missing(_)) if self.erasure_of(body).is_some() => {
+                    counted.erased += 1;
                 }
-                Err(
-                    error @ (BlobError::Missing(_)
-                    | BlobError::Damaged(_)
-                    | BlobError::TooLarge { .. }
-                    | BlobError::Disk { .. }),
-                ) => self.differs(Difference::at(*position, error.to_string())),
+                Err(error) => self.differs(Difference::at(*position, error.to_string())),
             }
         }
         self.bodies = bodies;
-        whole
+        for (task, conversation, position) in self.erased_tasks() {
+            if let Ok(Some(_key)) = blobs.keys().get(Owner::Task(task)) {
+                let what = format!(
+                    "conversation {conversation} is forgotten here, and the key of its task {task} \
+                     is there all the same"
+                );
+                self.differs(Difference::at(position, what));
+            }
+        }
+        counted.erasures = self.erasures();
+        counted
     }
 
     /// Compares the end of the index with what the anchor says that it must hold.

@@ -8,10 +8,12 @@ use serde_json::Value;
 
 use crate::events::Event;
 use crate::events::codec::{self, StoredRecord};
-use crate::events::event::{DeliveryEvent, ServiceEvent};
-use crate::events::id::{BlobRef, Sha256, StreamId, StreamVersion};
+use crate::events::content;
+use crate::events::event::{ConversationEvent, DeliveryEvent, MessageEvent, ServiceEvent};
+use crate::events::id::{BlobRef, ConversationId, Sha256, StreamId, StreamVersion, TaskId};
 use crate::events::log::ReadError;
 use crate::events::log::audit::reader::Group;
+use crate::events::seal::Owner;
 use crate::events::service::LogKeyRotated;
 use crate::events::tree::leaf_hash;
 
@@ -26,7 +28,21 @@ pub const KINDS_WITH_BODIES: [u16; 11] = [60, 65, 105, 107, 120, 122, 123, 124, 
 pub(super) enum Notable {
     KeyRotated(LogKeyRotated),
     CheckpointSent(String),
-    Bodies(Vec<BlobRef>),
+    /// This task is of that conversation.
+    Belongs(TaskId, ConversationId),
+    /// That conversation is forgotten.
+    Erasure(ConversationId),
+    Bodies(Named),
+}
+
+/// The bodies that an event names.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) bodies: Vec<BlobRef>,
+    /// The task whose key they are sealed with; nothing for those of the service.
+    pub(super) task: Option<TaskId>,
+    /// The conversation that the event says it is of.
+    pub(super) conversation: Option<ConversationId>,
 }
 
 /// One record, examined.
@@ -107,19 +123,62 @@ fn fault(error: ReadError) -> String {
 
 fn notable(event: Event) -> Option<Notable> {
     if KINDS_WITH_BODIES.contains(&event.kind()) {
-        let mut bodies = Vec::new();
+        let bodies = bodies_of(&event);
+        let task = match content::owner(&event) {
+            Some(Owner::Task(task)) => Some(task),
+            Some(Owner::Service) | None => None,
+        };
+        let conversation = conversation_of_delivery(&event);
+        return Some(Notable::Bodies(Named {
+            bodies,
+            task,
+            conversation,
+        }));
+    }
+    match event {
+        Event::Service(ServiceEvent::LogKeyRotated(rotated)) => Some(Notable::KeyRotated(rotated)),
+        Event::Delivery(DeliveryEvent::CheckpointSent(sent)) => {
+            Some(Notable::CheckpointSent(sent.checkpoint))
+        }
+        Event::Message(MessageEvent::Routed(routed)) => {
+            Some(Notable::Belongs(routed.task, routed.conversation))
+        }
+        Event::Conversation(ConversationEvent::ForgetRequested(asked)) => {
+            Some(Notable::Erasure(asked.conversation))
+        }
+        Event::Conversation(ConversationEvent::Forgotten(forgotten)) => {
+            Some(Notable::Erasure(forgotten.conversation))
+        }
+        Event::Service(_)
+        | Event::Channel(_)
+        | Event::Repository(_)
+        | Event::Message(_)
+        | Event::Task(_)
+        | Event::Conversation(_)
+        | Event::Run(_)
+        | Event::Container(_)
+        | Event::Proxy(_)
+        | Event::Delivery(_) => None,
+    }
+}
+
+/// What is sent for a message that was not taken in belongs to a conversation all the same.
+fn conversation_of_delivery(event: &Event) -> Option<ConversationId> {
+    if let Event::Delivery(DeliveryEvent::Requested(request)) = event {
+        return Some(request.conversation);
+    }
+    None
+}
+
+/// Returns the bodies that an event refers to.
+pub fn bodies_of(event: &Event) -> Vec<BlobRef> {
+    let mut bodies = Vec::new();
+    if KINDS_WITH_BODIES.contains(&event.kind()) {
         // Every event is JSON for `airut events`, so this never fails.
         let value = serde_json::to_value(event).unwrap_or_default();
         collect(&value, &mut bodies);
-        return Some(Notable::Bodies(bodies));
     }
-    if let Event::Service(ServiceEvent::LogKeyRotated(rotated)) = event {
-        return Some(Notable::KeyRotated(rotated));
-    }
-    if let Event::Delivery(DeliveryEvent::CheckpointSent(sent)) = event {
-        return Some(Notable::CheckpointSent(sent.checkpoint));
-    }
-    None
+    bodies
 }
 
 /// Collects everything that has the form of a body's reference.

@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use crate::events::codec::StoredRecord;
 use crate::events::id::{ConversationId, Position, TaskId};
 use crate::handlers::channels::local::protocol::{
-    Accepted, Drill, NotBase64, PROTOCOL_VERSION, Record, Reply, Request, Response, Send,
+    Accepted, Drill, Forgotten, NotBase64, PROTOCOL_VERSION, Record, Reply, Request, Response, Send,
 };
 use crate::handlers::channels::local::server::{Frames, frames};
 
@@ -181,6 +181,18 @@ impl Client {
     ) -> Result<Vec<TaskId>, ClientError> {
         match self.quick(&Request::Stop { task, conversation }).await? {
             Response::Stopping { tasks } => Ok(tasks),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Lets a conversation be forgotten; returns its tombstone once it is, however long that takes.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] when there is none, or it is active.
+    pub async fn forget(&mut self, conversation: ConversationId) -> Result<Forgotten, ClientError> {
+        self.ask(&Request::Forget { conversation }).await?;
+        match self.answer().await? {
+            Response::Forgotten(forgotten) => Ok(forgotten),
             other => Err(unexpected(&other)),
         }
     }

@@ -18,6 +18,7 @@ use crate::events::message::MessageSource;
 use crate::handlers::bodies::{Bodies, BodyError};
 use crate::handlers::channels::Incoming;
 use crate::handlers::channels::local::awaited::{Awaited, End};
+use crate::handlers::channels::local::forget::forget;
 use crate::handlers::channels::local::message::{LocalMessage, MEDIA_TYPE};
 use crate::handlers::channels::local::peer::Peer;
 use crate::handlers::channels::local::protocol::{
@@ -84,12 +85,12 @@ impl Desk {
             Request::Status => Ok(self.status()),
             Request::Stop { task, conversation } => self.stop(task, conversation, peer).await,
             Request::RecordDrill(drill) => self.record_drill(drill, peer).await,
-            Request::Await { .. } | Request::Follow { .. } => {
+            Request::Await { .. } | Request::Follow { .. } | Request::Forget { .. } => {
                 let Ok(_place) = self.waiters.try_acquire() else {
                     let words = format!("{WAITERS_MAX} clients wait already; try again later");
                     return answer(frames, &refused(words)).await;
                 };
-                return self.wait(request, frames).await;
+                return self.wait(request, peer, frames).await;
             }
         };
         let response = response.unwrap_or_else(|error| refused(error.to_string()));
@@ -97,10 +98,18 @@ impl Desk {
     }
 
     /// Answers a request that may take for ever, until the client goes away.
-    async fn wait(&self, request: Request, frames: &mut Frames) -> io::Result<()> {
+    async fn wait(&self, request: Request, peer: &Peer, frames: &mut Frames) -> io::Result<()> {
         let (task, after) = match request {
             Request::Await { task, after } => (task, after),
             Request::Follow { after } => return self.follow(after, frames).await,
+            Request::Forget { conversation } => {
+                let by = peer.identity.clone();
+                let forgotten = tokio::select! {
+                    forgotten = forget(&self.log, &self.operator, conversation, by) => forgotten,
+                    _gone = frames.next() => return Err(gone()),
+                };
+                return answer(frames, &forgotten.unwrap_or_else(refused)).await;
+            }
             Request::Send(_)
             | Request::Read { .. }
             | Request::Status

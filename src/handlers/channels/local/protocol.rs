@@ -66,6 +66,11 @@ pub enum Request {
         /// Or whatever runs or waits in this conversation.
         conversation: Option<ConversationId>,
     },
+    /// Forget a conversation; answered by [`Response::Forgotten`] when it is.
+    Forget {
+        /// The conversation.
+        conversation: ConversationId,
+    },
     /// Record what restoring a backup on trial came to; answered by [`Response::Recorded`].
     RecordDrill(Drill),
 }
@@ -203,6 +208,8 @@ pub enum Response {
         /// The tasks.
         tasks: Vec<TaskId>,
     },
+    /// The conversation is forgotten.
+    Forgotten(Forgotten),
     /// It is in the log.
     Recorded,
     /// What was asked cannot be done.
@@ -210,6 +217,19 @@ pub enum Response {
         /// Why, in words.
         error: String,
     },
+}
+
+/// What a tombstone says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// Where it stands in the log.
+    pub position: Position,
+    /// Keys that are destroyed.
+    pub keys: u32,
+    /// Bodies that are removed.
+    pub bodies: u32,
+    /// Bytes that became free.
+    pub bytes_freed: u64,
 }
 
 /// The receipt for a message.

@@ -9,6 +9,7 @@ use crate::events::delivery::{DeliveryKind, DeliveryRequested, DeliverySucceeded
 use crate::events::id::{Actor, ConversationId, DeliveryId, Position, RepoId, StreamId, TaskId};
 use crate::events::log::memory::MemoryStore;
 use crate::events::log::{Append, Context, Log};
+use crate::events::seal::Owner;
 use crate::handlers::bodies::Bodies;
 use crate::handlers::operator::Operator;
 
@@ -106,7 +107,11 @@ async fn a_waiting_client_gets_the_reply_once_it_is_delivered() {
     let mut client = Client::connect(&scene.socket).await.unwrap();
     let accepted = client.send(hello()).await.unwrap();
     let delivery = DeliveryId(7);
-    let body = scene.bodies.put_markdown("**done**").await.unwrap();
+    let body = scene
+        .bodies
+        .put_markdown(Owner::Service, "**done**")
+        .await
+        .unwrap();
     let requested = DeliveryRequested {
         delivery,
         kind: DeliveryKind::Reply,
