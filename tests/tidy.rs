@@ -77,6 +77,8 @@ const PURE: &[&str] = &[
     "src/sandbox/proxy/glob.rs",
     "src/sandbox/proxy/headers.rs",
     "src/sandbox/proxy/policy.rs",
+    "src/sandbox/proxy/strict/chunks.rs",
+    "src/sandbox/proxy/strict/head.rs",
     "src/sandbox/proxy/target.rs",
     "src/handlers/channels/email/auth.rs",
     "src/handlers/channels/email/filter.rs",

@@ -57,9 +57,18 @@ pub struct Network {
     /// The resolver that proxies ask; the first `nameserver` of `/etc/resolv.conf` by default.
     pub upstream_dns: SocketAddr,
     /// Internal address ranges that allowed hosts may resolve to, by name; none by default.
-    pub internal_ranges: BTreeMap<String, IpNet>,
+    pub internal_ranges: BTreeMap<String, InternalRange>,
     /// A PEM file of further authorities that upstream hosts may be certified by.
     pub upstream_ca_file: Option<PathBuf>,
+}
+
+/// `network.internal_ranges.<name>`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InternalRange {
+    /// The addresses, in CIDR form.
+    pub range: IpNet,
+    /// Patterns of the hosts that may resolve to them; none means every allowed host.
+    pub hosts: Vec<String>,
 }
 
 /// `repos.<id>`

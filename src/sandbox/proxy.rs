@@ -3,7 +3,7 @@
 //! its link ([`wire`]) and comes back as a receipt before a byte leaves.
 //!
 //! Pure: [`allowlist`], [`policy`], [`glob`], [`credentials`], [`dns`], [`addresses`], [`target`],
-//! [`headers`], [`blocked`], [`escape`], [`wire`]. Shell: [`server`], `forward`, `upstream`, `pool`, [`link`], [`ca`].
+//! [`headers`], [`blocked`], [`escape`], [`wire`]. Shell: [`server`], [`strict`] (partly), `forward`, `upstream`, `pool`, [`link`], [`ca`].
 
 pub mod addresses;
 pub mod allowlist;
@@ -13,6 +13,7 @@ pub mod ca;
 pub mod credentials;
 pub mod dns;
 pub mod escape;
+pub mod expect;
 mod forward;
 pub mod glob;
 pub mod headers;
@@ -21,6 +22,8 @@ pub mod link;
 pub mod policy;
 mod pool;
 pub mod server;
+pub mod strict;
 pub mod target;
+mod tunnel;
 mod upstream;
 pub mod wire;

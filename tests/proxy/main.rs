@@ -3,9 +3,14 @@
 //! real sockets on loopback.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod answers;
 mod client;
 mod durable;
+mod floods;
 mod framing;
+mod hello;
+mod legs;
+mod memory;
 mod origin;
 mod refused;
 mod streams;

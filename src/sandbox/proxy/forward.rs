@@ -17,11 +17,15 @@ use crate::sandbox::proxy::blocked;
 use crate::sandbox::proxy::body::{Counted, ProxyBody, full};
 use crate::sandbox::proxy::ca::Minter;
 use crate::sandbox::proxy::credentials;
+use crate::sandbox::proxy::expect;
 use crate::sandbox::proxy::headers;
+use crate::sandbox::proxy::limits::TUNNEL_IDLE_TIME_MAX;
 use crate::sandbox::proxy::link::{Link, NotRecorded};
 use crate::sandbox::proxy::policy::{self, Asked, Denial, Verdict};
 use crate::sandbox::proxy::pool::Destination;
+use crate::sandbox::proxy::strict::verdicts::RefusedHead;
 use crate::sandbox::proxy::target::{self, Entry, Target};
+use crate::sandbox::proxy::tunnel;
 use crate::sandbox::proxy::upstream::{Upstream, UpstreamError};
 use crate::sandbox::proxy::wire::{Cause, Fact, MaskedCredential, ReportedRequest};
 use crate::tasks::TaskSet;
@@ -72,6 +76,7 @@ impl Proxy {
         let https = entry.scheme == "https";
         // First, so that a credential put in is a credential sent.
         headers::clean_request(request.headers_mut(), target.websocket);
+        expect::keep_or_remove(&mut request);
         if !https
             && let Some(name) =
                 credentials::asked_for(request.headers(), &target.host, &self.credentials)
@@ -109,6 +114,29 @@ impl Proxy {
             Cause::Malformed => StatusCode::BAD_REQUEST,
             _ => StatusCode::FORBIDDEN,
         };
+        self.block_with(status, request, cause, detail).await
+    }
+
+    /// Records and answers a head that is no request (HTTP/1 only).
+    pub(super) async fn refuse_head(
+        &self,
+        entry: &Entry,
+        refused: &RefusedHead,
+    ) -> Response<ProxyBody> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let reported = target::report_head(&refused.bytes, entry, number);
+        let (status, detail) = (refused.why.status, refused.why.detail.to_owned());
+        let cause = Cause::Malformed;
+        self.block_with(status, reported, cause, detail).await
+    }
+
+    async fn block_with(
+        &self,
+        status: StatusCode,
+        request: ReportedRequest,
+        cause: Cause,
+        detail: String,
+    ) -> Response<ProxyBody> {
         let body = blocked::body(&request, cause, &detail);
         let fact = Fact::Blocked {
             request,
@@ -233,19 +261,19 @@ impl Proxy {
     ) {
         let stop = self.tasks.stop_token();
         let passing = async move {
-            let (downstream, upstream) = tokio::try_join!(downstream, upstream).ok()?;
-            let (mut down, mut up) = (TokioIo::new(downstream), TokioIo::new(upstream));
-            tokio::io::copy_bidirectional(&mut down, &mut up).await.ok()
-        };
-        self.tasks.spawn(async move {
-            let passed = tokio::select! {
-                passed = passing => passed,
-                () = stop.cancelled() => None,
+            let bytes_down = AtomicU64::new(0);
+            let Ok((down, up)) = tokio::try_join!(downstream, upstream) else {
+                return finish(0, false);
             };
-            let (up, down) = passed.unwrap_or_default();
-            bytes_up.fetch_add(up, Ordering::Relaxed);
-            finish(down, passed.is_some());
-        });
+            let (down, up) = (TokioIo::new(down), TokioIo::new(up));
+            let counters = (&*bytes_up, &bytes_down);
+            let complete = tokio::select! {
+                complete = tunnel::pass(down, up, counters, TUNNEL_IDLE_TIME_MAX) => complete,
+                () = stop.cancelled() => false,
+            };
+            finish(bytes_down.into_inner(), complete);
+        };
+        self.tasks.spawn(passing);
     }
 }
 
@@ -270,7 +298,10 @@ fn outgoing(
     if let Ok(host) = HeaderValue::from_str(&target.host) {
         parts.headers.insert(HOST, host);
     }
-    Request::from_parts(parts, Counted::new(body, bytes_up, |_| {}).boxed_unsync())
+    let mut head = Request::from_parts(parts, ());
+    let body = expect::await_word(&mut head, body);
+    let counted = Counted::new(body, bytes_up, |_| {}).boxed_unsync();
+    head.map(|()| counted)
 }
 
 fn json(status: StatusCode, body: &serde_json::Value) -> Response<ProxyBody> {
