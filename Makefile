@@ -55,7 +55,7 @@ attack: ## Run the attempts to escape from a sandbox
 	cargo build --example test-hosts
 	$(ENV) AIRUT_REQUIRE_REAL=1 cargo nextest run --tests -E 'test(attack)'
 
-fuzz: ## Feed TARGET (checkpoint, proof) anything at all for SECONDS_MAX; needs cargo-fuzz and nightly
+fuzz: ## Feed TARGET (checkpoint, proof, head) anything at all for SECONDS_MAX; needs cargo-fuzz and nightly
 	cargo +nightly fuzz run $(or $(TARGET),checkpoint) -- -max_total_time=$(or $(SECONDS_MAX),60)
 
 lint: ## Check format, lints, dependencies and the compatibility list

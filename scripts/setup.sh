@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests and the demo need on a Debian machine, and says what and why:
 #
-#   setup.sh [podman|mail|claude|tools|bench|all]...
+#   setup.sh [podman|clients|mail|claude|tools|bench|all]...
 #
 # `all` is all but bench. Each part is left alone when it is already there. Nothing of the user's own settings is
 # changed: where a stock Podman cannot run, settings of our own go to .airut-dev/.
@@ -9,6 +9,7 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 dev=$root/.airut-dev
 image=localhost/airut-test-base:latest
+clients=localhost/airut-test-clients:latest
 . "$root/scripts/env.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -124,6 +125,26 @@ make_image() {
     rm -rf "$scratch"
 }
 
+# The same image with the clients that agents use, for the test that each of them works (2 min, 2.4 GB).
+set_up_clients() {
+    podman image exists "$clients" && return
+    say "making the image $clients: wget, npm, pip, uv, cargo, Go and Java (about 2 min)"
+    scratch=$(mktemp -d)
+    cat >"$scratch/Dockerfile" <<END
+FROM $image
+RUN mkdir -p /usr/share/man/man1 && apt-get update -qq && \\
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \\
+        wget python3-pip nodejs npm cargo golang-go default-jdk-headless && \\
+    rm -rf /var/lib/apt/lists/*
+RUN PIP_CERT=/host-ca.crt pip3 install --break-system-packages --no-cache-dir uv
+END
+    podman build --quiet --network host \
+        --volume /etc/ssl/certs/ca-certificates.crt:/host-ca.crt:ro \
+        --tag "$clients" "$scratch" >"$dev/clients.log" 2>&1 ||
+        fail "the image of clients could not be made: see $dev/clients.log"
+    rm -rf "$scratch"
+}
+
 set_up_mail() {
     # A machine without mail servers gets ones that do not start by themselves, not even later.
     if [ "$(id -u)" = 0 ] && [ ! -e /etc/postfix/main.cf ]; then
@@ -161,17 +182,19 @@ set_up_tools() {
 for part in "$@"; do
     case $part in
     podman) set_up_podman ;;
+    clients) set_up_clients ;;
     mail) set_up_mail ;;
     claude) set_up_claude ;;
     tools) set_up_tools ;;
     bench) set_up_bench ;;
     all)
         set_up_podman
+        set_up_clients
         set_up_mail
         set_up_claude
         set_up_tools
         ;;
-    *) fail "unknown part $part; there are podman, mail, claude, tools, bench and all" ;;
+    *) fail "unknown part $part; there are podman, clients, mail, claude, tools, bench and all" ;;
     esac
 done
 say "ready: $*"

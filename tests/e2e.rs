@@ -17,6 +17,7 @@ mod common;
 
 mod e2e {
     mod bad_input;
+    mod clients;
     mod command;
     mod command_life;
     mod failures;

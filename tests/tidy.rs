@@ -1,8 +1,14 @@
 //! The architecture as tests: who may name whom, what is pure, where the dangerous things are.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod tidy {
+    pub(crate) mod pure;
+}
+
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use tidy::pure::PURE;
 
 /// A room, and the rooms it may name.
 const ROOMS: [(&str, &[&str]); 7] = [
@@ -38,92 +44,6 @@ const ROOMS: [(&str, &[&str]); 7] = [
 
 /// Files that the proxy's own build has; they name nothing that the gateway alone has.
 const PROXY: &str = "src/sandbox/proxy";
-
-/// Pure files and directories: same arguments, same result.
-const PURE: &[&str] = &[
-    "src/events/channel.rs",
-    "src/events/checkpoint.rs",
-    "src/events/codec",
-    "src/events/codec.rs",
-    "src/events/container.rs",
-    "src/events/content.rs",
-    "src/events/conversation.rs",
-    "src/events/delivery.rs",
-    "src/events/event.rs",
-    "src/events/id",
-    "src/events/id.rs",
-    "src/events/message.rs",
-    "src/events/proxy.rs",
-    "src/events/repository.rs",
-    "src/events/run.rs",
-    "src/events/seal.rs",
-    "src/events/service.rs",
-    "src/events/task.rs",
-    "src/events/tree.rs",
-    "src/events/tree",
-    "src/projections",
-    "src/config/types.rs",
-    "src/config/yaml.rs",
-    "src/config/resolve.rs",
-    "src/config/section.rs",
-    "src/config/read",
-    "src/config/read.rs",
-    "src/sandbox/agent.rs",
-    "src/sandbox/agent",
-    "src/sandbox/allowlist_file.rs",
-    "src/sandbox/link_server/quota.rs",
-    "src/sandbox/proxy/addresses.rs",
-    "src/sandbox/proxy/allowlist.rs",
-    "src/sandbox/proxy/credentials.rs",
-    "src/sandbox/proxy/dns.rs",
-    "src/sandbox/proxy/filter.rs",
-    "src/sandbox/proxy/filter",
-    "src/sandbox/proxy/github/node_id.rs",
-    "src/sandbox/proxy/github/scope.rs",
-    "src/sandbox/proxy/glob.rs",
-    "src/sandbox/proxy/headers.rs",
-    "src/sandbox/proxy/policy.rs",
-    "src/sandbox/proxy/scrub.rs",
-    "src/sandbox/proxy/scrub/forms.rs",
-    "src/sandbox/proxy/signing.rs",
-    "src/sandbox/proxy/signing/canonical.rs",
-    "src/sandbox/proxy/signing/chunked.rs",
-    "src/sandbox/proxy/signing/claim.rs",
-    "src/sandbox/proxy/signing/key.rs",
-    "src/sandbox/proxy/target.rs",
-    "src/handlers/channels/email/auth.rs",
-    "src/handlers/channels/email/filter.rs",
-    "src/handlers/channels/email/headers.rs",
-    "src/handlers/channels/email/html.rs",
-    "src/handlers/channels/email/parse.rs",
-    "src/handlers/channels/email/render.rs",
-    "src/handlers/channels/email/thread.rs",
-    "src/handlers/channels/local/awaited.rs",
-    "src/handlers/channels/local/message.rs",
-    "src/handlers/effect.rs",
-    "src/handlers/forgetting/decide.rs",
-    "src/handlers/intake/decide.rs",
-    "src/handlers/react.rs",
-    "src/handlers/replies/address.rs",
-    "src/handlers/replies/decide.rs",
-    "src/handlers/setback.rs",
-    "src/handlers/tasks/answer.rs",
-    "src/handlers/tasks/begin.rs",
-    "src/handlers/tasks/conclude.rs",
-    "src/handlers/tasks/granted.rs",
-    "src/handlers/tasks/interrupt.rs",
-    "src/handlers/tasks/prompt.rs",
-    "src/service/policy/back_test.rs",
-    "src/service/policy/remarks.rs",
-    "src/service/look/agent_line.rs",
-    "src/service/look/board.rs",
-    "src/service/look/diff.rs",
-    "src/service/look/item.rs",
-    "src/service/look/reach.rs",
-    "src/service/look/text.rs",
-    "src/service/look/transcript.rs",
-    "src/service/look/view.rs",
-];
 
 /// What pure code does not name.
 const IMPURE: [&str; 12] = [

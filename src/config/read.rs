@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::resolve::{self, Variables};
-use crate::config::section::{Scalar, Section};
-use crate::config::types::{Audit, Config, Dashboard, Execution, Network};
+use crate::config::section::{Scalar, Section, scalar};
+use crate::config::types::{Audit, Config, Dashboard, Execution, InternalRange, Network};
 use crate::config::yaml::{self, Problem};
 
 /// The version of the file format that this program reads.
@@ -176,13 +176,9 @@ fn network(root: &mut Section, system_dns: Option<SocketAddr>) -> Result<Network
         }
         if let Some(ranges) = section.section("internal_ranges")? {
             for (name, _, path, node) in ranges.into_named() {
-                let mut range = Section::new("", yaml_entry(node))?;
-                let mut scalar = range.required("range")?;
-                scalar.path = path;
-                let expected = "an address range in CIDR form, for example 10.20.0.0/16";
                 network
                     .internal_ranges
-                    .insert(name, scalar.parse(expected)?);
+                    .insert(name, internal_range(&path, node)?);
             }
         }
         section.end()?;
@@ -196,19 +192,25 @@ fn network(root: &mut Section, system_dns: Option<SocketAddr>) -> Result<Network
     Ok(network)
 }
 
-/// Wraps a node so that it can be read as the value of a key.
-fn yaml_entry(node: yaml::Node) -> yaml::Node {
-    let place = node.place;
-    let entry = yaml::Entry {
-        key: "range".to_owned(),
-        place,
-        node,
-    };
-    yaml::Node {
-        place,
-        tag: None,
-        value: yaml::Value::Map(vec![entry]),
+/// Reads `10.20.0.0/16`, or `{range: 10.20.0.0/16, hosts: [git.corp.test]}`.
+fn internal_range(path: &str, node: yaml::Node) -> Result<InternalRange, Problem> {
+    let expected = "an address range in CIDR form, for example 10.20.0.0/16";
+    if matches!(node.value, yaml::Value::Scalar(_)) {
+        let range = scalar(path.to_owned(), node)?.parse(expected)?;
+        let hosts = Vec::new();
+        return Ok(InternalRange { range, hosts });
     }
+    let mut section = Section::new(path, node)?;
+    let range = section.required("range")?.parse(expected)?;
+    let (place, hosts) = (section.place(), section.list("hosts")?);
+    if hosts.as_ref().is_some_and(Vec::is_empty) {
+        // Somebody who writes no host means none, not all.
+        let what = format!("{path}.hosts names no host: leave it out to mean every allowed host");
+        return Err(Problem::at(place, what));
+    }
+    section.end()?;
+    let hosts = hosts.unwrap_or_default();
+    Ok(InternalRange { range, hosts })
 }
 
 fn name_server(scalar: &Scalar) -> Result<SocketAddr, Problem> {

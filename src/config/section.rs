@@ -172,7 +172,7 @@ fn name(path: &str) -> &str {
     }
 }
 
-fn scalar(path: String, node: Node) -> Result<Scalar, Problem> {
+pub(super) fn scalar(path: String, node: Node) -> Result<Scalar, Problem> {
     match node.value {
         Value::Scalar(text) => Ok(Scalar {
             place: node.place,

@@ -79,7 +79,7 @@ pub struct Network {
     /// The resolver that proxies ask; the first `nameserver` of `/etc/resolv.conf` by default.
     pub upstream_dns: SocketAddr,
     /// Internal address ranges that allowed hosts may resolve to, by name; none by default.
-    pub internal_ranges: BTreeMap<String, IpNet>,
+    pub internal_ranges: BTreeMap<String, InternalRange>,
     /// A PEM file of further authorities that upstream hosts may be certified by.
     pub upstream_ca_file: Option<PathBuf>,
     /// When a request may leave; default `strict`.
@@ -94,6 +94,15 @@ pub enum Audit {
     Strict,
     /// At once, while the disk is at most 50 ms behind.
     Relaxed,
+}
+
+/// `network.internal_ranges.<name>`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InternalRange {
+    /// The addresses, in CIDR form.
+    pub range: IpNet,
+    /// Patterns of the hosts that may resolve to them; none means every allowed host.
+    pub hosts: Vec<String>,
 }
 
 /// `repos.<id>`

@@ -22,7 +22,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use ipnet::IpNet;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +31,7 @@ use crate::events::id::RunId;
 use crate::sandbox::github::GithubTokens;
 use crate::sandbox::podman::{Podman, PodmanError, PodmanService};
 use crate::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
+use crate::sandbox::proxy::wire::InternalRange;
 use crate::sandbox::recorder::{PortFuture, Recorder};
 use crate::tasks::TaskSet;
 
@@ -55,7 +55,7 @@ pub struct SandboxSettings {
     /// The resolver that proxies ask.
     pub upstream_dns: SocketAddr,
     /// Internal ranges that allowed hosts may resolve to.
-    pub internal_ranges: Vec<IpNet>,
+    pub internal_ranges: Vec<InternalRange>,
     /// Further authorities for upstream hosts, PEM.
     pub upstream_ca: Option<String>,
     /// When a request may leave.

@@ -3,7 +3,7 @@
 //! its link ([`wire`]) and comes back as a receipt before a byte leaves.
 //!
 //! Pure: [`allowlist`], [`policy`], [`glob`], [`credentials`], [`dns`], [`addresses`], [`target`],
-//! [`headers`], [`blocked`], [`escape`], [`filter`], [`wire`]. Shell: [`server`], `forward`, `gather`, `upstream`, `pool`, [`link`], [`ca`].
+//! [`headers`], [`blocked`], [`escape`], [`filter`], [`wire`]. Shell: [`server`], [`strict`] (partly), `forward`, `gather`, `upstream`, `pool`, [`link`], [`ca`].
 
 pub mod addresses;
 pub mod allowlist;
@@ -14,6 +14,7 @@ pub mod ca;
 pub mod credentials;
 pub mod dns;
 pub mod escape;
+pub mod expect;
 pub mod filter;
 mod forward;
 mod gather;
@@ -24,9 +25,12 @@ pub mod limits;
 pub mod link;
 pub mod policy;
 mod pool;
+mod refuse;
 pub mod scrub;
 pub mod server;
 pub mod signing;
+pub mod strict;
 pub mod target;
+mod tunnel;
 mod upstream;
 pub mod wire;

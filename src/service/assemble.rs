@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::types::Config;
+use crate::config::types::{self, Config};
 use crate::events::blobs::{BlobError, Blobs};
 use crate::events::id::{RepoId, Sha256};
 use crate::events::keys::KeyRing;
@@ -28,6 +28,7 @@ use crate::handlers::snapshots::Snapshots;
 use crate::sandbox::git::GitMirrors;
 use crate::sandbox::podman_sandbox::{PodmanSandbox, SandboxSettings};
 use crate::sandbox::port::Sandbox;
+use crate::sandbox::proxy::wire::InternalRange;
 use crate::service::Parts;
 use crate::service::look::{self, LookError};
 use crate::service::standby::{StandbySandbox, Starter};
@@ -237,13 +238,21 @@ fn starter(plan: &ServicePlan, blobs: Arc<Blobs>, closing: &Closing) -> Starter 
 fn settings(plan: &ServicePlan) -> Result<SandboxSettings, std::io::Error> {
     let network = &plan.config.network;
     let upstream_ca = network.upstream_ca_file.as_ref();
+    let internal_range = |named: &types::InternalRange| InternalRange {
+        range: named.range,
+        hosts: named.hosts.clone(),
+    };
     Ok(SandboxSettings {
         instance: instance(&plan.state_dir),
         runtime_dir: plan.runtime_dir.clone(),
         binaries_dir: plan.state_dir.join("claude-binaries"),
         proxy_binary: plan.proxy_binary.clone(),
         upstream_dns: network.upstream_dns,
-        internal_ranges: network.internal_ranges.values().copied().collect(),
+        internal_ranges: network
+            .internal_ranges
+            .values()
+            .map(internal_range)
+            .collect(),
         upstream_ca: upstream_ca.map(std::fs::read_to_string).transpose()?,
         audit: network.audit,
         container_command: plan.config.container_command.clone(),

@@ -27,6 +27,7 @@ use crate::sandbox::port::{
     AppKeys, Entrypoint, ImageError, ImageRequest, NetworkRequest, OutputKind, ProxyPolicy,
     RunFailure, RunRequest, Sandbox as _,
 };
+use crate::sandbox::proxy::wire::InternalRange;
 use crate::sandbox::recorder::Recorder;
 
 pub use crate::events::run::Mount;
@@ -151,7 +152,14 @@ impl Own {
             binaries_dir: runtime_dir.join("binaries"),
             proxy_binary: surroundings.proxy_binary.clone(),
             upstream_dns: surroundings.upstream_dns,
-            internal_ranges: surroundings.internal_ranges.clone(),
+            internal_ranges: surroundings
+                .internal_ranges
+                .iter()
+                .map(|range| InternalRange {
+                    range: *range,
+                    hosts: vec![],
+                })
+                .collect(),
             upstream_ca: surroundings.upstream_ca.clone(),
             audit: Audit::Strict,
             container_command: surroundings.container_command.clone(),

@@ -1,25 +1,22 @@
-//! Requests that two servers could cut apart differently: refused, or sent on in one plain form.
+//! Requests that two servers could cut apart differently: refused, never repaired.
+
+use airut::events::event::ProxyEvent;
+use airut::events::proxy::BlockCause;
 
 use crate::client::status;
+use crate::refused::{blocked, refusal};
 use crate::world::World;
 
-/// Sends bytes in which another request hides, and asserts that upstream at most one arrives.
-async fn check(bytes: &str, refused: bool) {
+/// Sends bytes in which another request hides, and asserts that they are answered with 400, recorded,
+/// and that nothing of them reached the origin, not even a question for its name.
+async fn check(bytes: &str) {
     let world = World::start().await;
     let answer = world.client.say_plain(bytes).await;
-    let seen = world.origin.seen();
-    if refused {
-        assert!((400..500).contains(&status(&answer)), "{bytes:?}: {answer}");
-        assert!(seen.is_empty(), "{bytes:?}: {seen:?}");
-        return;
-    }
-    assert_eq!(seen.len(), 1, "{bytes:?}: {answer}");
-    let framings = ["content-length", "transfer-encoding"];
-    let named = framings
-        .iter()
-        .filter(|name| seen[0].headers.contains_key(**name));
-    assert!(named.count() <= 1, "{bytes:?}: {:?}", seen[0].headers);
-    assert_ne!(seen[0].path, "/hidden", "{bytes:?}");
+    assert_eq!(status(&answer), 400, "{bytes:?}: {answer}");
+    assert_eq!(blocked(&world).await, BlockCause::Malformed, "{bytes:?}");
+    let journal = world.journal.lines();
+    let reached = |line: &&String| !line.starts_with("durable");
+    assert_eq!(journal.iter().find(reached), None, "{bytes:?}");
 }
 
 fn post(framing: &str, rest: &str) -> String {
@@ -29,8 +26,7 @@ fn post(framing: &str, rest: &str) -> String {
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nhost: one.test\r\nconnection: close\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_framings_of_one_body_are_sent_on_as_one() {
-    // RFC 9112, 6.3: the transfer coding counts, the length is removed, the connection ends.
+async fn two_framings_of_one_body_are_refused() {
     let body = format!("0\r\n\r\n{HIDDEN}");
     let length = body.len();
     for framing in [
@@ -38,7 +34,7 @@ async fn two_framings_of_one_body_are_sent_on_as_one() {
         format!("transfer-encoding: chunked\r\ncontent-length: {length}"),
         format!("content-length: {length}\r\nTransfer-Encoding: \tCHUNKED"),
     ] {
-        check(&post(&framing, &body), false).await;
+        check(&post(&framing, &body)).await;
     }
 }
 
@@ -51,7 +47,7 @@ async fn lengths_that_disagree_are_refused() {
         "content-length: 5 5",
         "content-length: 99999999999999999999",
     ] {
-        check(&post(framing, &format!("abcde{HIDDEN}")), true).await;
+        check(&post(framing, &format!("abcde{HIDDEN}"))).await;
     }
 }
 
@@ -62,10 +58,10 @@ async fn codings_other_than_chunked_are_refused() {
         "transfer-encoding: chunked, identity",
         "transfer-encoding: chunked\r\ntransfer-encoding: identity",
     ] {
-        check(&post(framing, &format!("0\r\n\r\n{HIDDEN}")), true).await;
+        check(&post(framing, &format!("0\r\n\r\n{HIDDEN}"))).await;
     }
     let old = post("transfer-encoding: chunked", "0\r\n\r\n").replace("HTTP/1.1", "HTTP/1.0");
-    check(&old, true).await;
+    check(&old).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,33 +72,75 @@ async fn heads_that_are_not_well_formed_are_refused() {
         "GET / HTTP/1.1\r\nhost: one.test\r\nx-a: b\rx-c: d\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: one.test\r\nhost: two.test\r\n\r\n",
         "GET /a b HTTP/1.1\r\nhost: one.test\r\n\r\n",
-        "GET http://evil.test/ HTTP/1.1\r\nhost: one.test\r\nconnection: close\r\n\r\n",
         "GET / HTTP/1.1\r\nconnection: close\r\n\r\n",
     ] {
         let head = head.replace(
             "host: two.test\r\n",
             "host: two.test\r\nconnection: close\r\n",
         );
-        check(&head, true).await;
+        check(&head).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bare_newlines_are_sent_on_as_whole_ones() {
-    let head = "GET / HTTP/1.1\nhost: one.test\nconnection: close\n\n";
-    check(head, false).await;
+async fn bare_newlines_are_refused() {
+    for head in [
+        "GET / HTTP/1.1\nhost: one.test\n\n",
+        "GET / HTTP/1.1\r\nhost: one.test\n\r\n",
+        "GET / HTTP/1.1\r\nhost: one.test\r\n\n",
+    ] {
+        check(&format!("{head}{HIDDEN}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_request_is_told_by_its_method_and_path_alone() {
+    let world = World::start().await;
+    let bad = "PUT /there?token=secret HTTP/1.1\r\nhost: two.test\r\nx : y\r\n\r\n";
+    let answer = world.client.say("two.test", bad).await;
+    assert_eq!(status(&answer), 400, "{answer}");
+    assert!(!answer.contains("secret"), "{answer}");
+    let line = |event: &ProxyEvent| match event {
+        ProxyEvent::RequestBlocked(blocked) => Some(blocked.line.clone()),
+        _ => None,
+    };
+    let line = world.event(line).await;
+    let told = (&line.method[..], &line.host[..], &line.path[..]);
+    assert_eq!(told, ("PUT", "two.test", "/there"));
+    assert!(line.query_sha256.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_behind_a_good_request_is_judged_too() {
+    let world = World::start().await;
+    let good = "GET /good HTTP/1.1\r\nhost: one.test\r\n\r\n";
+    let bad = post(
+        "content-length: 1\r\ntransfer-encoding: chunked",
+        "0\r\n\r\n",
+    );
+    let answer = world
+        .client
+        .say_plain(&format!("{good}{bad}{HIDDEN}"))
+        .await;
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 400").count(), 1, "{answer}");
+    let seen = world.origin.seen();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(seen[0].path, "/good");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chunks_that_are_not_well_formed_end_the_request() {
     let world = World::start().await;
-    for size in ["0x5", "-5", "5 5", "ffffffffffffffffff", ""] {
+    for size in ["0x5", "-5", "5 5", "5 ", "ffffffffffffffffff", ""] {
         let body = format!("{size}\r\nabcde\r\n0\r\n\r\n{HIDDEN}");
         let answer = world
             .client
             .say_plain(&post("transfer-encoding: chunked", &body))
             .await;
         assert_ne!(status(&answer), 200, "{size}: {answer}");
+        let reason = refusal(&world).await;
+        assert!(reason.contains("a chunk's size is no number"), "{reason}");
     }
     assert!(
         world

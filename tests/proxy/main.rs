@@ -3,11 +3,16 @@
 //! real sockets on loopback.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod answers;
 mod client;
 mod durable;
 mod filters;
+mod floods;
 mod framing;
 mod github;
+mod hello;
+mod legs;
+mod memory;
 mod origin;
 mod refused;
 mod scrub;

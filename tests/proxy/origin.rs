@@ -18,11 +18,12 @@ use hyper_util::server::conn::auto::Builder;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 
+use crate::answers;
 use crate::world::Journal;
 
 /// The names that the origin is certified for.
@@ -43,7 +44,7 @@ pub(crate) const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
 pub(crate) const APP_TOKEN: &str = "ghs_ARealTokenOfTheAppThatNobodyMaySee00";
 pub(crate) const OUR_REPOSITORY: &str = "R_kgDOABPHjQ";
 
-type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -190,6 +191,12 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     site.journal.write(format!("requested {path}"));
+    match path.as_str() {
+        "/early" => return Ok(answers::early()),
+        "/flood" => return Ok(answers::flood()),
+        "/sink" => return Ok(answers::sink(body).await),
+        _ => {}
+    }
     let body = body.collect().await;
     let (trailers, body) = body.map_or_else(
         |_| (None, Bytes::from_static(b"broken off")),
@@ -241,9 +248,7 @@ async fn answer(
             site.tasks.spawn(echo(upgraded));
         }
         _ => {
-            if let Some(coding) = path.strip_prefix("/coded/") {
-                headers.insert("content-encoding", coding.parse().unwrap());
-            }
+            answers::about_a_body(&path, &mut response);
             answer_as_github(&path, &mut response);
         }
     }
@@ -295,4 +300,5 @@ async fn echo(upgraded: hyper::upgrade::OnUpgrade) {
     let (mut reader, mut writer) = tokio::io::split(stream);
     // It ends when whoever speaks hangs up.
     drop(tokio::io::copy(&mut reader, &mut writer).await);
+    drop(writer.shutdown().await);
 }

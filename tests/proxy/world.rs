@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +16,7 @@ use airut::sandbox::proxy::allowlist::{Allowlist, Operations, UrlPrefix};
 use airut::sandbox::proxy::ca::make_authority;
 use airut::sandbox::proxy::server::{ServeError, serve};
 use airut::sandbox::proxy::wire::{
-    AppCredential, MaskedCredential, Ports, Secret, Setup, SigningCredential,
+    AppCredential, InternalRange, MaskedCredential, Ports, Secret, Setup, SigningCredential,
 };
 use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
 use airut::tasks::TaskSet;
@@ -109,6 +110,34 @@ impl World {
 
     /// As [`Self::start`], with the audit that an operator chose.
     pub(crate) async fn audited(audit: Audit) -> Self {
+        Self::start_with(audit, |socket| async move { serve(&socket).await }).await
+    }
+
+    /// As [`Self::start`], with the proxy as a process of its own; returns its id too.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the part under test is a process"
+    )]
+    pub(crate) async fn start_process(binary: &Path) -> (Self, u32) {
+        let (id, started) = watch::channel(None);
+        let binary = binary.to_owned();
+        let run = move |socket: PathBuf| async move {
+            let mut command = tokio::process::Command::new(binary);
+            let command = command.arg("--link").arg(socket).kill_on_drop(true);
+            let mut process = command.spawn().unwrap();
+            id.send_replace(process.id());
+            process.wait().await.unwrap();
+            Ok(())
+        };
+        let world = Self::start_with(Audit::Strict, run).await;
+        let id = started.borrow().unwrap();
+        (world, id)
+    }
+
+    async fn start_with<F>(audit: Audit, proxy: impl FnOnce(PathBuf) -> F) -> Self
+    where
+        F: Future<Output = Result<(), ServeError>> + Send + 'static,
+    {
         // Another test of this process may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
         let journal = Journal::default();
@@ -130,7 +159,7 @@ impl World {
         let (run, recorder) = (TaskId(1).run(1), Arc::clone(&recording));
         tasks.spawn(server.serve(run, setup.clone(), audit, recorder, stop.clone()));
         let socket = directory.path().join(SOCKET_NAME);
-        let proxy = tasks.spawn(async move { serve(&socket).await });
+        let proxy = tasks.spawn(proxy(socket));
         let state = state.wait_for(|state| *state != LinkState::Waiting).await;
         assert_eq!(*state.unwrap(), LinkState::Ready);
         let client = Client::new(setup.address, setup.ports, &authority.certificate);
@@ -227,7 +256,10 @@ pub(crate) fn setup(origin: &Origin, ca_key: Secret) -> Setup {
         ca_key,
         address: own_address(),
         upstream_dns: origin.dns,
-        internal_ranges: vec!["127.0.0.1/32".parse().unwrap()],
+        internal_ranges: vec![InternalRange {
+            range: "127.0.0.1/32".parse().unwrap(),
+            hosts: vec![],
+        }],
         upstream_ca: Some(origin.authority.clone()),
         ports: Ports {
             dns: 5353,

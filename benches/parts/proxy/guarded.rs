@@ -15,7 +15,7 @@ use airut::events::log::{Append, Context, Log};
 use airut::sandbox::link_server::{LinkServer, LinkState, SOCKET_NAME};
 use airut::sandbox::proxy::allowlist::Allowlist;
 use airut::sandbox::proxy::ca::make_authority;
-use airut::sandbox::proxy::wire::{Ports, Setup};
+use airut::sandbox::proxy::wire::{InternalRange, Ports, Setup};
 use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
 use airut::tasks::TaskSet;
 use tempfile::TempDir;
@@ -77,7 +77,10 @@ impl Guarded {
             ca_key: authority.key,
             address: Ipv4Addr::LOCALHOST,
             upstream_dns: origin.dns,
-            internal_ranges: vec!["127.0.0.0/8".parse().unwrap()],
+            internal_ranges: vec![InternalRange {
+                range: "127.0.0.0/8".parse().unwrap(),
+                hosts: vec![],
+            }],
             upstream_ca: Some(origin.authority.clone()),
             ports,
         };

@@ -23,7 +23,7 @@ vars:
   cap_time: 5400
 execution: {max_concurrent: 5, shutdown_timeout: 120, conversation_max_age_days: 21, image_prune: false}
 dashboard: {enabled: true, host: 127.0.0.1, port: 5311, base_url: https://ops.harbor.test/airut}
-network: {upstream_dns: 9.9.9.9, internal_ranges: {corp: 10.20.0.0/16}}
+network: {upstream_dns: 9.9.9.9, internal_ranges: {corp: 10.20.0.0/16, lab: {range: "fd12::/32", hosts: ["*.lab.test"]}}}
 container_command: podman
 repos:
   ferry:
@@ -64,10 +64,11 @@ fn the_worked_example_reads_as_written() {
     let config = try_read(WHOLE).unwrap();
     assert_eq!(config.execution.max_concurrent, 5);
     assert_eq!(config.dashboard.port, 5311);
-    assert_eq!(
-        config.network.internal_ranges["corp"].to_string(),
-        "10.20.0.0/16"
-    );
+    let range = |name: &str| config.network.internal_ranges[name].clone();
+    assert_eq!(range("corp").range.to_string(), "10.20.0.0/16");
+    assert_eq!(range("corp").hosts, [""; 0]);
+    assert_eq!(range("lab").range.to_string(), "fd12::/32");
+    assert_eq!(range("lab").hosts, ["*.lab.test"]);
     let repo = &config.repos[&RepoId("ferry".to_owned())];
     assert_eq!(repo.limits.timeout_s, Some(5400));
     assert_eq!(repo.limits.memory_bytes, Some(6 << 30));
@@ -164,6 +165,18 @@ fn refused(text: &str, expected: &str) {
     let text = format!("config_version: 5\n{text}");
     let problem = try_read(&text).unwrap_err().to_string();
     assert!(problem.contains(expected), "{problem}\n{text}");
+}
+
+#[test]
+fn a_range_that_is_opened_to_nobody_is_an_error() {
+    refused(
+        "network: {internal_ranges: {a: {range: 10.0.0.0/8, hosts: []}}}\n",
+        "network.internal_ranges.a.hosts names no host",
+    );
+    refused(
+        "network: {internal_ranges: {a: {range: 10.0.0.0/8, host: [x]}}}\n",
+        "hosts",
+    );
 }
 
 #[test]

@@ -12,6 +12,22 @@ use crate::sandbox::port::{OutputKind, RunRequest};
 /// Where the workspace is mounted, and where the command starts when it is.
 const WORKSPACE: &str = "/workspace";
 
+/// What clients are told where all trusted authorities are, the run's among them. Go, Ruby, PHP and uv
+/// read the first; wget, apt and Java have stores of their own, which the entrypoint adds to.
+const CA_BUNDLE_VARIABLES: [&str; 8] = [
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "PIP_CERT",
+    "AWS_CA_BUNDLE",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+];
+
+/// What clients with a list of their own are told to trust besides: Node.js and Deno.
+const FURTHER_CA_VARIABLES: [&str; 2] = ["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
+
 /// Returns what is made for a run's agent.
 pub(super) fn agent_spec(
     request: &RunRequest,
@@ -44,13 +60,10 @@ pub(super) fn agent_spec(
     let Some(guard) = guard else {
         return spec;
     };
-    set("NODE_EXTRA_CA_CERTS", CA_PATH);
-    for name in [
-        "REQUESTS_CA_BUNDLE",
-        "SSL_CERT_FILE",
-        "CURL_CA_BUNDLE",
-        "GIT_SSL_CAINFO",
-    ] {
+    for name in FURTHER_CA_VARIABLES {
+        set(name, CA_PATH);
+    }
+    for name in CA_BUNDLE_VARIABLES {
         set(name, CA_BUNDLE_PATH);
     }
     spec.mounts.push(BindMount {

@@ -314,6 +314,11 @@ fn entrypoint_script(entrypoint: Entrypoint) -> String {
          \x20       mkdir -p \"${{bundle%/*}}\"\n\
          \x20       cat \"$ca\" >>\"$bundle\"\n\
          \x20   fi\n\
+         \x20   # Java has a store of its own, which its distributions keep in different places.\n\
+         \x20   if command -v keytool >/dev/null 2>&1; then\n\
+         \x20       keytool -importcert -noprompt -cacerts -storepass changeit -alias airut-run \\\n\
+         \x20           -file \"$ca\" >/dev/null 2>&1 || true\n\
+         \x20   fi\n\
          fi\n\
          exec {command}\n"
     )

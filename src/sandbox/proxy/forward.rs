@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+use http::header::{HOST, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -13,23 +13,21 @@ use hyper_util::rt::TokioIo;
 
 use crate::clock::Stopwatch;
 use crate::sandbox::proxy::allowlist::Allowlist;
-use crate::sandbox::proxy::armed::Unarmed;
-use crate::sandbox::proxy::blocked;
 use crate::sandbox::proxy::body::{Counted, ProxyBody, full};
 use crate::sandbox::proxy::ca::Minter;
-use crate::sandbox::proxy::escape::escape_cut;
-use crate::sandbox::proxy::filter::Blocked;
+use crate::sandbox::proxy::expect;
 use crate::sandbox::proxy::gather::{self, Met, Refused, Room};
 use crate::sandbox::proxy::github::Apps;
 use crate::sandbox::proxy::headers;
-use crate::sandbox::proxy::limits::FILTER_TAG_CHARS_MAX;
-use crate::sandbox::proxy::link::{Link, NotRecorded};
-use crate::sandbox::proxy::policy::{self, Asked, Denial, Verdict};
+use crate::sandbox::proxy::limits::TUNNEL_IDLE_TIME_MAX;
+use crate::sandbox::proxy::link::Link;
+use crate::sandbox::proxy::policy::{self, Asked, Verdict};
 use crate::sandbox::proxy::pool::Destination;
+use crate::sandbox::proxy::refuse::{cause_of, json, unrecorded};
 use crate::sandbox::proxy::scrub::Scrubber;
 use crate::sandbox::proxy::scrub::body::Search;
-use crate::sandbox::proxy::scrub::tunnel;
 use crate::sandbox::proxy::target::{self, Entry, Target};
+use crate::sandbox::proxy::tunnel;
 use crate::sandbox::proxy::upstream::{Upstream, UpstreamError};
 use crate::sandbox::proxy::wire::{
     Cause, Fact, MaskedCredential, ReportedRequest, SigningCredential,
@@ -95,6 +93,7 @@ impl Proxy {
         let https = entry.scheme == "https";
         // First, so that a credential put in is a credential sent.
         headers::clean_request(request.headers_mut(), target.websocket);
+        expect::keep_or_remove(&mut request);
         let armed = match self.arm(&mut request, &target, https).await {
             Ok(armed) => armed,
             Err(unarmed) => return self.block_unarmed(reported, unarmed).await,
@@ -117,87 +116,6 @@ impl Proxy {
             search: armed.search,
         };
         self.forward(allowed, reported, request).await
-    }
-
-    /// Records a refusal and answers it.
-    async fn block(
-        &self,
-        request: ReportedRequest,
-        cause: Cause,
-        detail: String,
-    ) -> Response<ProxyBody> {
-        let status = match cause {
-            Cause::Malformed => StatusCode::BAD_REQUEST,
-            _ => StatusCode::FORBIDDEN,
-        };
-        let body = blocked::body(&request, cause, &detail);
-        self.refuse(request, cause, detail, status, &body).await
-    }
-
-    async fn block_unarmed(
-        &self,
-        request: ReportedRequest,
-        unarmed: Unarmed,
-    ) -> Response<ProxyBody> {
-        let Unarmed {
-            status,
-            detail,
-            body,
-        } = unarmed;
-        let cause = Cause::Credential;
-        let body = body.unwrap_or_else(|| blocked::body(&request, cause, &detail));
-        self.refuse(request, cause, detail, status, &body).await
-    }
-
-    async fn refuse(
-        &self,
-        request: ReportedRequest,
-        cause: Cause,
-        detail: String,
-        status: StatusCode,
-        body: &serde_json::Value,
-    ) -> Response<ProxyBody> {
-        let fact = Fact::Blocked {
-            request,
-            cause,
-            detail,
-            status: status.as_u16(),
-            tags: Vec::new(),
-        };
-        self.answer_blocked(fact, status, body).await
-    }
-
-    /// Records what a filter refused and answers it.
-    async fn block_filtered(
-        &self,
-        request: ReportedRequest,
-        blocked: &Blocked,
-        tags: Vec<String>,
-    ) -> Response<ProxyBody> {
-        let status = StatusCode::FORBIDDEN;
-        let fact = Fact::Blocked {
-            request,
-            cause: Cause::Filter,
-            detail: escape_cut(
-                format!("{}: {}", blocked.error, blocked.detail).as_bytes(),
-                FILTER_TAG_CHARS_MAX,
-            ),
-            status: status.as_u16(),
-            tags,
-        };
-        self.answer_blocked(fact, status, &blocked.body()).await
-    }
-
-    async fn answer_blocked(
-        &self,
-        fact: Fact,
-        status: StatusCode,
-        body: &serde_json::Value,
-    ) -> Response<ProxyBody> {
-        match self.link.decide(fact).await {
-            Ok(()) => json(status, body),
-            Err(why) => unrecorded(why),
-        }
     }
 
     async fn forward(
@@ -327,28 +245,19 @@ impl Proxy {
     ) {
         let stop = self.tasks.stop_token();
         let passing = async move {
-            let (downstream, upstream) = tokio::try_join!(downstream, upstream).ok()?;
-            let (down, up) = (TokioIo::new(downstream), TokioIo::new(upstream));
-            tunnel::pass(down, up, search.as_ref()).await.ok()
-        };
-        self.tasks.spawn(async move {
-            let passed = tokio::select! {
-                passed = passing => passed,
-                () = stop.cancelled() => None,
+            let bytes_down = AtomicU64::new(0);
+            let Ok((down, up)) = tokio::try_join!(downstream, upstream) else {
+                return finish(0, false);
             };
-            let (up, down) = passed.unwrap_or_default();
-            bytes_up.fetch_add(up, Ordering::Relaxed);
-            finish(down, passed.is_some());
-        });
-    }
-}
-
-fn cause_of(denial: Denial) -> Cause {
-    match denial {
-        Denial::Traversal => Cause::Traversal,
-        Denial::Host => Cause::Host,
-        Denial::Path => Cause::Path,
-        Denial::Method => Cause::Method,
+            let (down, up) = (TokioIo::new(down), TokioIo::new(up));
+            let counters = (&*bytes_up, &bytes_down);
+            let complete = tokio::select! {
+                complete = tunnel::pass(down, up, search.as_ref(), counters, TUNNEL_IDLE_TIME_MAX) => complete,
+                () = stop.cancelled() => false,
+            };
+            finish(bytes_down.into_inner(), complete);
+        };
+        self.tasks.spawn(passing);
     }
 }
 
@@ -364,34 +273,8 @@ fn outgoing(
     if let Ok(host) = HeaderValue::from_str(&target.host) {
         parts.headers.insert(HOST, host);
     }
-    Request::from_parts(parts, Counted::new(body, bytes_up, |_| {}).boxed_unsync())
-}
-
-fn json(status: StatusCode, body: &serde_json::Value) -> Response<ProxyBody> {
-    let mut response = Response::new(full(body.to_string()));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// What the agent gets when nothing can be recorded: nothing is decided then, and nothing leaves.
-fn unrecorded(why: NotRecorded) -> Response<ProxyBody> {
-    let (status, error, message) = match why {
-        NotRecorded::Failed => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "decision_not_recorded",
-            "Airut cannot record network decisions at the moment, so no request may leave.",
-        ),
-        NotRecorded::BeyondLimit => (
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_requests",
-            "This task has made more requests than a task may make; no further one may leave.",
-        ),
-    };
-    json(
-        status,
-        &serde_json::json!({ "error": error, "message": message }),
-    )
+    let mut head = Request::from_parts(parts, ());
+    let body = expect::await_word(&mut head, body);
+    let counted = Counted::new(body, bytes_up, |_| {}).boxed_unsync();
+    head.map(|()| counted)
 }

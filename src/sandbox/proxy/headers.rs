@@ -1,8 +1,8 @@
 //! Headers that stop at the proxy, in both directions. Pure.
 
 use http::header::{
-    ALT_SVC, CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    ALT_SVC, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 
 /// Headers about one connection or about a proxy: they concern this proxy, or lie about it.
@@ -21,8 +21,6 @@ const ONE_HOP: [&str; 9] = [
 /// Makes a request's headers what upstream may see, before credentials are put in.
 pub fn clean_request(headers: &mut HeaderMap, websocket: bool) {
     clean(headers, websocket);
-    // The agent was told to go on when its body was first read.
-    headers.remove(EXPECT);
 }
 
 /// Makes a response's headers what the agent may see.
@@ -88,7 +86,6 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
             ("http2-settings", "AAAA"),
-            ("expect", "100-continue"),
             ("accept", "*/*"),
         ]);
         clean_request(&mut seen, false);

@@ -8,6 +8,34 @@ pub const CONNECTIONS_MAX: usize = 1024;
 /// Bytes of a request's head over HTTP/1; a longer one is answered 431 and closed.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of a request's target over HTTP/1; a longer one is answered 414 and closed.
+pub const TARGET_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a method; a longer one is answered 400 and closed.
+pub const METHOD_BYTES_MAX: usize = 32;
+
+/// Bytes of the line before a chunk, with its extensions; a longer one ends the connection.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+
+/// Trailers of a request over HTTP/1; more end the connection.
+pub const TRAILERS_MAX: usize = 32;
+
+/// Bytes of those trailers; more end the connection.
+pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes read from an agent beyond the request that is served; further ones wait. More than a head.
+pub const READ_AHEAD_BYTES_MAX: usize = HEAD_BYTES_MAX + 8 * 1024;
+
+/// Time that an agent is listened to after the answer, so that it can read it; then the connection
+/// is reset.
+pub const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Bytes thrown away in that time; then the connection is reset.
+pub const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Time an agent's connection over HTTP/1 stays open between requests; then it is closed.
+pub const AGENT_IDLE_TIME_MAX: Duration = Duration::from_secs(120);
+
 /// Header fields of a request; more are answered 431 and closed.
 pub const HEADERS_MAX: usize = 128;
 
@@ -17,7 +45,7 @@ pub const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
 /// Requests at once on one HTTP/2 connection; further ones wait.
 pub const STREAMS_MAX: u32 = 128;
 
-/// Time for a request's head to arrive; then the connection is closed.
+/// Time for a request's head to arrive after its first byte; then it is answered 408 and closed.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Time for a TLS handshake with the agent; then the connection is closed.
@@ -56,6 +84,20 @@ pub const RESPONSE_HEAD_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Time between two pieces of a body; then it is cut off.
 pub const BODY_IDLE_TIME_MAX: Duration = Duration::from_secs(900);
+
+/// Time that a body waits for upstream's `100 Continue`; then it is sent without (RFC 9110, 10.1.1).
+pub const EXPECT_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Time without a byte in either direction of a tunnel; then, and at the latest after twice as long,
+/// it is closed.
+pub const TUNNEL_IDLE_TIME_MAX: Duration = Duration::from_secs(900);
+
+/// Streams over HTTP/2 that an agent opened and took back before they were served; one more ends the
+/// connection (CVE-2023-44487).
+pub const PENDING_RESETS_MAX: usize = 20;
+
+/// Streams over HTTP/2 that were ended because of an agent's mistakes; one more ends the connection.
+pub const LOCAL_RESETS_MAX: usize = 128;
 
 /// Messages waiting to be written to the link; further ones wait.
 pub const LINK_WAITING_MAX: usize = 1024;

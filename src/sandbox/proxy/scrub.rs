@@ -4,7 +4,6 @@
 
 pub(super) mod body;
 pub mod forms;
-pub(super) mod tunnel;
 
 use std::sync::Arc;
 

@@ -26,11 +26,14 @@ use crate::sandbox::proxy::forward::Proxy;
 use crate::sandbox::proxy::gather::Room;
 use crate::sandbox::proxy::github::Apps;
 use crate::sandbox::proxy::limits::{
-    CONNECTIONS_MAX, DNS_QUERY_BYTES_MAX, DNS_TCP_TIME_MAX, HANDSHAKE_TIME_MAX, HEAD_BYTES_MAX,
-    HEAD_TIME_MAX, HEADER_LIST_BYTES_MAX, HEADERS_MAX, PING_TIME_MAX, PONG_TIME_MAX, STREAMS_MAX,
+    AGENT_IDLE_TIME_MAX, CONNECTIONS_MAX, DNS_QUERY_BYTES_MAX, DNS_TCP_TIME_MAX,
+    HANDSHAKE_TIME_MAX, HEAD_TIME_MAX, HEADER_LIST_BYTES_MAX, HEADERS_MAX, LOCAL_RESETS_MAX,
+    PENDING_RESETS_MAX, PING_TIME_MAX, PONG_TIME_MAX, READ_AHEAD_BYTES_MAX, STREAMS_MAX,
 };
 use crate::sandbox::proxy::link::{Link, LinkError};
-use crate::sandbox::proxy::target::Entry;
+use crate::sandbox::proxy::strict::stream::StrictStream;
+use crate::sandbox::proxy::strict::verdicts::Verdicts;
+use crate::sandbox::proxy::target::{self, Entry};
 use crate::sandbox::proxy::upstream::Upstream;
 use crate::sandbox::proxy::wire::{Fact, Ports, Setup};
 use crate::tasks::TaskSet;
@@ -214,6 +217,9 @@ async fn serve_tls(proxy: Arc<Proxy>, stream: TcpStream, port: u16) {
     let Some(name) = name else {
         return refuse(b"", "no server name").await;
     };
+    if !target::is_host_name(&name) {
+        return refuse(name.as_bytes(), "the server name is no plain host name").await;
+    }
     let config = match proxy.minter.config(&name) {
         Ok(config) => config,
         Err(error) => return refuse(name.as_bytes(), &error.to_string()).await,
@@ -245,41 +251,72 @@ async fn serve_http<S>(proxy: Arc<Proxy>, entry: Entry, stream: S, speaks: Speak
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (link, port) = (proxy.link.clone(), entry.port);
+    let name = entry.server_name.clone().unwrap_or_default();
+    let reason = match speaks {
+        Speaks::One => serve_one(proxy, Arc::new(entry), stream).await,
+        Speaks::Two => serve_two(proxy, Arc::new(entry), stream).await,
+    };
+    if let Some(reason) = reason {
+        let reason = format!("no well-formed HTTP: {reason}");
+        // The connection is closed in any case.
+        let _either_way = link.decide(Fact::Refused { port, name, reason }).await;
+    }
+}
+
+/// Serves HTTP/1; returns why it broke off, if the agent's bytes were the cause.
+async fn serve_one<S>(proxy: Arc<Proxy>, entry: Arc<Entry>, stream: S) -> Option<String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let verdicts = Verdicts::default();
+    let stream = TokioIo::new(StrictStream::new(stream, verdicts.clone()));
+    let asked = verdicts.clone();
+    let service = service_fn(move |request| {
+        let (proxy, entry, verdicts) = (Arc::clone(&proxy), Arc::clone(&entry), asked.clone());
+        async move {
+            let response = match verdicts.next_request() {
+                Some(refused) => proxy.refuse_head(&entry, &refused).await,
+                None => proxy.handle(entry, request).await,
+            };
+            verdicts.answered(response.status() == http::StatusCode::SWITCHING_PROTOCOLS);
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    let connection = http1_builder().serve_connection(stream, service);
+    let ended = connection.with_upgrades().await;
+    let unreadable = ended.err().filter(hyper::Error::is_parse);
+    let broken = verdicts.broken().map(|why| why.to_string());
+    broken.or_else(|| unreadable.map(|error| error.to_string()))
+}
+
+/// Serves HTTP/2; returns why it broke off, if the agent's bytes were the cause.
+async fn serve_two<S>(proxy: Arc<Proxy>, entry: Arc<Entry>, stream: S) -> Option<String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut stream = BufReader::new(stream);
     // Whoever says nothing at all would otherwise hold its place for ever.
     let first = tokio::time::timeout(HEAD_TIME_MAX, stream.fill_buf()).await;
     if !matches!(first, Ok(Ok(bytes)) if !bytes.is_empty()) {
-        return;
+        return None;
     }
-    let (stream, entry) = (TokioIo::new(stream), Arc::new(entry));
-    let (link, port) = (proxy.link.clone(), entry.port);
-    let name = entry.server_name.clone().unwrap_or_default();
     let service = service_fn(move |request| {
         let answering = Arc::clone(&proxy).handle(Arc::clone(&entry), request);
         async move { Ok::<_, std::convert::Infallible>(answering.await) }
     });
-    let ended = match speaks {
-        Speaks::One => {
-            let connection = http1_builder().serve_connection(stream, service);
-            connection.with_upgrades().await
-        }
-        Speaks::Two => http2_builder().serve_connection(stream, service).await,
-    };
-    if let Err(error) = ended
-        && error.is_parse()
-    {
-        let reason = format!("no well-formed HTTP: {error}");
-        // The connection is closed in any case.
-        let _either_way = link.decide(Fact::Refused { port, name, reason }).await;
-    }
+    let connection = http2_builder().serve_connection(TokioIo::new(stream), service);
+    let unreadable = connection.await.err().filter(hyper::Error::is_parse);
+    unreadable.map(|error| error.to_string())
 }
 
 fn http1_builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
+        .header_read_timeout(AGENT_IDLE_TIME_MAX)
+        // Never what refuses a head: that is done before, with a record.
+        .max_buf_size(READ_AHEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX);
     builder
 }
@@ -292,6 +329,8 @@ fn http2_builder() -> http2::Builder<TokioExecutor> {
         .keep_alive_timeout(PONG_TIME_MAX)
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(LOCAL_RESETS_MAX)
         .adaptive_window(true);
     builder
 }

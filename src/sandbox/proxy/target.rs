@@ -162,14 +162,7 @@ fn split_authority(authority: &str, expected_port: u16) -> Result<String, Unclea
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
     };
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let well_formed = !host.is_empty()
-        && host.len() <= 253
-        && host.bytes().all(allowed)
-        && !host.starts_with('.')
-        && !host.ends_with('.')
-        && !host.contains("..");
-    if !well_formed {
+    if !is_host_name(host) {
         return Err(unclear(
             Cause::Malformed,
             format!("{} is no host name", shown()),
@@ -182,6 +175,29 @@ fn split_authority(authority: &str, expected_port: u16) -> Result<String, Unclea
         return Err(unclear(Cause::HostMismatch, detail));
     }
     Ok(host.to_ascii_lowercase())
+}
+
+/// Returns whether this can be a host's name, or a plain IPv4 address: no trailing dot, no other notation
+/// of an address. Some readers take 2130706433, 0x7f.1 and 0177.0.0.1 for 127.0.0.1.
+pub fn is_host_name(host: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let label = |label: &str| (1..=63).contains(&label.len());
+    host.len() <= 253
+        && host.bytes().all(allowed)
+        && host.split('.').all(label)
+        && (!ends_in_number(host) || host.parse::<std::net::Ipv4Addr>().is_ok())
+}
+
+/// Returns whether the last label is a number, decimal or hexadecimal: no name on the internet ends so
+/// (URL Standard, "ends in a number").
+fn ends_in_number(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let digits = |text: &str, hex: bool| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_digit() || (hex && byte.is_ascii_hexdigit()))
+    };
+    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    digits(last, false) || hex.is_some_and(|rest| digits(rest, true))
 }
 
 /// Returns whether a WebSocket is asked for; every other upgrade is refused.
@@ -233,9 +249,30 @@ pub fn report<B>(request: &Request<B>, entry: &Entry, number: u64) -> ReportedRe
     }
 }
 
-fn sha256_hex(text: &str) -> String {
+/// Returns what can be told of a head that is no request; its target is told without what follows
+/// the first `?`, since that may hold a secret.
+pub fn report_head(head: &[u8], entry: &Entry, number: u64) -> ReportedRequest {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next();
+    let mut parts = line.unwrap_or_default().split(|byte| *byte == b' ');
+    let (method, target) = (parts.next(), parts.next().unwrap_or_default());
+    let mut target = target.splitn(2, |byte| *byte == b'?');
+    let (path, query) = (target.next().unwrap_or_default(), target.next());
+    let host = entry.server_name.as_deref().unwrap_or_default();
+    ReportedRequest {
+        request: number,
+        method: escape_cut(method.unwrap_or_default(), 64),
+        scheme: entry.scheme.to_owned(),
+        host: escape_cut(host.as_bytes(), 256),
+        port: entry.port,
+        path: escape_cut(path, REPORTED_PATH_BYTES_MAX),
+        query_sha256: query.map(sha256_hex),
+        http_version: "HTTP/1.1".to_owned(),
+    }
+}
+
+fn sha256_hex(text: impl AsRef<[u8]>) -> String {
     use sha2::Digest as _;
-    hex::encode(sha2::Sha256::digest(text.as_bytes()))
+    hex::encode(sha2::Sha256::digest(text.as_ref()))
 }
 
 #[cfg(test)]
@@ -328,6 +365,20 @@ mod tests {
             "[::1]",
             "a test",
             "a.test:+443",
+            "a.test:",
+            "a.test:443:443",
+            "b\u{fc}cher.test",
+            "a%2etest",
+            "fe80::1%eth0",
+            "[fe80::1%25eth0]",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "0177.0.0.1",
+            "127.1",
+            "a.test.1",
+            "a,b.test",
+            "a.test/b",
         ] {
             let read = read(&request("GET", "/", &[("host", host)]), &entry());
             assert!(read.is_err(), "{host}");

@@ -14,7 +14,6 @@ use http::{Request, Response};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use ipnet::IpNet;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -24,12 +23,13 @@ use tokio_rustls::TlsConnector;
 use crate::clock::Stopwatch;
 use crate::sandbox::proxy::addresses::{self, Refused};
 use crate::sandbox::proxy::body::ProxyBody;
+use crate::sandbox::proxy::expect;
 use crate::sandbox::proxy::limits::{
     CONNECT_TIME_MAX, HEADER_LIST_BYTES_MAX, IDLE_TIME_MAX, PING_TIME_MAX, PONG_TIME_MAX,
     RESPONSE_HEAD_TIME_MAX,
 };
 use crate::sandbox::proxy::pool::{Destination, Pool, Sender};
-use crate::sandbox::proxy::wire::Setup;
+use crate::sandbox::proxy::wire::{InternalRange, Setup};
 use crate::tasks::TaskSet;
 
 /// Why a request could not be forwarded.
@@ -60,7 +60,7 @@ pub(super) struct Upstream {
     resolver: TokioResolver,
     tls: Arc<ClientConfig>,
     tls_http1: Arc<ClientConfig>,
-    internal_ranges: Vec<IpNet>,
+    internal_ranges: Vec<InternalRange>,
     ports: (u16, u16),
     pool: Mutex<Pool>,
     since: Stopwatch,
@@ -110,7 +110,7 @@ impl Upstream {
         &self,
         destination: &Destination,
         sender: Sender,
-        request: Request<ProxyBody>,
+        mut request: Request<ProxyBody>,
         sent: &AtomicU64,
     ) -> Result<Response<Incoming>, (UpstreamError, Option<Request<ProxyBody>>)> {
         let unsent = |mut error: TrySendError<Request<ProxyBody>>| {
@@ -130,6 +130,7 @@ impl Upstream {
             Sender::Two(mut sender) => {
                 self.pool()
                     .keep_two(destination, sender.clone(), self.since.elapsed());
+                expect::do_not_await(&mut request);
                 let head = sender.try_send_request(absolute_form(destination, request));
                 let head = await_head(head, sent, RESPONSE_HEAD_TIME_MAX).await;
                 head.map_err(late)?.map_err(unsent)
@@ -222,7 +223,7 @@ impl Upstream {
         let addresses = self.resolve(host).await?;
         let mut failure = UpstreamError::Resolve("it has no address".to_owned());
         for address in addresses {
-            if let Err(refused) = addresses::check(address, &self.internal_ranges) {
+            if let Err(refused) = addresses::check(host, address, &self.internal_ranges) {
                 failure = refused.into();
                 continue;
             }

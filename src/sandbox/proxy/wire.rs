@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::sandbox::proxy::allowlist::Allowlist;
+use crate::sandbox::proxy::glob;
 
 /// A secret on the link: printed as `[secret]`, its memory cleared when it is dropped.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +137,23 @@ impl Default for Ports {
     }
 }
 
+/// Internal addresses that the operator opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InternalRange {
+    /// The addresses.
+    pub range: IpNet,
+    /// Patterns of the hosts that may resolve to them; none means every allowed host.
+    pub hosts: Vec<String>,
+}
+
+impl InternalRange {
+    /// Returns whether it is opened for a host.
+    pub fn is_for(&self, host: &str) -> bool {
+        let matching = |pattern: &String| glob::matches_ignoring_case(pattern, host);
+        self.hosts.is_empty() || self.hosts.iter().any(matching)
+    }
+}
+
 /// Everything the proxy works by; it has nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {
@@ -156,7 +174,7 @@ pub struct Setup {
     /// The resolver to ask.
     pub upstream_dns: SocketAddr,
     /// Internal ranges that allowed hosts may resolve to.
-    pub internal_ranges: Vec<IpNet>,
+    pub internal_ranges: Vec<InternalRange>,
     /// Further authorities for upstream hosts, PEM.
     pub upstream_ca: Option<String>,
     /// Ports.
