@@ -4,13 +4,15 @@
 use std::process::Command;
 use std::sync::Arc;
 
+use airut::config::types::Audit;
 use airut::events::Event;
 use airut::events::blobs::Blobs;
 use airut::events::id::TaskId;
 use airut::events::run::RunLimits;
 use airut::sandbox::podman_sandbox::{PodmanSandbox, SandboxSettings};
 use airut::sandbox::port::{
-    Entrypoint, ImageRequest, NetworkRequest, OutputKind, ProxyPolicy, RunRequest, Sandbox as _,
+    AppKeys, Entrypoint, ImageRequest, NetworkRequest, OutputKind, ProxyPolicy, RunRequest,
+    Sandbox as _,
 };
 use airut::sandbox::proxy::allowlist::Allowlist;
 use airut::sandbox::proxy::wire::InternalRange;
@@ -105,6 +107,9 @@ fn request(image: String) -> RunRequest {
                 url_prefixes: vec![],
             },
             credentials: vec![],
+            signing: vec![],
+            apps: vec![],
+            app_keys: AppKeys::default(),
         })),
         service_ends: CancellationToken::new(),
     }
@@ -143,6 +148,7 @@ async fn real_clients_trust_the_runs_authority_and_reach_the_origin() {
             hosts: vec!["*.example.test".to_owned()],
         }],
         upstream_ca: Some(std::fs::read_to_string(&hosts.ca_file).unwrap()),
+        audit: Audit::Strict,
         container_command: "podman".to_owned(),
     };
     let blobs = Arc::new(Blobs::open(&directory.path().join("blobs")).unwrap());
