@@ -1,6 +1,7 @@
 use super::memory::MemoryStore;
 use super::*;
 use crate::events::codec::RECORD_BYTES_MAX;
+use crate::events::event::Event;
 use crate::events::service::DrainStarted;
 
 fn event(number: u32) -> Event {
