@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::cli::output::{Mark, Output};
 use crate::cli::paths;
-use crate::service::audit::{Audit, Findings, SavedMail, Witness, saved_mails};
+use crate::service::audit::{Audit, Findings, OnDisk, SavedMail, Witness, saved_mails};
 use crate::service::surface::Bodies;
 use crate::service::surface::{Client, ClientError, Position, SignedCheckpoint, Verifier};
 
@@ -42,8 +42,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Clone, Copy)]
 enum Index {
     Daemon,
-    Disk,
-    Missing,
+    OnDisk(OnDisk),
 }
 
 /// Checks, prints, and fails when anything differs.
@@ -110,11 +109,7 @@ async fn compare_index(audit: &mut Audit, copy: bool) -> anyhow::Result<Index> {
         }
     };
     let Some(mut client) = connected else {
-        return Ok(if audit.compare_index_on_disk() {
-            Index::Disk
-        } else {
-            Index::Missing
-        });
+        return Ok(Index::OnDisk(audit.compare_index_on_disk()));
     };
     let mut next = Position(1);
     loop {
@@ -141,8 +136,11 @@ fn print_log(findings: &Findings, index: Index, output: Output) {
     output.line(&format!("sent    {} checkpoints", findings.sent));
     let index = match index {
         Index::Daemon => "compared through the daemon",
-        Index::Disk => "compared on disk",
-        Index::Missing => "not there (airut log rebuild makes it from the journal)",
+        Index::OnDisk(OnDisk::Compared) => "compared on disk",
+        Index::OnDisk(OnDisk::Missing) => "not there (airut log rebuild makes it from the journal)",
+        Index::OnDisk(OnDisk::Closed) => {
+            "not compared: it can be opened only where this user may write; verify a copy"
+        }
     };
     output.line(&format!("index   {index}"));
     if *torn_bytes > 0 {

@@ -53,6 +53,17 @@ pub struct Audit {
     scan: Scan,
 }
 
+/// How the index of a log that no daemon has open was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDisk {
+    /// It was compared; what differs is among the findings.
+    Compared,
+    /// There is none.
+    Missing,
+    /// It lies where this process may not write, and sled opens nothing there.
+    Closed,
+}
+
 /// What checking a log came to.
 #[derive(Debug, Clone)]
 pub struct Findings {
@@ -94,12 +105,15 @@ impl Audit {
         Ok(Self { state_dir, scan })
     }
 
-    /// Compares the index of a log that no daemon has open; says whether there is one. It can be
-    /// made again from the journal, so that a copy need not have it.
-    pub fn compare_index_on_disk(&mut self) -> bool {
+    /// Compares the index of a log that no daemon has open, if it can be opened. It can be made again
+    /// from the journal, so that a copy need not have it.
+    pub fn compare_index_on_disk(&mut self) -> OnDisk {
         let directory = log_directory(&self.state_dir);
         if !directory.join("index").exists() {
-            return false;
+            return OnDisk::Missing;
+        }
+        if !audit::is_writable(&directory) {
+            return OnDisk::Closed;
         }
         let mut next = Position(1);
         let mut agrees = true;
@@ -118,7 +132,7 @@ impl Audit {
                 self.scan.differs(Difference::whole(what));
             }
         }
-        true
+        OnDisk::Compared
     }
 
     /// Compares records of the index in order, as a daemon gives them; `next` begins at 1. Says

@@ -1,6 +1,6 @@
 //! Disks that are full, read-only or broken.
 
-use crate::ground::{Daemon, fill, mount, run, until, with_mounts};
+use crate::ground::{Daemon, fill, mount, run, until, with_mounts, words};
 
 /// What the operator reads when the daemon ends because of its log.
 const ENDED: &str = "nothing that was acknowledged is lost";
@@ -100,6 +100,11 @@ fn a_file_system_that_becomes_read_only_ends_the_daemon_and_refuses_the_next() {
             for part in ["Read-only file system", "make its file system writable"] {
                 assert!(said.contains(part), "{part}: {said}");
             }
+            // What cannot be written can be audited all the same.
+            let verified = ground.airut(&["verify"]);
+            let said = words(&verified);
+            assert!(verified.status.success(), "{said}");
+            assert!(said.contains("index   not compared"), "{said}");
             run("umount", &[log.to_str().unwrap()]);
             mount("loop", &image, &log);
             let mut daemon = ground.daemon();

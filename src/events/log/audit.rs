@@ -19,7 +19,7 @@ mod erased;
 mod examine;
 pub(in crate::events::log) mod reader;
 
-pub use compare::{index_ends, index_of, read_key};
+pub use compare::{index_ends, index_of, is_writable, read_key};
 
 pub use erased::{Bodies, Erasure};
 pub use examine::{KINDS_WITH_BODIES, bodies_of};

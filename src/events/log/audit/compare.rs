@@ -28,6 +28,11 @@ pub fn read_key(directory: &Path) -> Result<Option<Verifier>, StoreError> {
     Ok(key::read(directory)?.map(|key| key.verifier()))
 }
 
+/// Returns whether this process may write into a log's directory: only there can its index be opened.
+pub fn is_writable(directory: &Path) -> bool {
+    rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
 /// Returns the records of the index of a log that no daemon has open.
 ///
 /// # Errors
