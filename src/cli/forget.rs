@@ -31,8 +31,8 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
     };
     let (keys, bodies) = (forgotten.keys, forgotten.bodies);
     output.line(&format!(
-        "Conversation {conversation} is forgotten (position {}): {keys} keys destroyed, {bodies} \
-         bodies erased.",
+        "Conversation {conversation} is forgotten (position {}): destroyed keys: {keys}, \
+         erased bodies: {bodies}.",
         forgotten.position
     ));
     output.line(&format!("{} bytes are free again.", forgotten.bytes_freed));

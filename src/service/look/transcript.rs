@@ -241,7 +241,9 @@ fn sent(moment: &Moment, read: Read<'_>) -> Option<String> {
         Moment::Forgotten(forgotten) => {
             let (keys, bodies) = (forgotten.keys, forgotten.bodies);
             let freed = forgotten.bytes_freed;
-            format!("FORGOTTEN: {keys} keys destroyed, {bodies} bodies erased, {freed} bytes freed")
+            format!(
+                "FORGOTTEN: destroyed keys: {keys}, erased bodies: {bodies}, freed bytes: {freed}"
+            )
         }
         _ => return None,
     })
