@@ -55,8 +55,9 @@ attack: ## Run the attempts to escape from a sandbox
 	cargo build --example test-hosts
 	$(ENV) AIRUT_REQUIRE_REAL=1 cargo nextest run --tests -E 'test(attack)'
 
-fuzz: ## Feed TARGET (checkpoint, proof, head) anything at all for SECONDS_MAX; needs cargo-fuzz and nightly
-	cargo +nightly fuzz run $(or $(TARGET),checkpoint) -- -max_total_time=$(or $(SECONDS_MAX),60)
+fuzz: ## Feed the parsers anything at all, SECONDS=60 each (TARGET=codec: one of them)
+	scripts/setup.sh fuzz
+	scripts/fuzz.sh $(or $(SECONDS),60) $(TARGET)
 
 lint: ## Check format, lints, dependencies and the compatibility list
 	cargo fmt --check

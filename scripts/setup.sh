@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs what the tests and the demo need on a Debian machine, and says what and why:
 #
-#   setup.sh [podman|clients|mail|claude|tools|bench|all]...
+#   setup.sh [podman|clients|mail|claude|tools|bench|fuzz|all]...
 #
-# `all` is all but bench. Each part is left alone when it is already there. Nothing of the user's own settings is
+# `all` is all but bench and fuzz. Each part is left alone when it is already there. Nothing of the user's own settings is
 # changed: where a stock Podman cannot run, settings of our own go to .airut-dev/.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -178,6 +178,15 @@ set_up_tools() {
     done
 }
 
+# Only `make fuzz` needs it; the compiler beside it is the user's to choose.
+set_up_fuzz() {
+    cargo +nightly --version >/dev/null 2>&1 ||
+        fail "fuzzing needs a nightly compiler: rustup toolchain install nightly"
+    command -v cargo-fuzz >/dev/null && return 0
+    say "installing cargo-fuzz (make fuzz uses it)"
+    cargo install --quiet --locked cargo-fuzz
+}
+
 [ $# -gt 0 ] || set -- all
 for part in "$@"; do
     case $part in
@@ -187,6 +196,7 @@ for part in "$@"; do
     claude) set_up_claude ;;
     tools) set_up_tools ;;
     bench) set_up_bench ;;
+    fuzz) set_up_fuzz ;;
     all)
         set_up_podman
         set_up_clients
@@ -194,7 +204,7 @@ for part in "$@"; do
         set_up_claude
         set_up_tools
         ;;
-    *) fail "unknown part $part; there are podman, clients, mail, claude, tools, bench and all" ;;
+    *) fail "unknown part $part; there are podman, clients, mail, claude, tools, bench, fuzz and all" ;;
     esac
 done
 say "ready: $*"

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::types::GithubAppSecret;
-use crate::events::id::RunId;
+use crate::events::id::{CredentialName, RunId};
 use crate::events::run::{Mount, RunLimits};
 use crate::sandbox::podman::OutputChunk;
 use crate::sandbox::proxy::allowlist::Allowlist;
@@ -56,6 +56,15 @@ pub enum NetworkRequest {
 /// Keys of apps by name; printed without them.
 #[derive(Clone, Default)]
 pub struct AppKeys(pub BTreeMap<String, GithubAppSecret>);
+
+impl AppKeys {
+    /// Returns those of configured apps.
+    pub fn of(apps: &BTreeMap<CredentialName, GithubAppSecret>) -> Self {
+        let named =
+            |(name, app): (&CredentialName, &GithubAppSecret)| (name.0.clone(), app.clone());
+        Self(apps.iter().map(named).collect())
+    }
+}
 
 impl PartialEq for AppKeys {
     /// Two are the same when they have the same apps; keys are not compared.

@@ -20,6 +20,7 @@ mod forward;
 mod gather;
 pub mod github;
 pub mod glob;
+pub mod graphql;
 pub mod headers;
 pub mod limits;
 pub mod link;

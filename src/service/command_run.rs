@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::config::types::{Audit, Limits, MaskedSecret};
+use crate::config::types::{Audit, GithubAppSecret, Limits, MaskedSecret, SigningSecret};
 use crate::events::blobs::{BlobError, Blobs};
 use crate::events::id::{CredentialName, RunId, TaskId};
 use crate::events::run::RunLimits;
@@ -85,6 +85,10 @@ pub struct CommandPlan {
     pub env: BTreeMap<String, SecretString>,
     /// Its masked secrets.
     pub masked_secrets: BTreeMap<CredentialName, MaskedSecret>,
+    /// Its keys that sign.
+    pub signing_credentials: BTreeMap<CredentialName, SigningSecret>,
+    /// Its apps of GitHub.
+    pub github_app_credentials: BTreeMap<CredentialName, GithubAppSecret>,
     /// What of the host it sees.
     pub mounts: Vec<Mount>,
     /// Its limits.
@@ -217,7 +221,9 @@ async fn prepare(
     random(&mut key)?;
     // A source that gave bytes for the key gives them for surrogates, too.
     let mut fill = |bytes: &mut [u8]| getrandom::fill(bytes).expect("the source has just worked");
-    let issued = credentials::issue(&plan.masked_secrets, &key, &mut fill);
+    let mut issued = credentials::issue(&plan.masked_secrets, &key, &mut fill);
+    issued.issue_apps(&plan.github_app_credentials, &key, &mut fill);
+    issued.issue_signing(&plan.signing_credentials, &key, &mut fill);
     let Some(network) = plan.network.take() else {
         let recorder: Arc<dyn Recorder> = Arc::new(Unwatched);
         return Ok((recorder, NetworkRequest::Open, issued.env));
@@ -229,7 +235,7 @@ async fn prepare(
         credentials: issued.masked,
         signing: issued.signing,
         apps: issued.apps,
-        app_keys: AppKeys::default(),
+        app_keys: AppKeys::of(&plan.github_app_credentials),
     };
     let network = NetworkRequest::Sandboxed(Box::new(policy));
     Ok((Arc::new(journal), network, issued.env))

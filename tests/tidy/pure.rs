@@ -42,6 +42,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/sandbox/proxy/github/node_id.rs",
     "src/sandbox/proxy/github/scope.rs",
     "src/sandbox/proxy/glob.rs",
+    "src/sandbox/proxy/graphql.rs",
     "src/sandbox/proxy/headers.rs",
     "src/sandbox/proxy/policy.rs",
     "src/sandbox/proxy/scrub.rs",

@@ -100,8 +100,8 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> anyhow::Result<u8> {
         anyhow::bail!("no command is given: airut sandbox run [OPTIONS] -- COMMAND [ARGUMENTS]");
     }
     let file = sandbox_file::load(arguments.config.as_deref())?;
-    if !file.network_sandbox && !file.masked_secrets.is_empty() {
-        output.note("network_sandbox is off: masked secrets stay surrogates and open nothing");
+    if !file.network_sandbox && file.has_surrogates() {
+        output.note("network_sandbox is off: credentials stay surrogates and open nothing");
     }
     let surroundings = surroundings(arguments)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -202,6 +202,8 @@ fn plan(
         argv: arguments.command.clone(),
         env: environment(file.env, &file.pass_env, arguments.log.is_verbose()),
         masked_secrets: file.masked_secrets,
+        signing_credentials: file.signing_credentials,
+        github_app_credentials: file.github_app_credentials,
         mounts,
         limits: command_run::limits(&limits),
         network: network.transpose()?,

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::config::read::repo::check_env_name;
 use crate::config::section::Section;
 use crate::config::types::{GithubAppSecret, NamedSecret, SigningSecret};
-use crate::config::yaml::{Place, Problem, Value};
+use crate::config::yaml::{Node, Place, Problem, Value};
 use crate::events::id::CredentialName;
 
 /// Reads all keys that sign; one whose id or secret is unset is left out, as a masked secret is.
@@ -16,26 +16,32 @@ pub(super) fn signing(
 ) -> Result<BTreeMap<CredentialName, SigningSecret>, Problem> {
     let mut signing = BTreeMap::new();
     for (name, place, path, node) in section.into_iter().flat_map(Section::into_named) {
-        let mut section = Section::new(&path, node)?;
-        let kind = section.required("type")?;
-        kind.choice(&[("aws-sigv4", ())])?;
-        let id = named(&mut section, "access_key_id", place)?;
-        let secret = named(&mut section, "secret_access_key", place)?;
-        let token = named(&mut section, "session_token", place)?;
-        let scopes = section.list("scopes")?;
-        section.end()?;
-        let (Some(access_key_id), Some(secret_access_key)) = (id, secret) else {
-            continue;
-        };
-        let secret = SigningSecret {
-            access_key_id,
-            secret_access_key,
-            session_token: token,
-            scopes: filled(scopes, &path, "scopes", place)?,
-        };
-        signing.insert(CredentialName(name), secret);
+        if let Some(secret) = key(&path, place, node)? {
+            signing.insert(CredentialName(name), secret);
+        }
     }
     Ok(signing)
+}
+
+/// Reads one key; nothing when its id or secret is unset or empty.
+pub(super) fn key(path: &str, place: Place, node: Node) -> Result<Option<SigningSecret>, Problem> {
+    let mut section = Section::new(path, node)?;
+    let kind = section.required("type")?;
+    kind.choice(&[("aws-sigv4", ())])?;
+    let id = named(&mut section, "access_key_id", place)?;
+    let secret = named(&mut section, "secret_access_key", place)?;
+    let token = named(&mut section, "session_token", place)?;
+    let scopes = section.list("scopes")?;
+    section.end()?;
+    let (Some(access_key_id), Some(secret_access_key)) = (id, secret) else {
+        return Ok(None);
+    };
+    Ok(Some(SigningSecret {
+        access_key_id,
+        secret_access_key,
+        session_token: token,
+        scopes: filled(scopes, path, "scopes", place)?,
+    }))
 }
 
 /// Reads all apps of GitHub; one whose id or key is unset is left out, as a masked secret is.
@@ -44,41 +50,52 @@ pub(super) fn apps(
 ) -> Result<BTreeMap<CredentialName, GithubAppSecret>, Problem> {
     let mut apps = BTreeMap::new();
     for (name, place, path, node) in section.into_iter().flat_map(Section::into_named) {
-        check_env_name(&name, place)?;
-        let mut section = Section::new(&path, node)?;
-        let (id, key) = (section.scalar("app_id")?, section.scalar("private_key")?);
-        let installation = section.scalar("installation_id")?;
-        let scopes = section.list("scopes")?;
-        let foreign = section.scalar("allow_foreign_credentials")?;
-        let foreign = foreign.map(|scalar| scalar.boolean()).transpose()?;
-        let base_url = base_url(&mut section)?;
-        let mut permissions = BTreeMap::new();
-        let all = section.section("permissions")?;
-        for (key, place, path, node) in all.into_iter().flat_map(Section::into_named) {
-            let Value::Scalar(value) = node.value else {
-                return Err(Problem::at(place, format!("{path} must be a single value")));
-            };
-            permissions.insert(key, value);
+        if let Some(secret) = app(&name, &path, place, node)? {
+            apps.insert(CredentialName(name), secret);
         }
-        let repositories = section.list("repositories")?.unwrap_or_default();
-        section.end()?;
-        let (Some(app_id), Some(private_key)) = (id, key) else {
-            continue;
-        };
-        let missing = || Problem::at(place, format!("{path}.installation_id is required"));
-        let app = GithubAppSecret {
-            app_id: SecretString::from(app_id.text),
-            private_key: SecretString::from(private_key.text),
-            installation_id: installation.ok_or_else(missing)?.integer(1, u64::MAX)?,
-            scopes: filled(scopes, &path, "scopes", place)?,
-            allow_foreign_credentials: foreign.unwrap_or(false),
-            base_url,
-            permissions,
-            repositories,
-        };
-        apps.insert(CredentialName(name), app);
     }
     Ok(apps)
+}
+
+/// Reads one app; nothing when its id or key is unset.
+pub(super) fn app(
+    name: &str,
+    path: &str,
+    place: Place,
+    node: Node,
+) -> Result<Option<GithubAppSecret>, Problem> {
+    check_env_name(name, place)?;
+    let mut section = Section::new(path, node)?;
+    let (id, key) = (section.scalar("app_id")?, section.scalar("private_key")?);
+    let installation = section.scalar("installation_id")?;
+    let scopes = section.list("scopes")?;
+    let foreign = section.scalar("allow_foreign_credentials")?;
+    let foreign = foreign.map(|scalar| scalar.boolean()).transpose()?;
+    let base_url = base_url(&mut section)?;
+    let mut permissions = BTreeMap::new();
+    let all = section.section("permissions")?;
+    for (key, place, path, node) in all.into_iter().flat_map(Section::into_named) {
+        let Value::Scalar(value) = node.value else {
+            return Err(Problem::at(place, format!("{path} must be a single value")));
+        };
+        permissions.insert(key, value);
+    }
+    let repositories = section.list("repositories")?.unwrap_or_default();
+    section.end()?;
+    let (Some(app_id), Some(private_key)) = (id, key) else {
+        return Ok(None);
+    };
+    let missing = || Problem::at(place, format!("{path}.installation_id is required"));
+    Ok(Some(GithubAppSecret {
+        app_id: SecretString::from(app_id.text),
+        private_key: SecretString::from(private_key.text),
+        installation_id: installation.ok_or_else(missing)?.integer(1, u64::MAX)?,
+        scopes: filled(scopes, path, "scopes", place)?,
+        allow_foreign_credentials: foreign.unwrap_or(false),
+        base_url,
+        permissions,
+        repositories,
+    }))
 }
 
 /// An app's key must not be sent in the clear.

@@ -2,14 +2,16 @@
 //! `config.md` §4). Pure. Unlike the gateway's file it fails closed: a variable that is not set is an
 //! error, because a run without its credential must not look like one with it.
 
+mod keys;
+
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
-use crate::config::read::repo::{check_env_name, limits, refuse_unsupported};
+use crate::config::read::repo::{check_env_name, limits};
 use crate::config::resolve::Variables;
 use crate::config::section::Section;
-use crate::config::types::{Limits, MaskedSecret};
+use crate::config::types::{GithubAppSecret, Limits, MaskedSecret, SigningSecret};
 use crate::config::yaml::{self, Entry, Node, Place, Problem, Value};
 use crate::events::id::CredentialName;
 
@@ -22,10 +24,23 @@ pub struct SandboxFile {
     pub pass_env: Vec<String>,
     /// Credentials of which the container only sees surrogates, by environment variable.
     pub masked_secrets: BTreeMap<CredentialName, MaskedSecret>,
+    /// Keys of which the container only sees surrogates, whose requests are signed anew.
+    pub signing_credentials: BTreeMap<CredentialName, SigningSecret>,
+    /// Apps of GitHub of whose tokens the container only sees surrogates, by environment variable.
+    pub github_app_credentials: BTreeMap<CredentialName, GithubAppSecret>,
     /// Whether the network sandbox is on; default true.
     pub network_sandbox: bool,
     /// Limits of the run.
     pub limits: Limits,
+}
+
+impl SandboxFile {
+    /// Returns whether the container gets surrogates, which only a proxy makes good.
+    pub fn has_surrogates(&self) -> bool {
+        !self.masked_secrets.is_empty()
+            || !self.signing_credentials.is_empty()
+            || !self.github_app_credentials.is_empty()
+    }
 }
 
 /// Reads the file; an empty one gives the defaults.
@@ -33,13 +48,16 @@ pub struct SandboxFile {
 /// # Errors
 /// [`Problem`] at the first place that cannot be acted on.
 pub fn read(text: &str, environment: &Variables) -> Result<SandboxFile, Problem> {
-    let mut root = Section::new("", resolved(yaml::parse(text)?, environment)?)?;
-    refuse_unsupported(&mut root, "signing_credentials")?;
+    let mut root = yaml::parse(text)?;
+    keys::name_parts(&mut root);
+    let mut root = Section::new("", resolved(root, environment)?)?;
     let network_sandbox = root.scalar("network_sandbox")?;
     let file = SandboxFile {
         env: env(root.section("env")?)?,
         pass_env: pass_env(&mut root)?,
         masked_secrets: masked_secrets(root.section("masked_secrets")?)?,
+        signing_credentials: keys::signing(root.section("signing_credentials")?)?,
+        github_app_credentials: keys::apps(root.section("github_app_credentials")?)?,
         network_sandbox: network_sandbox.map_or(Ok(true), |scalar| scalar.boolean())?,
         limits: limits(root.section("resource_limits")?)?,
     };
@@ -229,10 +247,6 @@ mod tests {
         );
         check("network_sandbx: true\n", "did you mean network_sandbox?");
         check("network_sandbox: maybe\n", "must be true or false");
-        check(
-            "signing_credentials: {A: {}}\n",
-            "signing_credentials is not supported",
-        );
         check("resource_limits: {timeout: 9}\n", "from 10 to");
         check("- a\n", "must be a mapping");
     }

@@ -5,7 +5,6 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::config::types::Repo;
 use crate::events::container::{ContainerRole, StopCause};
 use crate::events::conversation::PromptComposed;
 use crate::events::event::{ContainerEvent, RunEvent};
@@ -232,7 +231,7 @@ fn request(
             credentials: credentials.masked,
             signing: credentials.signing,
             apps: credentials.apps,
-            app_keys: app_keys(prepared.repo),
+            app_keys: AppKeys::of(&prepared.repo.github_app_credentials),
         }))
     });
     RunRequest {
@@ -247,14 +246,6 @@ fn request(
         network: network.unwrap_or(NetworkRequest::Open),
         service_ends,
     }
-}
-
-fn app_keys(repo: &Repo) -> AppKeys {
-    let apps = repo.github_app_credentials.iter();
-    AppKeys(
-        apps.map(|(name, app)| (name.0.clone(), app.clone()))
-            .collect(),
-    )
 }
 
 fn facts_of(end: &RunEnd) -> ExitFacts {

@@ -16,8 +16,9 @@ use tokio::sync::Mutex;
 use crate::clock;
 use crate::sandbox::proxy::body::{ProxyBody, full};
 use crate::sandbox::proxy::credentials;
-use crate::sandbox::proxy::github::scope::{BODY_BYTES_MAX, OutOfScope};
+use crate::sandbox::proxy::github::scope::OutOfScope;
 use crate::sandbox::proxy::glob;
+use crate::sandbox::proxy::limits::GRAPHQL_BODY_BYTES_MAX;
 use crate::sandbox::proxy::link::Link;
 use crate::sandbox::proxy::target::Target;
 use crate::sandbox::proxy::wire::{AppCredential, IssuedToken, MaskedCredential, Secret};
@@ -160,7 +161,7 @@ impl Granted {
             let Ok(data) = frame.into_data() else {
                 continue;
             };
-            if whole.len() + data.len() > BODY_BYTES_MAX {
+            if whole.len() + data.len() > GRAPHQL_BODY_BYTES_MAX {
                 return refuse("<too-large>");
             }
             whole.extend_from_slice(&data);

@@ -114,7 +114,7 @@ pub const DNS_TCP_TIME_MAX: Duration = Duration::from_secs(5);
 /// Longest path that is reported, in bytes; the rest is cut.
 pub const REPORTED_PATH_BYTES_MAX: usize = 2048;
 
-/// Bytes of a body that is read for GraphQL operations; a longer one is answered 403.
+/// Bytes of a body that is read as a GraphQL request; a longer one is answered 403.
 pub const GRAPHQL_BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes of a body that is read for server-side tools; a longer one is answered 403. It is what the

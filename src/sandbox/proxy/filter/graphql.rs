@@ -2,36 +2,17 @@
 //! server to execute, and whether an entry's patterns allow each of its top-level fields. Pure; it
 //! knows no schema. What a server could read in another way than this file does is refused.
 
-use std::collections::BTreeSet;
-use std::fmt;
-
-use apollo_parser::Parser;
-use apollo_parser::cst::{CstChildren, Definition, OperationDefinition, Selection};
-use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use apollo_parser::cst::{CstChildren, OperationDefinition, Selection};
 
 use crate::sandbox::proxy::allowlist::Operations;
 use crate::sandbox::proxy::filter::{Blocked, Finding, Head, is_encoded, media_type};
 use crate::sandbox::proxy::glob;
-use crate::sandbox::proxy::limits::{
-    FILTERED_DEPTH_MAX, GRAPHQL_BODY_BYTES_MAX, GRAPHQL_TOKENS_MAX,
-};
+use crate::sandbox::proxy::graphql::{Document, Posted, Unclear};
+use crate::sandbox::proxy::limits::{FILTERED_DEPTH_MAX, GRAPHQL_BODY_BYTES_MAX};
 use crate::sandbox::proxy::policy;
 
 /// The filter's name in the log.
 pub const NAME: &str = "graphql-op";
-
-/// Keys by which servers look a stored document up, instead of the one that is sent.
-const PERSISTED_KEYS: [&str; 9] = [
-    "doc_id",
-    "docid",
-    "document_id",
-    "documentid",
-    "hash",
-    "id",
-    "operationid",
-    "query_id",
-    "queryid",
-];
 
 /// Names that mean something in a URL's query: some servers prefer them to the body's.
 const URL_KEYS: [&str; 4] = ["extensions", "operationname", "query", "variables"];
@@ -50,6 +31,12 @@ fn refusal(detail: &str) -> Refusal {
     }
 }
 
+impl From<Unclear> for Refusal {
+    fn from(unclear: Unclear) -> Self {
+        refusal(&unclear.to_string())
+    }
+}
+
 /// Returns the refusal of a body that is too long to be read.
 pub fn too_large() -> Blocked {
     blocked(refusal("<too-large>"))
@@ -60,10 +47,8 @@ pub fn check(operations: &Operations, head: Head<'_>, body: &[u8]) -> Finding {
     if body.len() > GRAPHQL_BODY_BYTES_MAX {
         return Finding::Block(too_large());
     }
-    let checked = clear_head(head, body)
-        .and_then(|()| posted(body))
-        .and_then(|posted| judge(operations, &posted));
-    match checked {
+    let judged = clear_head(head, body).and_then(|()| judge(operations, &Posted::read(body)?));
+    match judged {
         Ok(tag) => Finding::Pass { tag: Some(tag) },
         Err(refusal) => Finding::Block(blocked(refusal)),
     }
@@ -115,89 +100,12 @@ fn clear_head(head: Head<'_>, body: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// What a request posts.
-#[derive(Debug, Default)]
-struct Posted {
-    query: Option<String>,
-    operation_name: Option<String>,
-    persisted: bool,
-}
-
-fn posted(body: &[u8]) -> Result<Posted, Refusal> {
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    if first == Some(&b'[') {
-        return Err(refusal("<batched>"));
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let posted = serde::Deserializer::deserialize_map(&mut deserializer, PostedVisitor)
-        .and_then(|posted| deserializer.end().map(|()| posted))
-        .map_err(|_| refusal("<unparseable>"))?;
-    if posted.persisted {
-        return Err(refusal("<persisted>"));
-    }
-    Ok(posted)
-}
-
-struct PostedVisitor;
-
-impl<'de> Visitor<'de> for PostedVisitor {
-    type Value = Posted;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a GraphQL request")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Posted, A::Error> {
-        let (mut posted, mut keys) = (Posted::default(), BTreeSet::new());
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "query" => posted.query = map.next_value()?,
-                "operationName" => posted.operation_name = map.next_value()?,
-                "extensions" => posted.persisted |= names_persisted(&map.next_value()?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-            let folded = key.to_lowercase();
-            posted.persisted |= PERSISTED_KEYS.contains(&folded.as_str());
-            // Servers differ in which of two they take, and some in whether case makes two.
-            if !keys.insert(folded) {
-                return Err(A::Error::custom("a key is told twice"));
-            }
-        }
-        Ok(posted)
-    }
-}
-
-fn names_persisted(extensions: &serde_json::Value) -> bool {
-    let keys = extensions.as_object().into_iter().flatten();
-    keys.map(|(key, _)| key)
-        .any(|key| key.eq_ignore_ascii_case("persistedQuery"))
-}
-
 /// Returns the tag of an allowed operation.
 fn judge(operations: &Operations, posted: &Posted) -> Result<String, Refusal> {
-    let unparseable = || refusal("<unparseable>");
-    let query = posted.query.as_deref().ok_or_else(unparseable)?;
-    let tree = Parser::new(query)
-        .recursion_limit(FILTERED_DEPTH_MAX)
-        .token_limit(GRAPHQL_TOKENS_MAX)
-        .parse();
-    if tree.errors().next().is_some() {
-        return Err(unparseable());
-    }
-    let mut found = Vec::new();
-    for definition in tree.document().definitions() {
-        match definition {
-            Definition::OperationDefinition(operation) => found.push(operation),
-            Definition::FragmentDefinition(_) => {}
-            // A document that also defines types is not one that is executed.
-            _ => return Err(unparseable()),
-        }
-    }
-    let operation = executed(&found, posted.operation_name.as_deref())?;
+    let document = Document::read(&posted.query)?;
+    let operation = executed(&document.operations, posted.operation_name.as_deref())?;
     let mut fields = Vec::new();
-    let selections = operation.selection_set().ok_or_else(unparseable)?;
+    let selections = operation.selection_set().ok_or(Unclear::Unparseable)?;
     gather_fields(selections.selections(), 0, &mut fields)?;
     allow(operations, kind(operation), &fields)
 }
@@ -209,9 +117,6 @@ fn executed<'a>(
 ) -> Result<&'a OperationDefinition, Refusal> {
     if let [only] = found {
         return Ok(only);
-    }
-    if found.is_empty() {
-        return Err(refusal("<unparseable>"));
     }
     let is_named = |operation: &&OperationDefinition| {
         let told = operation.name();

@@ -2,18 +2,15 @@
 //! SEC-18). GitHub's own tokens are scoped too; this keeps out what a token can see beyond them,
 //! public repositories above all. Whatever cannot be judged is refused. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use async_graphql_parser::parse_query;
-use async_graphql_parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
-use async_graphql_value::Value;
-use serde_json::Value as Json;
+use apollo_parser::cst::{Argument, Field, ObjectValue, Selection, SelectionSet, Value};
+use serde_json::{Map, Value as Json};
 
 use crate::sandbox::proxy::github::node_id::{Owner, owner};
+use crate::sandbox::proxy::graphql::{Document, Posted};
+use crate::sandbox::proxy::limits::GRAPHQL_BODY_BYTES_MAX;
 use crate::sandbox::proxy::wire::AllowedRepository;
-
-/// Longest request that is judged, in bytes; a longer one is refused.
-pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Connections that list repositories, or what belongs to some, of any owner.
 const LISTINGS: [&str; 13] = [
@@ -54,22 +51,11 @@ pub struct OutOfScope(pub String);
 /// # Errors
 /// [`OutOfScope`] unless everything that names a repository names one of `allowed`.
 pub fn judge(body: &[u8], allowed: &[AllowedRepository]) -> Result<(), OutOfScope> {
-    let refuse = |why: &str| Err(OutOfScope(why.to_owned()));
-    if body.len() > BODY_BYTES_MAX {
-        return refuse("<too-large>");
+    if body.len() > GRAPHQL_BODY_BYTES_MAX {
+        return Err(OutOfScope("<too-large>".to_owned()));
     }
-    let Ok(Json::Object(request)) = serde_json::from_slice(body) else {
-        return refuse("<unparseable>");
-    };
-    let Some(Ok(document)) = request.get("query").and_then(Json::as_str).map(parse_query) else {
-        return refuse("<unparseable>");
-    };
-    let nothing = Json::Object(serde_json::Map::new());
-    let variables = match request.get("variables") {
-        None | Some(Json::Null) => &nothing,
-        Some(variables @ Json::Object(_)) => variables,
-        Some(_) => return refuse("<unparseable>"),
-    };
+    let posted = Posted::read(body).map_err(|_| unparseable())?;
+    let document = Document::read(&posted.query).map_err(|_| unparseable())?;
     let judge = Judge {
         names: allowed
             .iter()
@@ -83,27 +69,36 @@ pub fn judge(body: &[u8], allowed: &[AllowedRepository]) -> Result<(), OutOfScop
                 Owner::None | Owner::Unknown => None,
             })
             .collect(),
-        variables,
+        variables: &posted.variables,
     };
     judge.document(&document)?;
     // Variables may hold whole inputs; all of them count, used or not.
-    judge.input("", variables)
+    judge.fields(&posted.variables)
+}
+
+fn unparseable() -> OutOfScope {
+    OutOfScope("<unparseable>".to_owned())
+}
+
+/// A field above another, by name and the values of its arguments.
+struct Parent {
+    name: String,
+    arguments: BTreeMap<String, Json>,
 }
 
 struct Judge<'a> {
     names: BTreeSet<String>,
     ids: BTreeSet<&'a str>,
     numbers: BTreeSet<u64>,
-    variables: &'a Json,
+    variables: &'a Map<String, Json>,
 }
 
 impl Judge<'_> {
-    fn document(&self, document: &ExecutableDocument) -> Result<(), OutOfScope> {
-        for (_, operation) in document.operations.iter() {
-            self.selections(&operation.node.selection_set.node, None)?;
-        }
-        for fragment in document.fragments.values() {
-            self.selections(&fragment.node.selection_set.node, None)?;
+    fn document(&self, document: &Document) -> Result<(), OutOfScope> {
+        let operations = document.operations.iter().map(|one| one.selection_set());
+        let fragments = document.fragments.iter().map(|one| one.selection_set());
+        for selections in operations.chain(fragments) {
+            self.selections(&selections.ok_or_else(unparseable)?, None)?;
         }
         Ok(())
     }
@@ -111,13 +106,14 @@ impl Judge<'_> {
     fn selections(
         &self,
         selections: &SelectionSet,
-        parent: Option<&Field>,
+        parent: Option<&Parent>,
     ) -> Result<(), OutOfScope> {
-        for selection in &selections.items {
-            match &selection.node {
-                Selection::Field(field) => self.field(&field.node, parent)?,
+        for selection in selections.selections() {
+            match selection {
+                Selection::Field(field) => self.field(&field, parent)?,
                 Selection::InlineFragment(fragment) => {
-                    self.selections(&fragment.node.selection_set.node, parent)?;
+                    let inner = fragment.selection_set().ok_or_else(unparseable)?;
+                    self.selections(&inner, parent)?;
                 }
                 // Each fragment is judged where it is defined, below a parent that is not known.
                 Selection::FragmentSpread(_) => {}
@@ -126,38 +122,66 @@ impl Judge<'_> {
         Ok(())
     }
 
-    fn field(&self, field: &Field, parent: Option<&Field>) -> Result<(), OutOfScope> {
-        let name = field.name.node.as_str();
-        let lists = LISTINGS.contains(&name) && !field.arguments.is_empty();
-        let works = WORK.contains(&name)
-            && parent.is_some_and(|parent| OWNERS.contains(&parent.name.node.as_str()));
-        if lists || works || NEVER.contains(&name) {
+    fn field(&self, field: &Field, parent: Option<&Parent>) -> Result<(), OutOfScope> {
+        let name = field.name().ok_or_else(unparseable)?.text().to_string();
+        let has_arguments = field.arguments().is_some();
+        let lists = LISTINGS.contains(&name.as_str()) && has_arguments;
+        let works = WORK.contains(&name.as_str())
+            && parent.is_some_and(|parent| OWNERS.contains(&parent.name.as_str()));
+        if lists || works || NEVER.contains(&name.as_str()) {
             return Err(OutOfScope(format!("<multi-repo:{name}>")));
         }
-        if name == "repository" && !field.arguments.is_empty() {
-            self.repository(field, parent)?;
+        let arguments = self.arguments(field)?;
+        if name == "repository" && has_arguments {
+            self.repository(&arguments, parent)?;
         }
-        for (name, value) in &field.arguments {
-            let value = self.resolved(&value.node)?;
-            self.input(&name.node, &value)?;
+        for (name, value) in &arguments {
+            self.input(name, value)?;
         }
-        self.selections(&field.selection_set.node, Some(field))
+        match field.selection_set() {
+            Some(selections) => self.selections(&selections, Some(&Parent { name, arguments })),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the values of a field's arguments; one that is told twice has none.
+    fn arguments(&self, field: &Field) -> Result<BTreeMap<String, Json>, OutOfScope> {
+        let mut values = BTreeMap::new();
+        let told = field.arguments().into_iter();
+        for argument in told.flat_map(|told| told.arguments()) {
+            let (name, value) = self.argument(&argument)?;
+            if values.insert(name, value).is_some() {
+                return Err(unparseable());
+            }
+        }
+        Ok(values)
+    }
+
+    fn argument(&self, argument: &Argument) -> Result<(String, Json), OutOfScope> {
+        let name = argument.name().ok_or_else(unparseable)?.text().to_string();
+        let value = argument.value().ok_or_else(unparseable)?;
+        Ok((name, self.resolved(&value)?))
     }
 
     /// `repository(owner:, name:)`, or `repository(name:)` below something with a `login`.
-    fn repository(&self, field: &Field, parent: Option<&Field>) -> Result<(), OutOfScope> {
-        let owner = field
-            .get_argument("owner")
-            .or_else(|| parent.and_then(|parent| parent.get_argument("login")));
-        let name = field.get_argument("name");
-        let text = |value: Option<&async_graphql_parser::Positioned<Value>>| match value {
+    fn repository(
+        &self,
+        arguments: &BTreeMap<String, Json>,
+        parent: Option<&Parent>,
+    ) -> Result<(), OutOfScope> {
+        let owner = arguments
+            .get("owner")
+            .or_else(|| parent.and_then(|parent| parent.arguments.get("login")));
+        let text = |value: Option<&Json>| match value {
             None => Ok("<unknown>".to_owned()),
-            Some(value) => match self.resolved(&value.node)? {
-                Json::String(text) => Ok(text),
-                _ => Err(OutOfScope("<unparseable>".to_owned())),
-            },
+            Some(Json::String(text)) => Ok(text.clone()),
+            Some(_) => Err(unparseable()),
         };
-        self.named(&format!("{}/{}", text(owner)?, text(name)?))
+        self.named(&format!(
+            "{}/{}",
+            text(owner)?,
+            text(arguments.get("name"))?
+        ))
     }
 
     fn named(&self, full_name: &str) -> Result<(), OutOfScope> {
@@ -170,13 +194,16 @@ impl Judge<'_> {
     /// Judges a value, and what is within it, by the name it is given to.
     fn input(&self, name: &str, value: &Json) -> Result<(), OutOfScope> {
         match value {
-            Json::Object(fields) => fields
-                .iter()
-                .try_for_each(|(name, value)| self.input(name, value)),
+            Json::Object(fields) => self.fields(fields),
             Json::Array(items) => items.iter().try_for_each(|item| self.input(name, item)),
             Json::String(text) => self.text(name, text),
             Json::Null | Json::Bool(_) | Json::Number(_) => Ok(()),
         }
+    }
+
+    fn fields(&self, fields: &Map<String, Json>) -> Result<(), OutOfScope> {
+        let mut fields = fields.iter();
+        fields.try_for_each(|(name, value)| self.input(name, value))
     }
 
     fn text(&self, name: &str, text: &str) -> Result<(), OutOfScope> {
@@ -195,31 +222,39 @@ impl Judge<'_> {
 
     /// Returns a value with its variables put in.
     fn resolved(&self, value: &Value) -> Result<Json, OutOfScope> {
-        let unresolved = || OutOfScope("<unresolved-variable>".to_owned());
         Ok(match value {
-            Value::Variable(name) => {
-                let value = self.variables.get(name.as_str());
+            Value::Variable(variable) => {
+                let name = variable.name().ok_or_else(unparseable)?;
+                let value = self.variables.get(name.text().as_str());
+                let unresolved = || OutOfScope("<unresolved-variable>".to_owned());
                 value.cloned().ok_or_else(unresolved)?
             }
-            Value::String(text) => Json::String(text.clone()),
-            Value::List(items) => Json::Array(
-                items
-                    .iter()
-                    .map(|item| self.resolved(item))
+            Value::StringValue(text) => Json::String(text.into()),
+            Value::ListValue(list) => Json::Array(
+                list.values()
+                    .map(|item| self.resolved(&item))
                     .collect::<Result<_, _>>()?,
             ),
-            Value::Object(fields) => Json::Object(
-                fields
-                    .iter()
-                    .map(|(name, value)| Ok((name.to_string(), self.resolved(value)?)))
-                    .collect::<Result<_, OutOfScope>>()?,
-            ),
-            Value::Null
-            | Value::Number(_)
-            | Value::Boolean(_)
-            | Value::Binary(_)
-            | Value::Enum(_) => Json::Null,
+            Value::ObjectValue(object) => self.object(object)?,
+            Value::NullValue(_)
+            | Value::IntValue(_)
+            | Value::FloatValue(_)
+            | Value::BooleanValue(_)
+            | Value::EnumValue(_) => Json::Null,
         })
+    }
+
+    /// Returns an input; a field that is told twice has no value.
+    fn object(&self, object: &ObjectValue) -> Result<Json, OutOfScope> {
+        let mut fields = Map::new();
+        for field in object.object_fields() {
+            let name = field.name().ok_or_else(unparseable)?.text().to_string();
+            let value = self.resolved(&field.value().ok_or_else(unparseable)?)?;
+            if fields.insert(name, value).is_some() {
+                return Err(unparseable());
+            }
+        }
+        Ok(Json::Object(fields))
     }
 }
 
@@ -338,6 +373,23 @@ mod tests {
     }
 
     #[test]
+    fn a_string_is_judged_by_what_it_says_however_it_is_written() {
+        let none = &Json::Null;
+        for ours in [
+            OURS,
+            "R_kgDOABP\\u0048jQ",
+            "R_kgDOABP\\u{48}jQ",
+            "\"\"R_kgDOABPHjQ\"\"",
+        ] {
+            check(&format!("{{ node(id: \"{ours}\") {{ id }} }}"), none, None);
+        }
+        let theirs = "{ node(id: \"R_kgDOABP\\u0048jg\") { id } }";
+        check(theirs, none, Some("R_kgDOABPHjg"));
+        let block = "{ repository(owner: \"\"\"other\"\"\", name: \"x\") { id } }";
+        check(block, none, Some("other/x"));
+    }
+
+    #[test]
     fn variables_count_at_any_depth() {
         let query =
             "mutation($input: I!) { createCommitOnBranch(input: $input) { clientMutationId } }";
@@ -358,6 +410,11 @@ mod tests {
             "[{\"query\": \"{ viewer { login } }\"}]",
             "{}",
             "{\"query\": 1}",
+            "{\"query\": \"{ viewer { login } }\", \"Query\": \"{ search }\"}",
+            "{\"query\": \"{ viewer { login } }\", \"variables\": []}",
+            "{\"query\": \"{ viewer { login } }\", \"extensions\": {\"persistedQuery\": {}}}",
+            "{\"query\": \"{ node(id: null, id: null) { id } }\"}",
+            "{\"query\": \"{ node(input: {a: 1, a: 2}) { id } }\"}",
         ] {
             assert_eq!(
                 judge(body.as_bytes(), &[]),
@@ -368,9 +425,9 @@ mod tests {
             let start = "{\"query\": \"{ viewer { login } }\"}";
             format!("{start}{}", " ".repeat(length - start.len()))
         };
-        assert!(judge(padded(BODY_BYTES_MAX - 1).as_bytes(), &[]).is_ok());
-        assert!(judge(padded(BODY_BYTES_MAX).as_bytes(), &[]).is_ok());
-        let longer = judge(padded(BODY_BYTES_MAX + 1).as_bytes(), &[]);
+        assert!(judge(padded(GRAPHQL_BODY_BYTES_MAX - 1).as_bytes(), &[]).is_ok());
+        assert!(judge(padded(GRAPHQL_BODY_BYTES_MAX).as_bytes(), &[]).is_ok());
+        let longer = judge(padded(GRAPHQL_BODY_BYTES_MAX + 1).as_bytes(), &[]);
         assert_eq!(longer, Err(OutOfScope("<too-large>".to_owned())));
     }
 

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 
 use super::*;
+use crate::sandbox::proxy::limits::GRAPHQL_TOKENS_MAX;
 use crate::sandbox::proxy::policy::Asked;
 
 fn operations() -> Operations {
