@@ -19,6 +19,7 @@ mod e2e {
     mod bad_input;
     mod clients;
     mod command;
+    mod command_keys;
     mod command_life;
     mod failures;
     mod forget;

@@ -57,6 +57,11 @@ impl Project {
 
     /// As [`run`](Self::run), with the private internet behind the proxy.
     fn run_on_hosts(&self, options: &[&str], script: &str) -> Output {
+        self.command_on_hosts(options, script).output().unwrap()
+    }
+
+    /// The same, not yet started.
+    pub(super) fn command_on_hosts(&self, options: &[&str], script: &str) -> Command {
         let (dns, ca) = (&self.world.hosts.address, &self.world.hosts.ca_file);
         let (ca, range) = (ca.display().to_string(), format!("{dns}/32"));
         let hosts = [
@@ -67,7 +72,7 @@ impl Project {
             "--internal-range",
             &range,
         ];
-        self.run(&[&hosts, options].concat(), script)
+        self.command(&[&["run"], &hosts[..], options, &["--", "sh", "-c", script]].concat())
     }
 }
 
