@@ -53,7 +53,9 @@ attack: ## Run the attempts to escape from a sandbox
 	scripts/setup.sh podman
 	$(MAKE) --no-print-directory proxy
 	cargo build --example test-hosts
+	cargo build --bin airut
 	$(ENV) AIRUT_REQUIRE_REAL=1 cargo nextest run --tests -E 'test(attack)'
+	$(ENV) cd $$(mktemp -d) && $(TARGET_DIR)/debug/airut pentest --image localhost/airut-test-base:latest
 
 fuzz: ## Feed TARGET (checkpoint, proof, head) anything at all for SECONDS_MAX; needs cargo-fuzz and nightly
 	cargo +nightly fuzz run $(or $(TARGET),checkpoint) -- -max_total_time=$(or $(SECONDS_MAX),60)

@@ -40,7 +40,8 @@ use airut::events::run::{
 };
 use airut::events::service::{
     BackupFailed, BackupTaken, BootCompleted, ClockWentBack, ConfigLoaded, DrainStarted,
-    FailedRepo, LogKeyRotated, RestoreDrillCompleted, ServiceStarted, ServiceStopped,
+    FailedRepo, LogKeyRotated, PentestCompleted, RestoreDrillCompleted, ServiceStarted,
+    ServiceStopped,
 };
 use airut::events::task::{
     CompletionReason, InterruptionDecision, TaskCoalesced, TaskCompleted, TaskInterrupted,
@@ -180,6 +181,15 @@ fn service() -> Vec<Event> {
             root: Some(Sha256([7; 32])),
             ok: true,
             detail: text("/backup/airut"),
+        }
+        .into(),
+        PentestCompleted {
+            passed: 310,
+            failed: 0,
+            not_run: 14,
+            denied_queries: 0,
+            report: blob(),
+            signature: text("0f1e2d"),
         }
         .into(),
         BackupTaken {
