@@ -120,6 +120,7 @@ fn mailbox() -> MessageSource {
 pub(crate) fn samples() -> Vec<Event> {
     [
         service(),
+        pentests(),
         channels(),
         messages(),
         tasks(),
@@ -183,15 +184,6 @@ fn service() -> Vec<Event> {
             detail: text("/backup/airut"),
         }
         .into(),
-        PentestCompleted {
-            passed: 310,
-            failed: 0,
-            not_run: 14,
-            denied_queries: 0,
-            report: blob(),
-            signature: text("0f1e2d"),
-        }
-        .into(),
         BackupTaken {
             directory: text("/backup/airut"),
             events: 1200,
@@ -211,6 +203,18 @@ fn service() -> Vec<Event> {
         }
         .into(),
     ]
+}
+
+fn pentests() -> Vec<Event> {
+    let completed = PentestCompleted {
+        passed: 310,
+        failed: 0,
+        not_run: 14,
+        denied_queries: 0,
+        report: blob(),
+        signature: text("0f1e2d"),
+    };
+    vec![completed.into()]
 }
 
 fn channels() -> Vec<Event> {
