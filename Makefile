@@ -53,7 +53,9 @@ attack: ## Run the attempts to escape from a sandbox
 	scripts/setup.sh podman
 	$(MAKE) --no-print-directory proxy
 	cargo build --example test-hosts
+	cargo build --bin airut
 	$(ENV) AIRUT_REQUIRE_REAL=1 cargo nextest run --tests -E 'test(attack)'
+	$(ENV) cd $$(mktemp -d) && $(TARGET_DIR)/debug/airut pentest --image localhost/airut-test-base:latest
 
 fuzz: ## Feed the parsers anything at all, SECONDS=60 each (TARGET=codec: one of them)
 	scripts/setup.sh fuzz

@@ -12,6 +12,7 @@ mod init;
 mod log_source;
 mod output;
 mod paths;
+mod pentest;
 mod prove;
 mod rebuild;
 mod replay;
@@ -69,6 +70,8 @@ enum Command {
     Prove(prove::Arguments),
     /// Ask an allowlist file before it is merged
     Allowlist(allowlist::Arguments),
+    /// Attack the sandbox from inside, in every way that is known
+    Pentest(pentest::Arguments),
     /// Work on the log itself
     Log(rebuild::Arguments),
     /// Copy the log and what it refers to, beside a running daemon too
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Checkpoint(arguments) => checkpoint::run(&arguments, &output),
         Command::Prove(arguments) => prove::run(&arguments, &output),
         Command::Allowlist(arguments) => allowlist::run(&arguments, &output),
+        Command::Pentest(arguments) => pentest::run(&arguments, &output),
         Command::Log(arguments) => rebuild::run(&arguments, &output),
         Command::Backup(arguments) => backup::run(&arguments, &output),
         Command::Restore(arguments) => restore::run(&arguments, &output),

@@ -21,6 +21,7 @@ macro_rules! catalogue {
                 5 v1 Stopped(ServiceStopped),
                 10 v1 LogKeyRotated(LogKeyRotated),
                 11 v1 RestoreDrillCompleted(RestoreDrillCompleted),
+                12 v1 PentestCompleted(PentestCompleted),
                 16 v1 BackupTaken(BackupTaken),
                 17 v1 BackupFailed(BackupFailed),
                 18 v1 ClockWentBack(ClockWentBack),

@@ -1,6 +1,6 @@
 //! What happened to the service itself and to the configuration it runs by. Stream `service`.
 
-use crate::events::id::{AtMs, Sha256};
+use crate::events::id::{AtMs, BlobRef, Sha256};
 use crate::events::macros::data;
 
 data! {
@@ -114,5 +114,22 @@ data! {
         pub ok: bool,
         /// Which backup it was, or what failed.
         pub detail: String,
+    }
+
+    /// Every known attack on the sandbox was tried from inside one. Stream `log`.
+    pub struct PentestCompleted {
+        /// Vectors that came to what they had to.
+        pub passed: u32,
+        /// Vectors that did not.
+        pub failed: u32,
+        /// Vectors that were not tried.
+        pub not_run: u32,
+        /// Names that no rule allows and that were asked for outside all the same.
+        pub denied_queries: u32,
+        /// The report: every vector with what came of it, as JSON.
+        pub report: BlobRef,
+        /// The log's key's Ed25519 signature over the text that names the report's SHA-256, in
+        /// hexadecimal digits.
+        pub signature: String,
     }
 }

@@ -13,6 +13,7 @@ mod passed;
 mod recording;
 mod refresh;
 mod run;
+mod seccomp;
 mod sweep;
 #[cfg(test)]
 mod testing;
@@ -81,6 +82,8 @@ pub struct PodmanSandbox {
     settings: SandboxSettings,
     service: PodmanService,
     building: BuildLocks,
+    /// What agents may ask of the kernel; nothing: what Podman itself allows.
+    seccomp: Option<PathBuf>,
     /// Tag of the proxy's image, once it is known.
     proxy_image: OnceLock<String>,
     /// Runs of which something could not be removed; locked for a look only.
@@ -112,13 +115,17 @@ impl PodmanSandbox {
         network::close_host_doors()
             .await
             .map_err(SandboxError::Host)?;
-        Self::on(service, settings, blobs)
+        let seccomp = seccomp::write(&settings.runtime_dir);
+        let seccomp =
+            seccomp.map_err(|error| SandboxError::Host(format!("seccomp.json: {error}")))?;
+        Self::on(service, settings, blobs, seccomp)
     }
 
     fn on(
         service: PodmanService,
         settings: SandboxSettings,
         blobs: Arc<Blobs>,
+        seccomp: Option<PathBuf>,
     ) -> Result<Self, SandboxError> {
         let tasks = TaskSet::new();
         let github = GithubTokens::new(settings.upstream_ca.as_deref(), tasks.clone());
@@ -128,6 +135,7 @@ impl PodmanSandbox {
             settings,
             service,
             building: BuildLocks::default(),
+            seccomp,
             proxy_image: OnceLock::new(),
             left_over: std::sync::Mutex::default(),
             allocating: Mutex::default(),

@@ -40,7 +40,8 @@ use airut::events::run::{
 };
 use airut::events::service::{
     BackupFailed, BackupTaken, BootCompleted, ClockWentBack, ConfigLoaded, DrainStarted,
-    FailedRepo, LogKeyRotated, RestoreDrillCompleted, ServiceStarted, ServiceStopped,
+    FailedRepo, LogKeyRotated, PentestCompleted, RestoreDrillCompleted, ServiceStarted,
+    ServiceStopped,
 };
 use airut::events::task::{
     CompletionReason, InterruptionDecision, TaskCoalesced, TaskCompleted, TaskInterrupted,
@@ -119,6 +120,7 @@ fn mailbox() -> MessageSource {
 pub(crate) fn samples() -> Vec<Event> {
     [
         service(),
+        pentests(),
         channels(),
         messages(),
         tasks(),
@@ -201,6 +203,18 @@ fn service() -> Vec<Event> {
         }
         .into(),
     ]
+}
+
+fn pentests() -> Vec<Event> {
+    let completed = PentestCompleted {
+        passed: 310,
+        failed: 0,
+        not_run: 14,
+        denied_queries: 0,
+        report: blob(),
+        signature: text("0f1e2d"),
+    };
+    vec![completed.into()]
 }
 
 fn channels() -> Vec<Event> {

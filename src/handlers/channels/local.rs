@@ -18,6 +18,7 @@ pub mod desk;
 mod forget;
 pub mod message;
 pub mod peer;
+pub mod pentest;
 pub mod protocol;
 pub mod server;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -81,6 +82,8 @@ pub struct ContainerSpec {
     pub work_dir: Option<String>,
     /// Whether it gets a standard input.
     pub stdin: bool,
+    /// A profile of system calls; nothing: Podman's.
+    pub seccomp: Option<PathBuf>,
     /// Whether it is a proxy: nothing writable, only the right to listen on low ports.
     pub proxy: bool,
 }
@@ -127,6 +130,9 @@ impl ContainerSpec {
         });
         if !networks.is_empty() {
             spec["networks"] = json!(networks);
+        }
+        if let Some(profile) = &self.seccomp {
+            spec["seccomp_profile_path"] = json!(profile);
         }
         if let Some(directory) = &self.work_dir {
             spec["work_dir"] = json!(directory);

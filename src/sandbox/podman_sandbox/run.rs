@@ -127,7 +127,8 @@ impl PodmanSandbox {
             ),
         };
         still_wanted(stop)?;
-        let spec = agent_spec(request, names, guard.as_ref());
+        let mut spec = agent_spec(request, names, guard.as_ref());
+        spec.seccomp = self.seccomp.clone();
         let id = self.podman().create_container(&spec).await?;
         let role = ContainerRole::Agent;
         let (run, name) = (request.run, names.agent.clone());

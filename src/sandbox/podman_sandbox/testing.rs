@@ -70,7 +70,7 @@ impl FakePodman {
             container_command: "podman".to_owned(),
         };
         let blobs = Arc::new(Blobs::open(&directory.join("blobs")).unwrap());
-        PodmanSandbox::on(PodmanService::at(&self.socket()), settings, blobs).unwrap()
+        PodmanSandbox::on(PodmanService::at(&self.socket()), settings, blobs, None).unwrap()
     }
 
     /// Answers requests that contain `what`; the newest answer counts.

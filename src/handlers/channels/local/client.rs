@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 
 use crate::events::codec::StoredRecord;
 use crate::events::id::{ConversationId, Position, TaskId};
+use crate::handlers::channels::local::pentest::Pentest;
 use crate::handlers::channels::local::protocol::{
     Accepted, Drill, Forgotten, NotBase64, PROTOCOL_VERSION, Record, Reply, Request, Response, Send,
 };
@@ -203,6 +204,17 @@ impl Client {
     /// [`ClientError`].
     pub async fn record_drill(&mut self, drill: Drill) -> Result<(), ClientError> {
         match self.quick(&Request::RecordDrill(drill)).await? {
+            Response::Recorded => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Lets the daemon record what an attack suite came to; on return it is durable.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn record_pentest(&mut self, result: Pentest) -> Result<(), ClientError> {
+        match self.quick(&Request::RecordPentest(result)).await? {
             Response::Recorded => Ok(()),
             other => Err(unexpected(&other)),
         }

@@ -13,7 +13,7 @@ use crate::events::event::ConversationEvent;
 use crate::events::id::{
     ChannelKind, ConversationId, Position, RepoId, StreamId, StreamVersion, TaskId,
 };
-use crate::events::log::{Log, ReadError};
+use crate::events::log::{Append, Log, ReadError};
 use crate::events::message::MessageSource;
 use crate::handlers::bodies::{Bodies, BodyError};
 use crate::handlers::channels::Incoming;
@@ -22,7 +22,7 @@ use crate::handlers::channels::local::forget::forget;
 use crate::handlers::channels::local::message::{LocalMessage, MEDIA_TYPE};
 use crate::handlers::channels::local::peer::Peer;
 use crate::handlers::channels::local::protocol::{
-    Accepted, Drill, PROTOCOL_VERSION, RECORDS_MAX, Reply, Request, Response, Send,
+    Accepted, PROTOCOL_VERSION, RECORDS_MAX, Reply, Request, Response, Send,
 };
 use crate::handlers::channels::local::server::{Frames, answer, refused};
 use crate::handlers::intake::Intake;
@@ -84,7 +84,14 @@ impl Desk {
             Request::Read { after, limit } => self.read(after, limit),
             Request::Status => Ok(self.status()),
             Request::Stop { task, conversation } => self.stop(task, conversation, peer).await,
-            Request::RecordDrill(drill) => self.record_drill(drill, peer).await,
+            Request::RecordDrill(drill) => {
+                self.record(|by| drill.into_append(by, clock::now()), peer)
+                    .await
+            }
+            Request::RecordPentest(result) => {
+                self.record(|by| result.into_append(by, clock::now()), peer)
+                    .await
+            }
             Request::Await { .. } | Request::Follow { .. } | Request::Forget { .. } => {
                 let Ok(_place) = self.waiters.try_acquire() else {
                     let words = format!("{WAITERS_MAX} clients wait already; try again later");
@@ -114,7 +121,8 @@ impl Desk {
             | Request::Read { .. }
             | Request::Status
             | Request::Stop { .. }
-            | Request::RecordDrill(_) => return Ok(()),
+            | Request::RecordDrill(_)
+            | Request::RecordPentest(_) => return Ok(()),
         };
         let response = tokio::select! {
             response = self.await_reply(task, after) => response,
@@ -299,9 +307,13 @@ impl Desk {
         }
     }
 
-    async fn record_drill(&self, drill: Drill, peer: &Peer) -> Result<Response, DeskError> {
-        let append = drill.into_append(peer.identity.clone(), clock::now());
-        let appended = self.log.append(append).await;
+    /// Records what an operator's command came to.
+    async fn record(
+        &self,
+        append: impl FnOnce(String) -> Append,
+        peer: &Peer,
+    ) -> Result<Response, DeskError> {
+        let appended = self.log.append(append(peer.identity.clone())).await;
         appended.map_err(|error| DeskError::Refused(error.to_string()))?;
         Ok(Response::Recorded)
     }

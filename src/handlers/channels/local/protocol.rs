@@ -15,6 +15,7 @@ use crate::events::id::{
 use crate::events::log::{Append, Context};
 use crate::events::service::RestoreDrillCompleted;
 use crate::handlers::channels::Attachment;
+use crate::handlers::channels::local::pentest::Pentest;
 
 /// The version of this protocol; a daemon refuses others with words.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -73,6 +74,8 @@ pub enum Request {
     },
     /// Record what restoring a backup on trial came to; answered by [`Response::Recorded`].
     RecordDrill(Drill),
+    /// Record what an attack suite came to; answered by [`Response::Recorded`].
+    RecordPentest(Pentest),
 }
 
 /// What restoring a backup on trial came to.

@@ -1,12 +1,15 @@
 use super::client::{Client, ClientError};
 use super::desk::WAITERS_MAX;
+use super::pentest::Pentest;
 use super::protocol::{Drill, Send};
 use super::*;
 use crate::clock;
 use crate::events::blobs::Blobs;
 use crate::events::conversation::ConversationCreated;
 use crate::events::delivery::{DeliveryKind, DeliveryRequested, DeliverySucceeded, DeliveryTarget};
-use crate::events::id::{Actor, ConversationId, DeliveryId, Position, RepoId, StreamId, TaskId};
+use crate::events::id::{
+    Actor, BlobRef, ConversationId, DeliveryId, Position, RepoId, Sha256, StreamId, TaskId,
+};
 use crate::events::log::memory::MemoryStore;
 use crate::events::log::{Append, Context, Log};
 use crate::events::seal::Owner;
@@ -97,6 +100,29 @@ async fn the_result_of_a_restore_drill_is_recorded_through_the_socket() {
     client.record_drill(drill).await.unwrap();
     let recorded = scene.log.read(Position(0), 10).unwrap().remove(0);
     assert_eq!(recorded.event.name(), "RestoreDrillCompleted");
+    assert_eq!(recorded.stream, StreamId::log());
+    assert!(matches!(recorded.actor, Actor::Operator(_)));
+}
+
+#[tokio::test]
+async fn the_result_of_an_attack_suite_is_recorded_through_the_socket() {
+    let scene = scene().await;
+    let mut client = Client::connect(&scene.socket).await.unwrap();
+    let result = Pentest {
+        passed: 310,
+        failed: 1,
+        not_run: 14,
+        denied_queries: 0,
+        report: BlobRef {
+            sha256: Sha256([7; 32]),
+            bytes: 9,
+            media_type: "application/json".to_owned(),
+        },
+        signature: "0f1e".to_owned(),
+    };
+    client.record_pentest(result).await.unwrap();
+    let recorded = scene.log.read(Position(0), 10).unwrap().remove(0);
+    assert_eq!(recorded.event.name(), "PentestCompleted");
     assert_eq!(recorded.stream, StreamId::log());
     assert!(matches!(recorded.actor, Actor::Operator(_)));
 }
