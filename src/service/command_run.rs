@@ -229,6 +229,7 @@ async fn prepare(
         credentials: issued.masked,
         signing: issued.signing,
         apps: issued.apps,
+        honey: None,
         app_keys: AppKeys::default(),
     };
     let network = NetworkRequest::Sandboxed(Box::new(policy));
