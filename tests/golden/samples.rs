@@ -127,6 +127,7 @@ pub(crate) fn samples() -> Vec<Event> {
         forgetting(),
         runs(),
         containers(),
+        frozen(),
         proxy(),
         proxy_notes(),
         deliveries(),
@@ -564,6 +565,25 @@ fn policy() -> Event {
     .into()
 }
 
+fn frozen() -> Vec<Event> {
+    let run = RUN;
+    vec![
+        RunFrozen {
+            run,
+            container: text("airut-run-x"),
+            state: FrozenState::Paused,
+            why: text("the header authorization"),
+            kept_until: AtMs(1_700_000_000_000),
+        }
+        .into(),
+        FrozenRunReleased {
+            run,
+            cause: ReleaseCause::Time,
+        }
+        .into(),
+    ]
+}
+
 fn containers() -> Vec<Event> {
     let (run, role) = (RUN, ContainerRole::Agent);
     vec![
@@ -622,19 +642,6 @@ fn containers() -> Vec<Event> {
             kind: OrphanKind::Container,
             name: text("x"),
             error: text("busy"),
-        }
-        .into(),
-        RunFrozen {
-            run,
-            container: text("airut-run-x"),
-            state: FrozenState::Paused,
-            why: text("the header authorization"),
-            kept_until: AtMs(1_700_000_000_000),
-        }
-        .into(),
-        FrozenRunReleased {
-            run,
-            cause: ReleaseCause::Time,
         }
         .into(),
     ]

@@ -256,13 +256,7 @@ pub(crate) fn setup(origin: &Origin, ca_key: Secret) -> Setup {
             app("GH_TOKEN", APP_SURROGATE),
             app("LOST", LOST_APP_SURROGATE),
         ],
-        honey: Some(Honey {
-            value: Secret::new(HONEY.to_owned()),
-            model_calls: vec![ModelCall {
-                host: "one.test".to_owned(),
-                path: "/v1/messages".to_owned(),
-            }],
-        }),
+        honey: Some(honey()),
         ca_name: "test".to_owned(),
         ca_key,
         address: own_address(),
@@ -279,6 +273,16 @@ pub(crate) fn setup(origin: &Origin, ca_key: Secret) -> Setup {
             upstream_http: origin.http.port(),
             upstream_https: origin.https.port(),
         },
+    }
+}
+
+fn honey() -> Honey {
+    Honey {
+        value: Secret::new(HONEY.to_owned()),
+        model_calls: vec![ModelCall {
+            host: "one.test".to_owned(),
+            path: "/v1/messages".to_owned(),
+        }],
     }
 }
 
