@@ -163,6 +163,7 @@ fn network(root: &mut Section, system_dns: Option<SocketAddr>) -> Result<Network
         upstream_dns: SocketAddr::from(([0, 0, 0, 0], 0)),
         internal_ranges: BTreeMap::new(),
         upstream_ca_file: None,
+        honey: true,
         audit: Audit::Strict,
     };
     let mut upstream = system_dns;
@@ -173,6 +174,9 @@ fn network(root: &mut Section, system_dns: Option<SocketAddr>) -> Result<Network
         network.upstream_ca_file = text(section.scalar("upstream_ca_file")?).map(Into::into);
         if let Some(scalar) = section.scalar("audit")? {
             network.audit = scalar.choice(&AUDITS)?;
+        }
+        if let Some(scalar) = section.scalar("honey")? {
+            network.honey = scalar.boolean()?;
         }
         if let Some(ranges) = section.section("internal_ranges")? {
             for (name, _, path, node) in ranges.into_named() {

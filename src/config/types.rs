@@ -82,6 +82,8 @@ pub struct Network {
     pub internal_ranges: BTreeMap<String, InternalRange>,
     /// A PEM file of further authorities that upstream hosts may be certified by.
     pub upstream_ca_file: Option<PathBuf>,
+    /// Whether conversations have a honey surrogate; default true.
+    pub honey: bool,
     /// When a request may leave; default `strict`.
     pub audit: Audit,
 }

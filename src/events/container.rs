@@ -1,7 +1,7 @@
 //! What happened to the containers and networks of one run. Stream `run:<id>`; what a start-up
 //! sweep finds goes to `service`. It knows no agent and no request.
 
-use crate::events::id::RunId;
+use crate::events::id::{AtMs, RunId};
 use crate::events::macros::data;
 
 data! {
@@ -123,6 +123,49 @@ data! {
         pub run: RunId,
         /// What it was for.
         pub role: ContainerRole,
+    }
+
+    /// How a frozen run's container stands.
+    #[serde(rename_all = "lowercase")]
+    pub enum FrozenState {
+        /// Its processes are stopped where they were; memory and files are as they were.
+        Paused,
+        /// It could not be paused and was killed; its files are as they were.
+        Killed,
+    }
+
+    /// A run is frozen since its honey surrogate was seen; its agent's container is kept for
+    /// inspection, its proxy is removed.
+    pub struct RunFrozen {
+        /// The run.
+        pub run: RunId,
+        /// Name of the container in Podman.
+        pub container: String,
+        /// How it stands.
+        pub state: FrozenState,
+        /// What was seen, in words.
+        pub why: String,
+        /// Until when it is kept.
+        pub kept_until: AtMs,
+    }
+
+    /// A frozen run is kept no longer; its removal is recorded beside this.
+    pub struct FrozenRunReleased {
+        /// The run.
+        pub run: RunId,
+        /// Why.
+        pub cause: ReleaseCause,
+    }
+
+    /// Why a frozen run is kept no longer.
+    #[serde(rename_all = "lowercase")]
+    pub enum ReleaseCause {
+        /// Its time is over.
+        Time,
+        /// Newer frozen runs took its place.
+        Number,
+        /// Its container was removed by somebody.
+        Removed,
     }
 
     /// The kinds of things a crash can leave behind.

@@ -91,6 +91,8 @@ macro_rules! catalogue {
                 149 v1 Removed(ContainerRemoved),
                 150 v1 OrphanRemoved(OrphanRemoved),
                 151 v1 OrphanRemovalFailed(OrphanRemovalFailed),
+                171 v1 RunFrozen(RunFrozen),
+                172 v1 FrozenRunReleased(FrozenRunReleased),
             }
             Proxy(ProxyEvent) in proxy {
                 160 v1 DnsQueryAnswered(DnsQueryAnswered),
@@ -102,6 +104,7 @@ macro_rules! catalogue {
                 166 v1 DnsQueriesSuppressed(DnsQueriesSuppressed),
                 167 v1 DecisionLimitReached(DecisionLimitReached),
                 168 v1 RequestInspected(RequestInspected),
+                170 v1 HoneySurrogateSeen(HoneySurrogateSeen),
                 175 v1 RelaxedAuditInForce(RelaxedAuditInForce),
             }
             Delivery(DeliveryEvent) in delivery {

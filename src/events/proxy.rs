@@ -83,6 +83,8 @@ data! {
         Address,
         /// Its credential could not be made, or would go out in the clear.
         Credential,
+        /// It holds the honey surrogate, or comes after that was seen.
+        Honey,
     }
 
     /// A request may not leave.
@@ -162,6 +164,21 @@ data! {
         pub run: RunId,
         /// How many queries of the run have no event of their own.
         pub count: u64,
+    }
+
+    /// The value that stands for no credential was on its way out: somebody has taken it from the
+    /// agent's environment. Nothing of the run leaves after this.
+    pub struct HoneySurrogateSeen {
+        /// The run.
+        pub run: RunId,
+        /// The request that held it; nothing for a name that was asked for, or a malformed request.
+        pub request: Option<RequestId>,
+        /// What that request asked for.
+        pub line: Option<RequestLine>,
+        /// Where it stood, for example `the header authorization`.
+        pub place: String,
+        /// Body bytes of the request that had gone upstream before it was complete.
+        pub bytes_up: u64,
     }
 
     /// The run has made as many requests as a run may; every further one is denied with 429 and has

@@ -150,6 +150,8 @@ data! {
         AgentFailed,
         /// The container failed without a word from the agent.
         ContainerFailed,
+        /// Its honey surrogate was on its way out, and it was frozen.
+        Frozen,
     }
 
     /// A run is judged.

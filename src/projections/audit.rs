@@ -275,10 +275,12 @@ impl Audit {
                     Moment::DecisionLimit(limit.clone())
                 });
             }
+            ProxyEvent::HoneySurrogateSeen(seen) => {
+                self.keep_of(seen.run.task, recorded, || Moment::Honey(seen.clone()));
+            }
             ProxyEvent::RelaxedAuditInForce(relaxed) => {
-                self.keep_of(relaxed.run.task, recorded, || {
-                    Moment::RelaxedAudit(relaxed.clone())
-                });
+                let moment = || Moment::RelaxedAudit(relaxed.clone());
+                self.keep_of(relaxed.run.task, recorded, moment);
             }
         }
     }

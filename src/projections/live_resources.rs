@@ -86,7 +86,9 @@ impl LiveResources {
             | ContainerEvent::PromptWritten(_)
             | ContainerEvent::StopSignalSent(_)
             | ContainerEvent::Exited(_)
-            | ContainerEvent::OrphanRemovalFailed(_) => {}
+            | ContainerEvent::OrphanRemovalFailed(_)
+            | ContainerEvent::RunFrozen(_)
+            | ContainerEvent::FrozenRunReleased(_) => {}
         }
     }
 }

@@ -136,6 +136,13 @@ impl NetworkLog {
                 let line = format!("=== {count} REQUESTS REACHED: ALL FURTHER ONES -> 429 ===");
                 self.push(reached.run, line);
             }
+            ProxyEvent::HoneySurrogateSeen(seen) => {
+                let line = format!(
+                    "=== HONEY SURROGATE IN {}: NOTHING MORE LEAVES ===",
+                    seen.place
+                );
+                self.push(seen.run, line);
+            }
             ProxyEvent::RelaxedAuditInForce(_) => {}
         }
     }
@@ -203,7 +210,8 @@ fn blocked_line(blocked: &RequestBlocked, tags: &[String]) -> String {
         | BlockCause::Malformed
         | BlockCause::Filter
         | BlockCause::Address
-        | BlockCause::Credential => {
+        | BlockCause::Credential
+        | BlockCause::Honey => {
             let (url, tags) = (url(&blocked.line), bracketed(tags));
             format!("BLOCKED {method} {url} -> {status}{tags}")
         }

@@ -338,7 +338,9 @@ impl WorkQueue {
             | ContainerEvent::StopSignalSent(_)
             | ContainerEvent::Removed(_)
             | ContainerEvent::OrphanRemoved(_)
-            | ContainerEvent::OrphanRemovalFailed(_) => {}
+            | ContainerEvent::OrphanRemovalFailed(_)
+            | ContainerEvent::RunFrozen(_)
+            | ContainerEvent::FrozenRunReleased(_) => {}
         }
     }
 }

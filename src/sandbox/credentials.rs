@@ -1,6 +1,7 @@
 //! What a run gets in place of its secrets: surrogates for its environment, the real values for
 //! its proxy only, and for the log a name and a keyed fingerprint.
 
+pub mod honey;
 pub mod surrogate;
 
 mod apps;

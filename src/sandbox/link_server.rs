@@ -38,6 +38,8 @@ pub enum LinkState {
     Waiting,
     /// It listens.
     Ready,
+    /// It saw the honey surrogate and denies everything; the words say where. It stays so.
+    HoneySeen(String),
     /// Its link ended; it denies everything.
     Lost(String),
 }
@@ -104,7 +106,13 @@ impl LinkServer {
             ended = serving => ended.err().map_or_else(|| "the proxy ended".to_owned(), |e| e.to_string()),
             () = stop.cancelled() => "the run ended".to_owned(),
         };
-        self.state.send_replace(LinkState::Lost(why));
+        self.state.send_if_modified(|state| {
+            let lost = !matches!(state, LinkState::HoneySeen(_));
+            if lost {
+                *state = LinkState::Lost(why);
+            }
+            lost
+        });
         ledger.close().await;
         // What is left of it is swept with its run's directory.
         let _swept_later = std::fs::remove_dir_all(&self.directory);
@@ -142,7 +150,13 @@ impl LinkServer {
             if batch.contains(&FromProxy::Ready) {
                 self.state.send_replace(LinkState::Ready);
             }
-            let receipts = ledger.record(batch).await?;
+            let seen = batch.iter().find_map(facts::honey_seen);
+            let receipts = ledger.record(batch).await;
+            // Recorded or not: the run is frozen.
+            if let Some(words) = seen {
+                self.state.send_replace(LinkState::HoneySeen(words));
+            }
+            let receipts = receipts?;
             writer.write_all(&receipts).await?;
         }
     }

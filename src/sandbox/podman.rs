@@ -155,6 +155,15 @@ impl Podman {
         }
     }
 
+    /// Stops the processes of a container where they are.
+    ///
+    /// # Errors
+    /// [`PodmanError`], also when the machine's control groups cannot do it.
+    pub async fn pause(&self, name: &str) -> Result<(), PodmanError> {
+        let path = format!("/libpod/containers/{name}/pause");
+        self.json(Method::POST, &path, None).await.map(drop)
+    }
+
     /// Removes a container, running or not; returns whether it was there.
     ///
     /// # Errors

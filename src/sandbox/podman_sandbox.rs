@@ -3,6 +3,8 @@
 
 mod agent_spec;
 mod binary;
+mod cut;
+mod freeze;
 mod guard;
 mod image;
 mod names;
@@ -36,6 +38,7 @@ use crate::sandbox::proxy::wire::InternalRange;
 use crate::sandbox::recorder::{PortFuture, Recorder};
 use crate::tasks::TaskSet;
 
+pub use freeze::{FROZEN_RUNS_MAX, FROZEN_TIME_MS_MAX};
 pub use guard::{PROXY_MEMORY_BYTES_MAX, PROXY_PIDS_MAX};
 use image::BuildLocks;
 pub use image::proxy_tag_of;

@@ -13,6 +13,7 @@ use crate::events::id::{CredentialName, RunId};
 use crate::events::run::{Mount, RunLimits};
 use crate::sandbox::podman::OutputChunk;
 use crate::sandbox::proxy::allowlist::Allowlist;
+use crate::sandbox::proxy::honey::Honey;
 use crate::sandbox::proxy::wire::{AppCredential, MaskedCredential, SigningCredential};
 use crate::sandbox::recorder::{PortFuture, RecordError, Recorder};
 
@@ -92,6 +93,8 @@ pub struct ProxyPolicy {
     pub signing: Vec<SigningCredential>,
     /// Apps of GitHub that it knows.
     pub apps: Vec<AppCredential>,
+    /// What nobody may send anywhere; nothing when the run has no such value.
+    pub honey: Option<Honey>,
     /// The same apps with their keys, which stay in the daemon.
     pub app_keys: AppKeys,
 }
@@ -189,7 +192,8 @@ pub enum RunFailure {
     Record(#[from] RecordError),
 }
 
-/// Executes runs. Everything a run makes is removed again when it ends, whatever way it ends.
+/// Executes runs. Everything a run makes is removed again when it ends, whatever way it ends,
+/// but of a run whose honey surrogate was seen: it is frozen (`RunFrozen`) and kept for a time.
 pub trait Sandbox: Send + Sync {
     /// Makes the image if it is not there and returns its tag.
     fn ensure_image(

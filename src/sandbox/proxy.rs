@@ -3,7 +3,7 @@
 //! its link ([`wire`]) and comes back as a receipt before a byte leaves.
 //!
 //! Pure: [`allowlist`], [`policy`], [`glob`], [`credentials`], [`dns`], [`addresses`], [`target`],
-//! [`headers`], [`blocked`], [`escape`], [`filter`], [`wire`]. Shell: [`server`], [`strict`] (partly), `forward`, `gather`, `upstream`, `pool`, [`link`], [`ca`].
+//! [`headers`], [`honey`], [`blocked`], [`escape`], [`filter`], [`wire`]. Shell: [`server`], [`strict`] (partly), `forward`, `gather`, `upstream`, `watch`, `pool`, [`link`], [`ca`].
 
 pub mod addresses;
 pub mod allowlist;
@@ -22,6 +22,7 @@ pub mod github;
 pub mod glob;
 pub mod graphql;
 pub mod headers;
+pub mod honey;
 pub mod limits;
 pub mod link;
 pub mod policy;
@@ -34,4 +35,5 @@ pub mod strict;
 pub mod target;
 mod tunnel;
 mod upstream;
+mod watch;
 pub mod wire;

@@ -235,6 +235,7 @@ async fn prepare(
         credentials: issued.masked,
         signing: issued.signing,
         apps: issued.apps,
+        honey: None,
         app_keys: AppKeys::of(&plan.github_app_credentials),
     };
     let network = NetworkRequest::Sandboxed(Box::new(policy));

@@ -109,6 +109,7 @@ fn request(image: String) -> RunRequest {
             credentials: vec![],
             signing: vec![],
             apps: vec![],
+            honey: None,
             app_keys: AppKeys::default(),
         })),
         service_ends: CancellationToken::new(),

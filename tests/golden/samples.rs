@@ -6,8 +6,9 @@ use airut::events::channel::{
 };
 use airut::events::container::{
     ContainerCreated, ContainerExited, ContainerRemoved, ContainerRole, ContainerStarted,
-    NetworkCreated, NetworkRemoved, OrphanKind, OrphanRemovalFailed, OrphanRemoved, PromptWritten,
-    ProxyFailed, ProxyReady, StopCause, StopSignalSent,
+    FrozenRunReleased, FrozenState, NetworkCreated, NetworkRemoved, OrphanKind,
+    OrphanRemovalFailed, OrphanRemoved, PromptWritten, ProxyFailed, ProxyReady, ReleaseCause,
+    RunFrozen, StopCause, StopSignalSent,
 };
 use airut::events::conversation::{
     ConversationCreated, ConversationForgetRequested, ConversationForgotten,
@@ -29,8 +30,8 @@ use airut::events::message::{
 };
 use airut::events::proxy::{
     BlockCause, ConnectionRefused, CredentialUse, DecisionLimitReached, DnsQueriesSuppressed,
-    DnsQueryAnswered, RelaxedAuditInForce, RequestAllowed, RequestBlocked, RequestInspected,
-    RequestLine, ResponseCompleted, UpstreamFailed,
+    DnsQueryAnswered, HoneySurrogateSeen, RelaxedAuditInForce, RequestAllowed, RequestBlocked,
+    RequestInspected, RequestLine, ResponseCompleted, UpstreamFailed,
 };
 use airut::events::repository::{MirrorFetchFailed, MirrorFetched};
 use airut::events::run::{
@@ -128,6 +129,7 @@ pub(crate) fn samples() -> Vec<Event> {
         forgetting(),
         runs(),
         containers(),
+        frozen(),
         proxy(),
         proxy_notes(),
         deliveries(),
@@ -577,6 +579,25 @@ fn policy() -> Event {
     .into()
 }
 
+fn frozen() -> Vec<Event> {
+    let run = RUN;
+    vec![
+        RunFrozen {
+            run,
+            container: text("airut-run-x"),
+            state: FrozenState::Paused,
+            why: text("the header authorization"),
+            kept_until: AtMs(1_700_000_000_000),
+        }
+        .into(),
+        FrozenRunReleased {
+            run,
+            cause: ReleaseCause::Time,
+        }
+        .into(),
+    ]
+}
+
 fn containers() -> Vec<Event> {
     let (run, role) = (RUN, ContainerRole::Agent);
     vec![
@@ -714,6 +735,14 @@ fn proxy_notes() -> Vec<Event> {
         RelaxedAuditInForce {
             run,
             delay_ms_max: 50,
+        }
+        .into(),
+        HoneySurrogateSeen {
+            run,
+            request: Some(request),
+            line: Some(line()),
+            place: text("the body"),
+            bytes_up: 12,
         }
         .into(),
         RequestInspected {

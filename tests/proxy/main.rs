@@ -11,6 +11,7 @@ mod floods;
 mod framing;
 mod github;
 mod hello;
+mod honey;
 mod legs;
 mod memory;
 mod origin;

@@ -14,6 +14,7 @@ use airut::sandbox::github::{GithubTokens, RunApps};
 use airut::sandbox::link_server::{LinkServer, LinkState, SOCKET_NAME};
 use airut::sandbox::proxy::allowlist::{Allowlist, Operations, UrlPrefix};
 use airut::sandbox::proxy::ca::make_authority;
+use airut::sandbox::proxy::honey::{Honey, ModelCall};
 use airut::sandbox::proxy::server::{ServeError, serve};
 use airut::sandbox::proxy::wire::{
     AppCredential, InternalRange, MaskedCredential, Ports, Secret, Setup, SigningCredential,
@@ -32,6 +33,9 @@ use crate::origin::Origin;
 /// What the agent has, and what upstream gets.
 pub(crate) const SURROGATE: &str = "sk-ant-surrogate";
 pub(crate) const REAL: &str = "sk-ant-real";
+
+/// What nobody may send anywhere.
+pub(crate) const HONEY: &str = "ghp_Aa0Bb1Cc2Dd3Ee4Ff5Gg6Hh7Ii8Jj9Kk0Ll1";
 
 /// The same of a key for AWS.
 pub(crate) const AWS_SURROGATE_ID: &str = "AKIASURROGATEEXAMPLE";
@@ -252,6 +256,7 @@ pub(crate) fn setup(origin: &Origin, ca_key: Secret) -> Setup {
             app("GH_TOKEN", APP_SURROGATE),
             app("LOST", LOST_APP_SURROGATE),
         ],
+        honey: Some(honey()),
         ca_name: "test".to_owned(),
         ca_key,
         address: own_address(),
@@ -268,6 +273,16 @@ pub(crate) fn setup(origin: &Origin, ca_key: Secret) -> Setup {
             upstream_http: origin.http.port(),
             upstream_https: origin.https.port(),
         },
+    }
+}
+
+fn honey() -> Honey {
+    Honey {
+        value: Secret::new(HONEY.to_owned()),
+        model_calls: vec![ModelCall {
+            host: "one.test".to_owned(),
+            path: "/v1/messages".to_owned(),
+        }],
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use airut::events::id::{ChannelKind, RunId};
+use airut::events::container::{FrozenState, RunFrozen};
+use airut::events::id::{AtMs, ChannelKind, RunId};
 use airut::handlers::channels::{
     BoxFuture, Channel, OutboundMessage, SendOutcome, Trace, Triage, Triaged,
 };
@@ -105,6 +106,8 @@ pub(crate) enum Act {
     Overloaded,
     /// It writes more than it may and is ended.
     Flood,
+    /// Its honey surrogate is seen and it is frozen, whatever it has said.
+    Freeze(&'static str),
     /// It runs until it is stopped.
     Hang,
     /// Its output is complete, but its container never ends.
@@ -193,6 +196,16 @@ impl FakeSandbox {
                 observe(vec![init]).await?;
                 137
             }
+            Act::Freeze(why) => {
+                observe(vec![
+                    init,
+                    said("I am done."),
+                    result("I am done.", &session),
+                ])
+                .await?;
+                recorder.record(vec![frozen(run, why)]).await?;
+                137
+            }
             Act::Hang => {
                 observe(vec![init]).await?;
                 stop.cancelled().await;
@@ -206,16 +219,7 @@ impl FakeSandbox {
         };
         recorder.record(vec![exited(run, exit_code)]).await?;
         self.leave(run);
-        Ok(RunEnd {
-            exit_code,
-            timed_out: false,
-            stopped: exit_code == 143,
-            out_of_memory: false,
-            proxy_lost: false,
-            too_much_output: exit_code == 137,
-            duration_ms: 1000,
-            stderr_tail: String::new(),
-        })
+        Ok(end_of(exit_code))
     }
 
     fn enter(&self, request: &RunRequest) {
@@ -274,5 +278,29 @@ impl Sandbox for FakeSandbox {
     fn agent_binary(&self, version: String) -> PortFuture<'_, Result<PathBuf, RunFailure>> {
         let path = PathBuf::from("/claude").join(version);
         Box::pin(std::future::ready(Ok(path)))
+    }
+}
+
+fn frozen(run: RunId, why: &str) -> airut::events::Event {
+    RunFrozen {
+        run,
+        container: "airut-run-x".to_owned(),
+        state: FrozenState::Paused,
+        why: why.to_owned(),
+        kept_until: AtMs(0),
+    }
+    .into()
+}
+
+fn end_of(exit_code: i32) -> RunEnd {
+    RunEnd {
+        exit_code,
+        timed_out: false,
+        stopped: exit_code == 143,
+        out_of_memory: false,
+        proxy_lost: false,
+        too_much_output: exit_code == 137,
+        duration_ms: 1000,
+        stderr_tail: String::new(),
     }
 }

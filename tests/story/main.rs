@@ -13,6 +13,7 @@ mod crashes;
 mod deciders;
 mod fakes;
 mod forgetting;
+mod frozen;
 mod parts;
 mod service;
 mod setbacks;

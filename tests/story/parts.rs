@@ -237,6 +237,7 @@ pub(crate) fn config(repo_url: &str) -> Config {
             base_url: Some("https://airut.example.test/".to_owned()),
         },
         network: Network {
+            honey: true,
             upstream_dns: SocketAddr::from((Ipv4Addr::LOCALHOST, 53)),
             internal_ranges: BTreeMap::new(),
             audit: Audit::Strict,

@@ -73,6 +73,7 @@ impl Guarded {
             credentials: vec![],
             signing: vec![],
             apps: vec![],
+            honey: None,
             ca_name: AUTHORITY.to_owned(),
             ca_key: authority.key,
             address: Ipv4Addr::LOCALHOST,

@@ -138,6 +138,20 @@ pub fn answer_outcome(outcome: RunOutcome, rule: &str, said: &Said) -> Answer {
             rule,
             format!("The model's API failed: {words}\n\nTo retry, send your message again."),
         ),
+        RunOutcome::Frozen => Answer::failed(
+            rule,
+            told(
+                "The task was stopped, because something in its sandbox tried to send out a value \
+                 that nobody may use: a token that opens nothing and stands in the sandbox's \
+                 environment to show thieves. Your message, a file or a page that the agent read \
+                 may have told it to; or somebody let it send its whole environment",
+                words,
+                "Nothing more leaves that sandbox. Its container is kept for at most 72 hours for \
+                 the operator to look at (`podman inspect`, `podman export`), and is let go with \
+                 `podman rm --force`. Real credentials were never in it, but for plain secrets. Do \
+                 not send the same message again before it is clear what happened.",
+            ),
+        ),
         RunOutcome::AgentFailed | RunOutcome::ContainerFailed => {
             Answer::failed(rule, failure_text(said))
         }

@@ -234,7 +234,10 @@ impl Execution<'_> {
         let directories = Directories::of(&self.ports.state_dir, &task.repo, task.conversation);
         let outbox = match end.judgement.as_ref().map(|judgement| judgement.outcome) {
             // An interrupted task may go on, and then its files may still change.
-            None | Some(RunOutcome::Timeout | RunOutcome::Stopped) => OutboxContents::default(),
+            // What a frozen one has written is for the operator to see first.
+            None | Some(RunOutcome::Timeout | RunOutcome::Stopped | RunOutcome::Frozen) => {
+                OutboxContents::default()
+            }
             Some(_) => read_outbox(&directories).await,
         };
         end.spent.add(task.spent);

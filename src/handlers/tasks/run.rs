@@ -1,11 +1,10 @@
 //! One run of the agent: planned durably, executed in the sandbox, judged by what the log holds of
 //! it. A run that ended before a restart is judged in the same way, by the same record.
 
-use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::events::container::{ContainerRole, StopCause};
+use crate::events::container::{ContainerRole, RunFrozen, StopCause};
 use crate::events::conversation::PromptComposed;
 use crate::events::event::{ContainerEvent, RunEvent};
 use crate::events::id::{RunId, SessionId, StreamId, StreamVersion};
@@ -19,17 +18,20 @@ use crate::handlers::effect::Assignment;
 use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::tasks::answer::{Obstacle, Said};
 use crate::handlers::tasks::begin::context_of;
+use crate::handlers::tasks::frozen::judge_frozen;
 use crate::handlers::tasks::granted::policy_in_force;
 use crate::handlers::tasks::prepare::{Halt, Prepared};
 use crate::handlers::tasks::prompt::{PromptParts, compose};
 use crate::handlers::tasks::recorder::PlanRecorder;
+use crate::handlers::tasks::surrogates::credentials;
 use crate::projections::usage::Spent;
 use crate::sandbox::agent::{ExitFacts, Transcript, arguments, classify, reply_text};
-use crate::sandbox::credentials::{RunCredentials, issue};
+use crate::sandbox::credentials::RunCredentials;
 use crate::sandbox::port::{
     AppKeys, NetworkRequest, OUTPUT_BYTES_MAX, OUTPUT_LINES_MAX, OutputKind, ProxyPolicy, RunEnd,
     RunFailure, RunRequest,
 };
+use crate::sandbox::proxy::honey::Honey;
 use crate::tasks;
 
 /// Events of a run read at once.
@@ -61,8 +63,9 @@ pub async fn run_agent(
     resumes: Option<SessionId>,
     stop: CancellationToken,
 ) -> Result<Judged, Halt> {
-    let credentials = credentials(ports, prepared)?;
     let conversation = &assignment.conversation;
+    let id = assignment.task.conversation;
+    let (credentials, honey) = credentials(ports, prepared, id)?;
     let plan = Plan {
         argv: arguments(
             &conversation.model,
@@ -74,7 +77,13 @@ pub async fn run_agent(
         resumes,
     };
     record_plan(ports, assignment, prepared, run, &plan, &credentials).await?;
-    let request = request(prepared, run, plan, credentials, ports.cut_off.clone());
+    let request = request(
+        prepared,
+        run,
+        plan,
+        (credentials, honey),
+        ports.cut_off.clone(),
+    );
     let recorder = std::sync::Arc::new(PlanRecorder::new(ports.recorder(run), run.task));
     let ended = ports.sandbox.run(request, recorder, stop).await;
     barrier::barrier("agent-exited");
@@ -90,7 +99,11 @@ pub async fn run_agent(
         );
     }
     let record = read_record(ports, run).await?;
-    Ok(judge(run, &record.transcript, facts_of(&end), &end))
+    let judged = judge(run, &record.transcript, facts_of(&end), &end);
+    Ok(match &record.frozen {
+        Some(frozen) => judge_frozen(judged, frozen),
+        None => judged,
+    })
 }
 
 /// Judges a run that ended before a restart by what the log holds of it.
@@ -117,7 +130,11 @@ pub async fn recorded_run(ports: &Ports, run: RunId) -> Result<Judged, EffectErr
         duration_ms: 0,
         stderr_tail: String::new(),
     };
-    Ok(judge(run, &record.transcript, facts, &end))
+    let judged = judge(run, &record.transcript, facts, &end);
+    Ok(match &record.frozen {
+        Some(frozen) => judge_frozen(judged, frozen),
+        None => judged,
+    })
 }
 
 struct Plan {
@@ -135,32 +152,6 @@ fn limits(prepared: &Prepared<'_>) -> RunLimits {
         cpu_millis: limits.cpu_millis,
         pids_max: limits.pids_max,
     }
-}
-
-/// Makes the run's environment: plain secrets as they are, surrogates for the masked ones. Without
-/// the proxy nothing could put the real values in, so that a masked secret is then not given at all.
-fn credentials(ports: &Ports, prepared: &Prepared<'_>) -> Result<RunCredentials, Halt> {
-    let mut no_randomness = None;
-    let mut random = |bytes: &mut [u8]| {
-        if let Err(error) = getrandom::fill(bytes) {
-            no_randomness = Some(error);
-        }
-    };
-    let masked = &prepared.repo.masked_secrets;
-    let mut credentials = issue(masked, &ports.fingerprint_key, &mut random);
-    let apps = &prepared.repo.github_app_credentials;
-    credentials.issue_apps(apps, &ports.fingerprint_key, &mut random);
-    let signing = &prepared.repo.signing_credentials;
-    credentials.issue_signing(signing, &ports.fingerprint_key, &mut random);
-    if let Some(error) = no_randomness {
-        return Err(Obstacle::Internal(format!("no randomness for surrogates: {error}")).into());
-    }
-    let plain = prepared.repo.secrets.iter();
-    let plain = plain.map(|(name, value)| (name.clone(), value.clone()));
-    let mut env: Vec<(String, SecretString)> = plain.collect();
-    env.append(&mut credentials.env);
-    credentials.env = env;
-    Ok(credentials)
 }
 
 /// Makes the plan durable before anything of it exists.
@@ -222,7 +213,7 @@ fn request(
     prepared: &Prepared<'_>,
     run: RunId,
     plan: Plan,
-    credentials: RunCredentials,
+    (credentials, honey): (RunCredentials, Option<Honey>),
     service_ends: CancellationToken,
 ) -> RunRequest {
     let network = prepared.policy.as_ref().map(|policy| {
@@ -231,6 +222,7 @@ fn request(
             credentials: credentials.masked,
             signing: credentials.signing,
             apps: credentials.apps,
+            honey,
             app_keys: AppKeys::of(&prepared.repo.github_app_credentials),
         }))
     });
@@ -322,6 +314,7 @@ fn last_lines(transcript: &Transcript, end: &RunEnd) -> Vec<String> {
 struct RunRecord {
     transcript: Transcript,
     facts: ExitFacts,
+    frozen: Option<RunFrozen>,
 }
 
 /// Reads it on a thread that may wait for the disk; it may be much.
@@ -339,6 +332,7 @@ async fn read_whole_record(ports: &Ports, run: RunId) -> Result<RunRecord, Effec
             exit_code: 1,
             ..ExitFacts::default()
         },
+        frozen: None,
     };
     let mut read = StreamVersion(0);
     loop {
@@ -369,6 +363,9 @@ async fn take_in(
         Event::Container(ContainerEvent::Exited(exited)) if exited.role == ContainerRole::Agent => {
             record.facts.exit_code = exited.exit_code;
             record.facts.out_of_memory = exited.out_of_memory;
+        }
+        Event::Container(ContainerEvent::RunFrozen(frozen)) => {
+            record.frozen = Some(frozen.clone());
         }
         Event::Container(ContainerEvent::StopSignalSent(sent)) => match sent.cause {
             StopCause::TimeLimit => record.facts.timed_out = true,

@@ -12,8 +12,8 @@ use crate::events::delivery::{
 use crate::events::message::{MessageParsed, MessageReceived, SenderAuthorized};
 use crate::events::proxy::{
     ConnectionRefused, DecisionLimitReached, DnsQueriesSuppressed, DnsQueryAnswered,
-    RelaxedAuditInForce, RequestAllowed, RequestBlocked, RequestInspected, ResponseCompleted,
-    UpstreamFailed,
+    HoneySurrogateSeen, RelaxedAuditInForce, RequestAllowed, RequestBlocked, RequestInspected,
+    ResponseCompleted, UpstreamFailed,
 };
 use crate::events::run::{
     AgentErrorOutput, AgentEventObserved, PolicyInForce, RunOutcomeClassified, RunPlanned,
@@ -90,6 +90,8 @@ pub enum Moment {
     Refused(ConnectionRefused),
     /// The run had made as many requests as it may.
     DecisionLimit(DecisionLimitReached),
+    /// Its honey surrogate was on its way out.
+    Honey(HoneySurrogateSeen),
     /// Its requests may leave before their decision is durable.
     RelaxedAudit(RelaxedAuditInForce),
     /// The answer is fixed.

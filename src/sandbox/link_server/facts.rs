@@ -3,10 +3,11 @@
 use crate::events::Event;
 use crate::events::id::{CredentialName, RequestId, RunId, Sha256};
 use crate::events::proxy::{
-    BlockCause, ConnectionRefused, CredentialUse, DnsQueryAnswered, RequestAllowed, RequestBlocked,
-    RequestInspected, RequestLine, ResponseCompleted, UpstreamFailed,
+    BlockCause, ConnectionRefused, CredentialUse, DnsQueryAnswered, HoneySurrogateSeen,
+    RequestAllowed, RequestBlocked, RequestInspected, RequestLine, ResponseCompleted,
+    UpstreamFailed,
 };
-use crate::sandbox::proxy::wire::{Cause, Fact, ReportedCredential, ReportedRequest};
+use crate::sandbox::proxy::wire::{Cause, Fact, FromProxy, ReportedCredential, ReportedRequest};
 
 /// Returns a fact as the events that record it: what filters said of a request stands before the
 /// decision on it, in one append with it.
@@ -20,6 +21,7 @@ pub(super) fn events(run: RunId, fact: Fact) -> impl Iterator<Item = Event> {
         Fact::Dns { .. }
         | Fact::Refused { .. }
         | Fact::UpstreamFailed { .. }
+        | Fact::HoneySeen { .. }
         | Fact::Completed { .. } => None,
     };
     let decision = event(run, fact);
@@ -53,13 +55,7 @@ fn event(run: RunId, fact: Fact) -> Event {
             status,
             tags: _,
         } => blocked(run, request, block_cause(cause), detail, status),
-        Fact::Refused { port, name, reason } => ConnectionRefused {
-            run,
-            port,
-            name,
-            reason,
-        }
-        .into(),
+        Fact::Refused { port, name, reason } => refused(run, port, name, reason),
         Fact::UpstreamFailed {
             request,
             error,
@@ -71,6 +67,11 @@ fn event(run: RunId, fact: Fact) -> Event {
             status,
         }
         .into(),
+        Fact::HoneySeen {
+            request,
+            place,
+            bytes_up,
+        } => honey(run, request, place, bytes_up),
         Fact::Completed {
             request,
             status,
@@ -79,21 +80,40 @@ fn event(run: RunId, fact: Fact) -> Event {
             first_byte_ms,
             duration_ms,
             complete,
-        } => {
-            let request = RequestId(request);
-            ResponseCompleted {
-                run,
-                request,
-                status,
-                bytes_up,
-                bytes_down,
-                first_byte_ms,
-                duration_ms,
-                complete,
-            }
-            .into()
+        } => ResponseCompleted {
+            run,
+            request: RequestId(request),
+            status,
+            bytes_up,
+            bytes_down,
+            first_byte_ms,
+            duration_ms,
+            complete,
         }
+        .into(),
     }
+}
+
+fn refused(run: RunId, port: u16, name: String, reason: String) -> Event {
+    ConnectionRefused {
+        run,
+        port,
+        name,
+        reason,
+    }
+    .into()
+}
+
+fn honey(run: RunId, request: Option<ReportedRequest>, place: String, bytes_up: u64) -> Event {
+    let (request, line) = request.map(request_line).unzip();
+    HoneySurrogateSeen {
+        run,
+        request,
+        line,
+        place,
+        bytes_up,
+    }
+    .into()
 }
 
 fn allowed(
@@ -176,5 +196,38 @@ fn block_cause(cause: Cause) -> BlockCause {
         Cause::Address => BlockCause::Address,
         Cause::Credential => BlockCause::Credential,
         Cause::Filter => BlockCause::Filter,
+        Cause::Honey => BlockCause::Honey,
     }
+}
+
+/// Returns in words where the honey surrogate was seen, if that is what a message says.
+pub(super) fn honey_seen(message: &FromProxy) -> Option<String> {
+    let (FromProxy::Decision { fact, .. } | FromProxy::Note { fact }) = message else {
+        return None;
+    };
+    let Fact::HoneySeen {
+        request,
+        place,
+        bytes_up,
+    } = fact
+    else {
+        return None;
+    };
+    let Some(request) = request else {
+        return Some(format!("{place}; nothing of it left"));
+    };
+    let ReportedRequest {
+        method,
+        scheme,
+        host,
+        path,
+        ..
+    } = request;
+    let left = match (place.as_str(), bytes_up) {
+        ("the body", _) => format!("its head and {bytes_up} bytes of its body had left before"),
+        _ => "nothing of it left".to_owned(),
+    };
+    Some(format!(
+        "{place} of {method} {scheme}://{host}{path}; {left}"
+    ))
 }

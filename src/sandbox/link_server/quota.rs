@@ -66,6 +66,8 @@ impl Quota {
                 ruling
             }
             Fact::Blocked { .. } | Fact::Refused { .. } => self.rule_decision(),
+            // It is said once, and nothing may keep it from being said.
+            Fact::HoneySeen { .. } => Ruling::Record,
             Fact::UpstreamFailed { .. } | Fact::Completed { .. } if self.open > 0 => {
                 self.open -= 1;
                 Ruling::Record

@@ -81,6 +81,7 @@ impl PodmanSandbox {
             credentials: policy.credentials.clone(),
             signing: policy.signing.clone(),
             apps: policy.apps.clone(),
+            honey: policy.honey.clone(),
             ca_name: names.directory.clone(),
             ca_key: authority.key,
             address: network.proxy,

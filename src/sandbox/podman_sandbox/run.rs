@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Stopwatch;
 use crate::events::container::{
-    ContainerCreated, ContainerExited, ContainerRole, ContainerStarted, PromptWritten, StopCause,
+    ContainerCreated, ContainerExited, ContainerRole, ContainerStarted, PromptWritten,
     StopSignalSent,
 };
 use crate::sandbox::link_server::LinkState;
 use crate::sandbox::podman::Attached;
 use crate::sandbox::podman_sandbox::agent_spec::agent_spec;
+use crate::sandbox::podman_sandbox::cut::{Cut, await_cut, cause_of, has_seen_honey};
 use crate::sandbox::podman_sandbox::names::Names;
 use crate::sandbox::podman_sandbox::oom::OomCounter;
 use crate::sandbox::podman_sandbox::output::Output;
@@ -35,16 +36,6 @@ const STEP_END_TIME_MAX: Duration = Duration::from_secs(5);
 /// The exit code of a process that was killed.
 const KILLED: i32 = 137;
 
-/// Why an agent was ended before its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cut {
-    Stopped,
-    ServiceEnds,
-    TimedOut,
-    ProxyLost,
-    TooMuchOutput,
-}
-
 /// A started agent.
 struct Started {
     attached: Attached,
@@ -62,6 +53,7 @@ impl PodmanSandbox {
     ) -> Result<RunEnd, RunFailure> {
         let run = request.run;
         self.service.ensure().await?;
+        self.release_due(recorder.as_ref()).await;
         self.remove_left_overs(recorder.as_ref()).await;
         let over = CancellationToken::new();
         let ended = self.execute_inside(request, &recorder, &stop, &over).await;
@@ -183,7 +175,7 @@ impl PodmanSandbox {
         } = started;
         let run = request.run;
         let output = Arc::new(Mutex::new(Output::new(run, Arc::clone(&self.blobs))));
-        let flood = CancellationToken::new();
+        let (flood, seen) = (CancellationToken::new(), link.clone());
         let decided = OnceLock::new();
         {
             let working = self.work(request, names, &mut attached, &output, &flood, recorder);
@@ -191,19 +183,32 @@ impl PodmanSandbox {
             let guard = self.end_when_due(request, names, cut, recorder, &decided);
             tokio::pin!(working, guard);
             tokio::select! {
-                worked = &mut working => worked?,
+                // An agent that ends right after the theft is kept all the same.
+                worked = &mut working => {
+                    if has_seen_honey(seen.as_ref()) {
+                        guard.await?;
+                    } else {
+                        worked?;
+                    }
+                }
                 ended = &mut guard => {
                     ended?;
                     // What it wrote until its end still arrives.
-                    if let Ok(worked) = tokio::time::timeout(KILL_TIME_MAX, &mut working).await {
+                    let frozen = matches!(decided.get(), Some(Cut::HoneySeen(_)));
+                    if !frozen
+                        && let Ok(worked) = tokio::time::timeout(KILL_TIME_MAX, &mut working).await
+                    {
                         worked?;
                     }
                 }
             }
         }
+        if matches!(decided.get(), Some(Cut::HoneySeen(_))) {
+            return Ok(frozen(since.elapsed_ms()));
+        }
         // Its streams are closed, its control group is about to go.
         let oom_kills = oom.kills().await;
-        let cut = decided.get().copied();
+        let cut = decided.get();
         let exit_code = self.await_exit(names).await?;
         let is_limited = request.limits.memory_bytes.is_some();
         let may_be_oom = is_limited && exit_code == KILLED && cut.is_none();
@@ -221,11 +226,11 @@ impl PodmanSandbox {
         recorder.record(vec![exited.into()]).await?;
         Ok(RunEnd {
             exit_code,
-            timed_out: cut == Some(Cut::TimedOut),
+            timed_out: cut == Some(&Cut::TimedOut),
             stopped: matches!(cut, Some(Cut::Stopped | Cut::ServiceEnds)),
             out_of_memory,
-            proxy_lost: cut == Some(Cut::ProxyLost),
-            too_much_output: cut == Some(Cut::TooMuchOutput),
+            proxy_lost: cut == Some(&Cut::ProxyLost),
+            too_much_output: cut == Some(&Cut::TooMuchOutput),
             duration_ms,
             stderr_tail: stderr_tail(&output),
         })
@@ -285,11 +290,14 @@ impl PodmanSandbox {
         decided: &OnceLock<Cut>,
     ) -> Result<(), RunFailure> {
         let cut = cut.await;
-        let cut = *decided.get_or_init(|| cut);
+        let cut = decided.get_or_init(|| cut);
+        if let Cut::HoneySeen(why) = cut {
+            return self.freeze(request.run, names, why.clone(), recorder).await;
+        }
         // Only a request leaves time to finish; what ran out of time or lost its guard is killed.
         let signals: &[&str] = match cut {
             Cut::Stopped | Cut::ServiceEnds => &["SIGTERM", "SIGKILL"],
-            Cut::TimedOut | Cut::ProxyLost | Cut::TooMuchOutput => &["SIGKILL"],
+            Cut::TimedOut | Cut::ProxyLost | Cut::TooMuchOutput | Cut::HoneySeen(_) => &["SIGKILL"],
         };
         for signal in signals {
             let sent = StopSignalSent {
@@ -311,40 +319,6 @@ impl PodmanSandbox {
 fn stderr_tail(output: &SharedOutput) -> String {
     let output = output.lock().unwrap_or_else(PoisonError::into_inner);
     output.stderr_tail().to_owned()
-}
-
-/// Waits for a reason to end the agent.
-async fn await_cut(
-    request: &RunRequest,
-    link: Option<watch::Receiver<LinkState>>,
-    stop: &CancellationToken,
-    flood: &CancellationToken,
-) -> Cut {
-    let limit = async {
-        match request.limits.timeout_ms {
-            Some(milliseconds) => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
-            None => std::future::pending().await,
-        }
-    };
-    let lost = async {
-        match link {
-            Some(mut link) => {
-                // An error means that the server is gone, and with it the proxy's permission.
-                let _gone = link
-                    .wait_for(|state| matches!(state, LinkState::Lost(_)))
-                    .await;
-            }
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = stop.cancelled() => {
-            if request.service_ends.is_cancelled() { Cut::ServiceEnds } else { Cut::Stopped }
-        }
-        () = limit => Cut::TimedOut,
-        () = lost => Cut::ProxyLost,
-        () = flood.cancelled() => Cut::TooMuchOutput,
-    }
 }
 
 /// Lets a set-up go on unless its run is stopped.
@@ -374,12 +348,11 @@ fn stopped_early() -> RunEnd {
     }
 }
 
-fn cause_of(cut: Cut) -> StopCause {
-    match cut {
-        Cut::Stopped => StopCause::Requested,
-        Cut::ServiceEnds => StopCause::Shutdown,
-        Cut::TooMuchOutput => StopCause::OutputLimit,
-        Cut::TimedOut => StopCause::TimeLimit,
-        Cut::ProxyLost => StopCause::ProxyLost,
+/// The end of a run that was frozen: its agent has not ended, and will not.
+fn frozen(duration_ms: u64) -> RunEnd {
+    RunEnd {
+        stopped: false,
+        duration_ms,
+        ..stopped_early()
     }
 }

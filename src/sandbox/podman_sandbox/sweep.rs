@@ -31,6 +31,9 @@ impl PodmanSandbox {
         run: RunId,
         recorder: &dyn Recorder,
     ) -> Result<(), RunFailure> {
+        if self.is_frozen(run) {
+            return Ok(());
+        }
         let names = Names::of(&self.settings.instance, run);
         let mut events: Vec<Event> = Vec::new();
         let mut failure = None;
@@ -118,10 +121,13 @@ impl PodmanSandbox {
             .join(&names.directory)
     }
 
-    /// Removes whatever carries this installation's label; called before any run begins. What cannot
-    /// be listed keeps nothing else from being removed.
+    /// Removes whatever carries this installation's label, but what is frozen and not due; called
+    /// before any run begins. What cannot be listed keeps nothing else from being removed.
     pub(super) async fn sweep_all(&self, recorder: &dyn Recorder) -> Result<(), RunFailure> {
+        self.service.ensure().await?;
+        self.release_due(recorder).await;
         let swept = self.sweep_instance(&self.settings.instance, recorder).await;
+        // A frozen run's container keeps what it has of it.
         let _not_there = tokio::fs::remove_dir_all(self.settings.runtime_dir.join("runs")).await;
         swept
     }
@@ -139,17 +145,27 @@ impl PodmanSandbox {
         let label = format!("{LABEL_INSTANCE}={instance}");
         let containers = self.podman().containers(&label).await;
         for (name, labels) in containers.iter().flatten() {
+            if self.keeps(labels) {
+                continue;
+            }
             let removed = self.podman().remove_container(name).await;
             record_orphan(OrphanKind::Container, name, labels, removed, recorder).await?;
         }
         let networks = self.podman().networks(&label).await;
         for (name, labels) in networks.iter().flatten() {
+            if self.keeps(labels) {
+                continue;
+            }
             let removed = self.podman().remove_network(name).await;
             record_orphan(OrphanKind::Network, name, labels, removed, recorder).await?;
         }
         containers?;
         networks?;
         Ok(())
+    }
+
+    fn keeps(&self, labels: &Value) -> bool {
+        run_of(labels).is_some_and(|run| self.is_frozen(run))
     }
 }
 
@@ -191,6 +207,10 @@ fn stayed(kind: OrphanKind, name: String, error: &PodmanError) -> Event {
     OrphanRemovalFailed { kind, name, error }.into()
 }
 
+fn run_of(labels: &Value) -> Option<RunId> {
+    labels[LABEL_RUN].as_str().and_then(|run| run.parse().ok())
+}
+
 async fn record_orphan(
     kind: OrphanKind,
     name: &str,
@@ -198,7 +218,7 @@ async fn record_orphan(
     removed: Result<bool, PodmanError>,
     recorder: &dyn Recorder,
 ) -> Result<(), RunFailure> {
-    let run = labels[LABEL_RUN].as_str().and_then(|run| run.parse().ok());
+    let run = run_of(labels);
     let name = name.to_owned();
     let event = match removed {
         Ok(_) => OrphanRemoved { kind, name, run }.into(),

@@ -41,7 +41,7 @@ fn message(request: &ReportedRequest, cause: Cause, detail: &str) -> String {
             "CONNECT is never allowed: connect to the host itself, this network is transparent."
                 .to_owned()
         }
-        Cause::HostMismatch | Cause::Malformed | Cause::Filter => {
+        Cause::HostMismatch | Cause::Malformed | Cause::Filter | Cause::Honey => {
             format!("The request is refused: {detail}.")
         }
         Cause::Credential => format!(

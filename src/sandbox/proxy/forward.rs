@@ -15,6 +15,7 @@ use crate::clock::Stopwatch;
 use crate::sandbox::proxy::allowlist::Allowlist;
 use crate::sandbox::proxy::body::{Counted, ProxyBody, full};
 use crate::sandbox::proxy::ca::Minter;
+use crate::sandbox::proxy::credentials;
 use crate::sandbox::proxy::expect;
 use crate::sandbox::proxy::gather::{self, Met, Refused, Room};
 use crate::sandbox::proxy::github::Apps;
@@ -29,6 +30,7 @@ use crate::sandbox::proxy::scrub::body::Search;
 use crate::sandbox::proxy::target::{self, Entry, Target};
 use crate::sandbox::proxy::tunnel;
 use crate::sandbox::proxy::upstream::{Upstream, UpstreamError};
+use crate::sandbox::proxy::watch::Watch;
 use crate::sandbox::proxy::wire::{
     Cause, Fact, MaskedCredential, ReportedRequest, SigningCredential,
 };
@@ -42,6 +44,8 @@ pub(super) struct Proxy {
     pub(super) apps: Apps,
     /// What responses are looked through for; tokens come while it works.
     pub(super) scrubber: RwLock<Option<Arc<Scrubber>>>,
+    /// What no request may hold.
+    pub(super) watch: Watch,
     pub(super) minter: Minter,
     pub(super) upstream: Upstream,
     pub(super) link: Link,
@@ -57,6 +61,7 @@ struct Allowed {
     target: Target,
     https: bool,
     search: Option<Search>,
+    is_model_call: bool,
 }
 
 impl Proxy {
@@ -68,6 +73,9 @@ impl Proxy {
     ) -> Response<ProxyBody> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let reported = target::report(&request, &entry, number);
+        if let Some(refused) = self.refuse_honey(&reported, &request).await {
+            return refused;
+        }
         let target = match target::read(&request, &entry) {
             Ok(target) => target,
             Err(unclear) => return self.block(reported, unclear.cause, unclear.detail).await,
@@ -98,6 +106,15 @@ impl Proxy {
             Ok(armed) => armed,
             Err(unarmed) => return self.block_unarmed(reported, unarmed).await,
         };
+        let line = (
+            request.method().as_str(),
+            &*target.host,
+            &*target.path_and_query,
+        );
+        let is_model_call = self.is_model_call(line, https, || {
+            !armed.injected.used.is_empty()
+                || !credentials::may_go_to(&target.host, &self.credentials)
+        });
         let fact = Fact::Allowed {
             request: reported.clone(),
             rule: rule.to_string(),
@@ -114,6 +131,7 @@ impl Proxy {
             target,
             https,
             search: armed.search,
+            is_model_call,
         };
         self.forward(allowed, reported, request).await
     }
@@ -134,6 +152,8 @@ impl Proxy {
             .websocket
             .then(|| hyper::upgrade::on(&mut request));
         let bytes_up = Arc::new(AtomicU64::new(0));
+        let request =
+            request.map(|body| self.watched(&reported, allowed.is_model_call, body, &bytes_up));
         let outgoing = outgoing(request, &allowed.target, Arc::clone(&bytes_up));
         match self.upstream.send(&destination, outgoing, &bytes_up).await {
             Ok(response) => self.respond(allowed, response, downstream, bytes_up),
@@ -144,6 +164,10 @@ impl Proxy {
                     format!("it resolves to {refused}"),
                 )
                 .await
+            }
+            Err(_) if self.watch.is_sprung() => {
+                let detail = "it was broken off".to_owned();
+                self.block(reported, Cause::Honey, detail).await
             }
             Err(error) => {
                 let error = error.to_string();
@@ -243,7 +267,7 @@ impl Proxy {
         bytes_up: Arc<AtomicU64>,
         finish: impl FnOnce(u64, bool) + Send + 'static,
     ) {
-        let stop = self.tasks.stop_token();
+        let (stop, tasks) = (self.tasks.stop_token(), self.tasks.clone());
         let passing = async move {
             let bytes_down = AtomicU64::new(0);
             let Ok((down, up)) = tokio::try_join!(downstream, upstream) else {
@@ -254,10 +278,11 @@ impl Proxy {
             let complete = tokio::select! {
                 complete = tunnel::pass(down, up, search.as_ref(), counters, TUNNEL_IDLE_TIME_MAX) => complete,
                 () = stop.cancelled() => false,
+                () = self.watch.sprung() => false,
             };
             finish(bytes_down.into_inner(), complete);
         };
-        self.tasks.spawn(passing);
+        tasks.spawn(passing);
     }
 }
 

@@ -39,6 +39,8 @@ impl Proxy {
         entry: &Entry,
         refused: &RefusedHead,
     ) -> Response<ProxyBody> {
+        self.watch_bytes("a malformed request", &refused.bytes)
+            .await;
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let reported = target::report_head(&refused.bytes, entry, number);
         let (status, detail) = (refused.why.status, refused.why.detail.to_owned());

@@ -20,7 +20,6 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::proxy::ca::Minter;
-use crate::sandbox::proxy::dns;
 use crate::sandbox::proxy::escape::escape_cut;
 use crate::sandbox::proxy::forward::Proxy;
 use crate::sandbox::proxy::gather::Room;
@@ -35,6 +34,7 @@ use crate::sandbox::proxy::strict::stream::StrictStream;
 use crate::sandbox::proxy::strict::verdicts::Verdicts;
 use crate::sandbox::proxy::target::{self, Entry};
 use crate::sandbox::proxy::upstream::Upstream;
+use crate::sandbox::proxy::watch::Watch;
 use crate::sandbox::proxy::wire::{Fact, Ports, Setup};
 use crate::tasks::TaskSet;
 
@@ -82,6 +82,7 @@ fn proxy(setup: Setup, link: Link, tasks: TaskSet) -> Result<Proxy, ServeError> 
     let proxy = Proxy {
         minter: minter.map_err(|error| ServeError::Setup(error.to_string()))?,
         upstream: Upstream::new(&setup, tasks.clone()).map_err(ServeError::Setup)?,
+        watch: Watch::new(setup.honey).map_err(ServeError::Setup)?,
         apps: Apps::new(setup.apps),
         scrubber: RwLock::default(),
         allowlist: setup.allowlist,
@@ -220,6 +221,9 @@ async fn serve_tls(proxy: Arc<Proxy>, stream: TcpStream, port: u16) {
     if !target::is_host_name(&name) {
         return refuse(name.as_bytes(), "the server name is no plain host name").await;
     }
+    proxy
+        .watch_bytes("the name of a TLS connection", name.as_bytes())
+        .await;
     let config = match proxy.minter.config(&name) {
         Ok(config) => config,
         Err(error) => return refuse(name.as_bytes(), &error.to_string()).await,
@@ -335,44 +339,13 @@ fn http2_builder() -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// Answers a DNS query and reports it; nothing for a malformed one.
-async fn answer_dns(proxy: &Proxy, query: &[u8], address: Ipv4Addr) -> Option<Vec<u8>> {
-    let Some(answered) = dns::answer(query, address) else {
-        let (name, query_type) = (escape_cut(query, 64), "malformed".to_owned());
-        proxy
-            .link
-            .note(Fact::Dns {
-                name,
-                query_type,
-                answer: "none".to_owned(),
-            })
-            .await;
-        return None;
-    };
-    let dns::Answered {
-        response,
-        name,
-        query_type,
-        answer,
-    } = answered;
-    proxy
-        .link
-        .note(Fact::Dns {
-            name,
-            query_type,
-            answer,
-        })
-        .await;
-    Some(response)
-}
-
 async fn answer_udp(proxy: Arc<Proxy>, socket: UdpSocket, address: Ipv4Addr) {
     let mut query = [0; DNS_QUERY_BYTES_MAX + 1];
     loop {
         let Ok((length, peer)) = socket.recv_from(&mut query).await else {
             continue;
         };
-        if let Some(response) = answer_dns(&proxy, &query[..length], address).await {
+        if let Some(response) = proxy.answer_dns(&query[..length], address).await {
             // Whoever asked is gone, or asks again.
             let _lost = socket.send_to(&response, peer).await;
         }
@@ -385,7 +358,7 @@ async fn answer_tcp(proxy: Arc<Proxy>, mut stream: TcpStream, address: Ipv4Addr)
             let length = usize::from(stream.read_u16().await.ok()?);
             let mut query = vec![0; length];
             stream.read_exact(&mut query).await.ok()?;
-            let response = answer_dns(&proxy, &query, address).await?;
+            let response = proxy.answer_dns(&query, address).await?;
             stream
                 .write_u16(u16::try_from(response.len()).ok()?)
                 .await

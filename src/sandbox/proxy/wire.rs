@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::sandbox::proxy::allowlist::Allowlist;
 use crate::sandbox::proxy::glob;
+use crate::sandbox::proxy::honey::Honey;
 
 /// A secret on the link: printed as `[secret]`, its memory cleared when it is dropped.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,6 +166,8 @@ pub struct Setup {
     pub signing: Vec<SigningCredential>,
     /// Apps of GitHub of the run.
     pub apps: Vec<AppCredential>,
+    /// What nobody may send anywhere; nothing when the run has no such value.
+    pub honey: Option<Honey>,
     /// Name of the run's authority.
     pub ca_name: String,
     /// Its key, PEM.
@@ -236,6 +239,8 @@ pub enum Cause {
     Credential,
     /// A filter that reads bodies refused it.
     Filter,
+    /// It holds the honey surrogate, or comes after that was seen.
+    Honey,
 }
 
 /// Something the proxy decided or saw.
@@ -293,6 +298,15 @@ pub enum Fact {
         error: String,
         /// Status the agent gets.
         status: u16,
+    },
+    /// The honey surrogate was seen on its way out.
+    HoneySeen {
+        /// The request that held it, if it was one.
+        request: Option<ReportedRequest>,
+        /// Where it stood, for example `the header authorization`.
+        place: String,
+        /// Body bytes of the request that had gone upstream.
+        bytes_up: u64,
     },
     /// A response ended.
     Completed {

@@ -193,6 +193,7 @@ fn run_of(moment: &Moment) -> Option<RunId> {
         Moment::Name(name) => Some(name.run),
         Moment::NamesNotListed(names) => Some(names.run),
         Moment::DecisionLimit(limit) => Some(limit.run),
+        Moment::Honey(seen) => Some(seen.run),
         Moment::RelaxedAudit(relaxed) => Some(relaxed.run),
         _ => None,
     }

@@ -165,6 +165,14 @@ fn network(moment: &Moment) -> Option<String> {
             let max = limit.decisions_max;
             format!("LIMIT of {max} requests reached: all further ones are denied")
         }
+        Moment::Honey(seen) => {
+            let line = seen
+                .line
+                .as_ref()
+                .map(|line| format!(" of {}", request(line)));
+            let (place, line) = (&seen.place, line.unwrap_or_default());
+            format!("HONEY surrogate seen in {place}{line}: nothing leaves after this")
+        }
         Moment::RelaxedAudit(relaxed) => {
             let delay = relaxed.delay_ms_max;
             format!("RELAXED audit: a request may leave up to {delay} ms before it is recorded")

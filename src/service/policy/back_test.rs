@@ -186,7 +186,8 @@ fn by_rules(cause: &BlockCause) -> bool {
         | BlockCause::Malformed
         | BlockCause::Filter
         | BlockCause::Address
-        | BlockCause::Credential => false,
+        | BlockCause::Credential
+        | BlockCause::Honey => false,
     }
 }
 
