@@ -12,6 +12,7 @@ use crate::cli::output::{Mark, Output};
 use crate::cli::paths;
 use crate::config::env;
 use crate::service::backup::{self, BackedUp, Lacking, Restored};
+use crate::service::on_disk;
 use crate::service::surface::{Client, ClientError, Drill};
 
 /// Arguments of `airut backup`.
@@ -126,7 +127,7 @@ async fn record(state: &Path, drill: Drill) -> anyhow::Result<()> {
         Ok(mut client) => client.record_drill(drill).await.map_err(Into::into),
         Err(ClientError::NoDaemon { .. }) => {
             let operator = env::get("USER").unwrap_or_else(|| "unknown".to_owned());
-            let recorded = backup::record_on_disk(state, drill, operator).await;
+            let recorded = on_disk::record(state, |now| drill.into_append(operator, now)).await;
             recorded.map_err(anyhow::Error::from)
         }
         Err(error) => Err(error.into()),

@@ -105,7 +105,7 @@ mod tests {
     }
 
     /// The leaves of Certificate Transparency's published test vectors.
-    fn published_leaves() -> Vec<Vec<u8>> {
+    pub(super) fn published_leaves() -> Vec<Vec<u8>> {
         [
             "",
             "00",

@@ -31,7 +31,7 @@ pub mod nightly;
 mod restore;
 mod staging;
 
-pub use drill::{Drilled, RecordError, drill, record_on_disk};
+pub use drill::{Drilled, drill};
 pub use restore::{KeyChoice, RestoreError, Restored, restore};
 pub use staging::sweep;
 

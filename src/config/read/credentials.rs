@@ -6,9 +6,36 @@ use secrecy::SecretString;
 
 use crate::config::read::repo::check_env_name;
 use crate::config::section::Section;
-use crate::config::types::{GithubAppSecret, NamedSecret, SigningSecret};
+use crate::config::types::{GithubAppSecret, MaskedSecret, NamedSecret, SigningSecret};
 use crate::config::yaml::{Node, Place, Problem, Value};
 use crate::events::id::CredentialName;
+
+/// Reads one masked secret; nothing when its value is unset.
+pub(super) fn masked(
+    path: &str,
+    place: Place,
+    node: Node,
+) -> Result<Option<MaskedSecret>, Problem> {
+    let mut section = Section::new(path, node)?;
+    let value = section.scalar("value")?;
+    let (scopes, headers) = (section.list("scopes")?, section.list("headers")?);
+    let foreign = section.scalar("allow_foreign_credentials")?;
+    let foreign = foreign
+        .map(|scalar| scalar.boolean())
+        .transpose()?
+        .unwrap_or(false);
+    section.end()?;
+    // An unset value comes before what else may be wrong.
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    Ok(Some(MaskedSecret {
+        value: SecretString::from(value.text),
+        scopes: filled(scopes, path, "scopes", place)?,
+        headers: filled(headers, path, "headers", place)?,
+        allow_foreign_credentials: foreign,
+    }))
+}
 
 /// Reads all keys that sign; one whose id or secret is unset is left out, as a masked secret is.
 pub(super) fn signing(

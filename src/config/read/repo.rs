@@ -177,26 +177,10 @@ fn masked_secrets(
     let mut masked = BTreeMap::new();
     for (name, place, path, node) in section.into_iter().flat_map(Section::into_named) {
         check_env_name(&name, place)?;
-        let mut section = Section::new(&path, node)?;
-        let value = section.scalar("value")?;
-        let (scopes, headers) = (section.list("scopes")?, section.list("headers")?);
-        let foreign = section.scalar("allow_foreign_credentials")?;
-        let foreign = foreign
-            .map(|scalar| scalar.boolean())
-            .transpose()?
-            .unwrap_or(false);
-        section.end()?;
-        // An unset value skips the entry before other checks (spec `config.md` §3).
-        let Some(value) = value else {
-            continue;
-        };
-        let secret = MaskedSecret {
-            value: SecretString::from(value.text),
-            scopes: credentials::filled(scopes, &path, "scopes", place)?,
-            headers: credentials::filled(headers, &path, "headers", place)?,
-            allow_foreign_credentials: foreign,
-        };
-        masked.insert(CredentialName(name), secret);
+        // An unset value skips the entry (spec `config.md` §3).
+        if let Some(secret) = credentials::masked(&path, place, node)? {
+            masked.insert(CredentialName(name), secret);
+        }
     }
     Ok(masked)
 }

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
+use crate::config::read::credentials;
 use crate::config::read::repo::{check_env_name, limits};
 use crate::config::resolve::Variables;
 use crate::config::section::Section;
 use crate::config::types::{GithubAppSecret, Limits, MaskedSecret, SigningSecret};
-use crate::config::yaml::{self, Entry, Node, Place, Problem, Value};
+use crate::config::yaml::{self, Entry, Node, Problem, Value};
 use crate::events::id::CredentialName;
 
 /// What a command gets.
@@ -128,40 +129,12 @@ fn masked_secrets(
     let mut masked = BTreeMap::new();
     for (name, place, path, node) in section.into_iter().flat_map(Section::into_named) {
         check_env_name(&name, place)?;
-        let secret = masked_secret(place, Section::new(&path, node)?)?;
+        let secret = credentials::masked(&path, place, node)?;
+        let secret =
+            secret.ok_or_else(|| Problem::at(place, format!("{path}.value is missing")))?;
         masked.insert(CredentialName(name), secret);
     }
     Ok(masked)
-}
-
-fn masked_secret(place: Place, mut section: Section) -> Result<MaskedSecret, Problem> {
-    let path = section.path_of("value");
-    let value = section.scalar("value")?;
-    let value = value.ok_or_else(|| Problem::at(place, format!("{path} is missing")))?;
-    let secret = MaskedSecret {
-        value: SecretString::from(value.text),
-        scopes: patterns(&mut section, place, "scopes")?,
-        headers: patterns(&mut section, place, "headers")?,
-        allow_foreign_credentials: section
-            .scalar("allow_foreign_credentials")?
-            .map_or(Ok(false), |scalar| scalar.boolean())?,
-    };
-    section.end()?;
-    Ok(secret)
-}
-
-fn patterns(
-    section: &mut Section,
-    place: Place,
-    key: &'static str,
-) -> Result<Vec<String>, Problem> {
-    let path = section.path_of(key);
-    let list = section.list(key)?.unwrap_or_default();
-    if list.is_empty() || list.contains(&String::new()) {
-        let what = format!("{path} must name at least one pattern");
-        return Err(Problem::at(place, what));
-    }
-    Ok(list)
 }
 
 #[cfg(test)]

@@ -75,6 +75,7 @@ fn split(leaves: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::tree::tests::published_leaves;
     use crate::events::tree::{leaf_hash, node_hash};
 
     /// Returns the root that an inclusion proof leads to.
@@ -96,20 +97,9 @@ mod tests {
             .collect()
     }
 
-    /// The leaves of Certificate Transparency's published test vectors.
     fn published() -> Vec<Sha256> {
-        let leaves = [
-            "",
-            "00",
-            "10",
-            "2021",
-            "3031",
-            "40414243",
-            "5051525354555657",
-            "606162636465666768696a6b6c6d6e6f",
-        ];
-        let leaves = leaves.iter().map(|leaf| hex::decode(leaf).unwrap());
-        leaves.map(|leaf| leaf_hash(&leaf)).collect()
+        let leaves = published_leaves();
+        leaves.iter().map(|leaf| leaf_hash(leaf)).collect()
     }
 
     fn shown(path: Option<Vec<Sha256>>) -> Vec<String> {

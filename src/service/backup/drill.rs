@@ -3,28 +3,14 @@
 
 use std::path::Path;
 
-use crate::clock;
-use crate::events::log::AppendError;
 use crate::events::log::key;
-use crate::handlers::channels::local::protocol::Drill;
 use crate::service::backup::restore::{Accept, RestoreError, Restored, build};
 use crate::service::backup::staging::{self, Staging};
 use crate::service::backup::{BackupDirectory, BackupError};
-use crate::service::look::{self, LookError, log_directory};
+use crate::service::look::log_directory;
 
 /// What came back on trial.
 pub type Drilled = Result<Restored, RestoreError>;
-
-/// Why the result of a drill is not in the log.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordError {
-    /// The log could not be opened.
-    #[error(transparent)]
-    Look(#[from] LookError),
-    /// It could not be written.
-    #[error(transparent)]
-    Append(#[from] AppendError),
-}
 
 /// Restores the backup in a directory on trial, with the key of the log below a state directory;
 /// what it needs of the disk is there for that long.
@@ -42,20 +28,4 @@ pub async fn drill(directory: &Path, state_dir: &Path) -> Drilled {
     };
     let backup = BackupDirectory(directory.to_owned());
     build(&backup, &log, &blobs, key, accept).await
-}
-
-/// Records the result of a drill in a log that no daemon has open.
-///
-/// # Errors
-/// [`RecordError`].
-pub async fn record_on_disk(
-    state_dir: &Path,
-    drill: Drill,
-    operator: String,
-) -> Result<(), RecordError> {
-    let log = look::open(state_dir)?;
-    let appended = log.append(drill.into_append(operator, clock::now())).await;
-    log.close().await;
-    appended?;
-    Ok(())
 }
