@@ -83,8 +83,8 @@ impl Proxy {
                 return Err(Unarmed::plain(detail));
             }
         }
-        let headers = request.headers().clone();
-        let granted = self.apps.grant(&headers, host, &self.link).await?;
+        let granting = self.apps.grant(request.headers(), host, &self.link);
+        let granted = granting.await?;
         granted.check_scope(request, target).await?;
         if granted.is_new {
             self.know_tokens();

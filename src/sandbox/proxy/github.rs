@@ -99,33 +99,43 @@ impl Apps {
         Some(&app.credential.name)
     }
 
-    /// Returns what a request to `host` with these headers is granted.
+    /// Returns what a request to `host` with these headers is granted. The headers are read before
+    /// the wait for a token, so that the request need not be held for it.
     ///
     /// # Errors
     /// [`Refused::NoToken`].
-    pub async fn grant(
-        &self,
+    pub fn grant<'a>(
+        &'a self,
         headers: &HeaderMap,
         host: &str,
-        link: &Link,
-    ) -> Result<Granted, Refused> {
-        let mut granted = Granted {
-            credentials: Vec::new(),
-            is_new: false,
-            tokens: Vec::new(),
-        };
-        for app in self.apps.iter().filter(|app| app.in_scope(host)) {
-            let mut credential = app.as_masked();
-            let asked = credentials::asked_for(headers, host, std::slice::from_ref(&credential));
-            if asked.is_some() {
-                let (token, is_new) = app.token(link).await.ok_or(Refused::NoToken)?;
-                granted.is_new |= is_new;
-                credential.value = token.token.clone();
-                granted.tokens.push(token);
+        link: &'a Link,
+    ) -> impl Future<Output = Result<Granted, Refused>> + use<'a> {
+        let in_scope = self.apps.iter().filter(|app| app.in_scope(host));
+        let met: Vec<_> = in_scope
+            .map(|app| {
+                let credential = app.as_masked();
+                let known = std::slice::from_ref(&credential);
+                let is_asked = credentials::asked_for(headers, host, known).is_some();
+                (app, credential, is_asked)
+            })
+            .collect();
+        async move {
+            let mut granted = Granted {
+                credentials: Vec::new(),
+                is_new: false,
+                tokens: Vec::new(),
+            };
+            for (app, mut credential, is_asked) in met {
+                if is_asked {
+                    let (token, is_new) = app.token(link).await.ok_or(Refused::NoToken)?;
+                    granted.is_new |= is_new;
+                    credential.value = token.token.clone();
+                    granted.tokens.push(token);
+                }
+                granted.credentials.push(credential);
             }
-            granted.credentials.push(credential);
+            Ok(granted)
         }
-        Ok(granted)
     }
 }
 
