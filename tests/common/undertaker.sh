@@ -15,7 +15,7 @@ if [ -s "$dir/daemon.pid" ]; then
 fi
 # A daemon that was killed leaves its Podman service; nobody else's has a socket in the directory.
 for process in /proc/[0-9]*; do
-    if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q "system service .*unix://$dir/"; then
+    if tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -q "system service .*unix://$dir/"; then
         kill -TERM "${process#/proc/}" 2>/dev/null
     fi
 done
