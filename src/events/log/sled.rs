@@ -8,7 +8,6 @@
 //! at start the three are compared, an index that lags is caught up from the journal or made again
 //! from it, and a journal that went backwards is refused with a sentence that says what to do.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,25 +18,25 @@ use crate::events::codec::StoredRecord;
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
 use crate::events::log::journal::{Journal, JournalReader};
 use crate::events::log::store::{Group, KeyEntry, Store, StoreError};
-use crate::events::tree::{CompactRange, leaf_hash};
+use crate::events::tree::CompactRange;
 
 mod anchor;
 mod compare;
 mod for_audit;
 mod index;
+mod indexer;
 mod lock;
+mod recent;
 mod rotation;
 
 use anchor::AnchorFile;
 use compare::{Place, Problem, check_kinds, index_path, problem_at};
 use index::Index;
+use indexer::Indexer;
+use recent::GroupEntry;
 
 pub(in crate::events::log) use anchor::Anchor;
 pub(in crate::events::log) use for_audit::{anchor_text, verified_anchor};
-
-/// Events after which the index is flushed and the anchor is written anew; at a start at most
-/// about so many are read again.
-const ANCHOR_EVENTS: u64 = 4096;
 
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -98,9 +97,10 @@ pub enum OpenError {
 /// A log in a directory.
 #[derive(Debug)]
 pub struct SledStore {
-    index: Index,
+    /// Before the lock, since it is the directory's last user.
+    indexer: Indexer,
     reader: JournalReader,
-    /// Offset behind the last group that the index knows; nothing behind it is shown.
+    /// Offset behind the last group that the indexer knows; nothing behind it is shown.
     shown: AtomicU64,
     key: LogKey,
     writing: Mutex<Writing>,
@@ -111,11 +111,8 @@ pub struct SledStore {
 #[derive(Debug)]
 struct Writing {
     journal: Journal,
-    anchor: AnchorFile,
     range: CompactRange,
     last_leaf: Sha256,
-    anchored: u64,
-    kinds: BTreeSet<(u16, u16)>,
     poisoned: Option<StoreError>,
 }
 
@@ -139,7 +136,7 @@ impl SledStore {
         };
         place.check_length(&anchored)?;
         let key = place.anchor.key().clone();
-        let (lock, mut writing) = place.into_writing(&anchored);
+        let (lock, anchor, mut writing) = place.into_writing(&anchored);
         let fault = |problem| problem_at(path, problem);
         let first = Index::open(&index_path(path)).and_then(|index| {
             writing.catch_up(&index, &anchored, &anchored)?;
@@ -156,11 +153,12 @@ impl SledStore {
             first => first.map_err(fault)?,
         };
         check_kinds(path, &index)?;
-        let written = writing.write_anchor(&index).map_err(Problem::Disk);
-        written.map_err(fault)?;
+        let written = writing.write_anchor(&index, &anchor);
+        written.map_err(Problem::Disk).map_err(fault)?;
+        let indexer = Indexer::start(index, anchor, writing.reached());
         let reader = writing.journal.reader().map_err(Problem::Disk);
         Ok(Self {
-            index,
+            indexer: indexer.map_err(Problem::Disk).map_err(fault)?,
             key,
             reader: reader.map_err(fault)?,
             shown: AtomicU64::new(writing.journal.end()),
@@ -183,12 +181,12 @@ impl SledStore {
         let promised = promised.filter(|_| !accept_loss);
         let promised = promised.unwrap_or_else(Anchor::empty);
         place.check_length(&promised)?;
-        let (lock, mut writing) = place.into_writing(&Anchor::empty());
+        let (lock, anchor, mut writing) = place.into_writing(&Anchor::empty());
         let fault = |problem| problem_at(path, problem);
         let index = writing.index_anew(path, &promised).map_err(fault)?;
         check_kinds(path, &index)?;
-        let written = writing.write_anchor(&index).map_err(Problem::Disk);
-        written.map_err(fault)?;
+        let written = writing.write_anchor(&index, &anchor);
+        written.map_err(Problem::Disk).map_err(fault)?;
         drop(lock);
         Ok(writing.range.size())
     }
@@ -198,58 +196,60 @@ impl SledStore {
     }
 }
 
-/// Returns records as the index leads to them in the journal, of which so many bytes are shown.
-fn read_by(
-    index: &Index,
+/// Returns records from the group that holds the first of them; `shown` bytes of the journal are.
+fn read_from(
+    group: Option<GroupEntry>,
     reader: &JournalReader,
     shown: u64,
     after: Position,
     limit: usize,
 ) -> Result<Vec<StoredRecord>, StoreError> {
-    let wanted = Position(after.0.saturating_add(1));
-    match index.group_of(wanted)? {
+    match group {
         Some(group) => reader.read(group.offset..shown, group.first, after, limit),
         None => Ok(vec![]),
     }
 }
 
+/// Returns the position behind another one.
+fn behind(position: Position) -> Position {
+    Position(position.0.saturating_add(1))
+}
+
 impl Writing {
-    fn new(journal: Journal, anchor: AnchorFile, anchored: &Anchor) -> Self {
+    fn new(journal: Journal, anchored: &Anchor) -> Self {
         Self {
             journal,
-            anchor,
             range: anchored.range.clone(),
             last_leaf: anchored.last_leaf,
-            anchored: anchored.range.size(),
-            kinds: BTreeSet::new(),
             poisoned: None,
         }
     }
 
-    fn commit(&mut self, index: &Index, group: &Group) -> Result<(), StoreError> {
+    fn commit(&mut self, indexer: &Indexer, group: &Group) -> Result<(), StoreError> {
+        indexer.wait_for_room()?;
         let offset = self.journal.end();
         self.journal.append(&group.records)?;
-        // From here on the group is durable: the index would be caught up at the next start.
-        index.add_group(group, offset, &mut self.kinds)?;
+        // From here on the group is durable, whatever becomes of the index.
         self.range = group.range.clone();
-        if let Some(record) = group.records.last() {
-            self.last_leaf = leaf_hash(&record.bytes);
-        }
-        if self.range.size() - self.anchored >= ANCHOR_EVENTS {
-            self.write_anchor(index)?;
+        if let Some(at) = GroupEntry::of(&group.records, offset) {
+            self.last_leaf = at.leaf;
+            indexer.push(group, at, self.reached());
         }
         Ok(())
     }
 
-    fn write_anchor(&mut self, index: &Index) -> Result<(), StoreError> {
-        index.flush()?;
-        self.anchor.write(&Anchor {
+    /// Returns how far the journal reaches.
+    fn reached(&self) -> Anchor {
+        Anchor {
             range: self.range.clone(),
             last_leaf: self.last_leaf,
             journal_end: self.journal.end(),
-        })?;
-        self.anchored = self.range.size();
-        Ok(())
+        }
+    }
+
+    fn write_anchor(&self, index: &Index, anchor: &AnchorFile) -> Result<(), StoreError> {
+        index.flush()?;
+        anchor.write(&self.reached())
     }
 }
 
@@ -259,7 +259,7 @@ impl Store for SledStore {
         if let Some(error) = &writing.poisoned {
             return Err(error.clone());
         }
-        let committed = writing.commit(&self.index, group);
+        let committed = writing.commit(&self.indexer, group);
         match &committed {
             Ok(()) => self.shown.store(writing.journal.end(), Ordering::Release),
             Err(error) => writing.poisoned = Some(error.clone()),
@@ -269,11 +269,12 @@ impl Store for SledStore {
 
     fn read(&self, after: Position, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
         let shown = self.shown.load(Ordering::Acquire);
-        read_by(&self.index, &self.reader, shown, after, limit)
+        let group = self.indexer.group_of(behind(after))?;
+        read_from(group, &self.reader, shown, after, limit)
     }
 
     fn stream_version(&self, stream: &StreamId) -> Result<StreamVersion, StoreError> {
-        self.index.stream_version(stream)
+        self.indexer.stream_version(stream)
     }
 
     fn stream_positions(
@@ -282,11 +283,11 @@ impl Store for SledStore {
         after: StreamVersion,
         limit: usize,
     ) -> Result<Vec<Position>, StoreError> {
-        self.index.stream_positions(stream, after, limit)
+        self.indexer.stream_positions(stream, after, limit)
     }
 
     fn find_key(&self, key: &str) -> Result<Option<KeyEntry>, StoreError> {
-        self.index.find_key(key)
+        self.indexer.find_key(key)
     }
 
     fn range(&self) -> Result<CompactRange, StoreError> {
@@ -298,10 +299,9 @@ impl Store for SledStore {
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        let mut writing = self.writing();
-        match &writing.poisoned {
+        match &self.writing().poisoned {
             Some(error) => Err(error.clone()),
-            None => writing.write_anchor(&self.index),
+            None => self.indexer.close(),
         }
     }
 }

@@ -37,8 +37,9 @@ impl PodmanService {
             companion: Mutex::new(None),
         };
         // A service that a killed daemon left may answer, but nobody would ever end it.
-        *service.companion.lock().await = Some(service.launch().await?);
-        service.await_answer().await?;
+        let mut companion = service.companion.lock().await;
+        service.replace(&mut companion).await?;
+        drop(companion);
         Ok(service)
     }
 
@@ -72,8 +73,7 @@ impl PodmanService {
         if let Some(gone) = companion.take() {
             gone.stop().await;
         }
-        *companion = Some(self.launch().await?);
-        self.await_answer().await
+        self.replace(&mut companion).await
     }
 
     /// Ends the service that a killed process of ours left in its runtime directory.
@@ -111,22 +111,45 @@ impl PodmanService {
         })
     }
 
-    async fn await_answer(&self) -> Result<(), PodmanError> {
-        let answering = async {
+    /// Starts another process and waits until it answers; one that ends before is waited for no longer.
+    async fn replace(&self, companion: &mut Option<Companion>) -> Result<(), PodmanError> {
+        let launched = companion.insert(self.launch().await?);
+        let answers = async {
             while self.podman.ping().await.is_err() {
+                if !launched.is_running() {
+                    return false;
+                }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            true
         };
-        let answers = tokio::time::timeout(SERVICE_START_TIME_MAX, answering).await;
-        answers.map_err(|_| {
-            let (command, seconds) = (&self.command, SERVICE_START_TIME_MAX.as_secs());
-            PodmanError::Unreachable(format!(
-                "`{command} system service` gave no answer in {seconds} s"
-            ))
-        })
+        let what = match tokio::time::timeout(SERVICE_START_TIME_MAX, answers).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => "ended before it gave an answer; run it by hand to see why".to_owned(),
+            Err(_) => format!("gave no answer in {} s", SERVICE_START_TIME_MAX.as_secs()),
+        };
+        let command = &self.command;
+        Err(PodmanError::Unreachable(format!(
+            "`{command} system service` {what}"
+        )))
     }
 }
 
 fn is_gone(answer: &Result<(), PodmanError>) -> bool {
     matches!(answer, Err(PodmanError::Unreachable(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_service_that_ends_at_once_is_not_waited_for() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let watch = crate::clock::Stopwatch::start();
+        let error = PodmanService::start("false", directory.path()).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("ended before it gave an answer"), "{error}");
+        assert!(watch.elapsed() < SERVICE_START_TIME_MAX, "{error}");
+    }
 }

@@ -25,7 +25,7 @@ use crate::sandbox::proxy::forward::Proxy;
 use crate::sandbox::proxy::gather::Room;
 use crate::sandbox::proxy::github::Apps;
 use crate::sandbox::proxy::limits::{
-    AGENT_IDLE_TIME_MAX, CONNECTIONS_MAX, DNS_QUERY_BYTES_MAX, DNS_TCP_TIME_MAX,
+    AGENT_IDLE_TIME_MAX, CONNECTIONS_MAX, DNS_QUERY_BYTES_MAX, DNS_TCP_TIME_MAX, FRAME_BYTES_MAX,
     HANDSHAKE_TIME_MAX, HEAD_TIME_MAX, HEADER_LIST_BYTES_MAX, HEADERS_MAX, LOCAL_RESETS_MAX,
     PENDING_RESETS_MAX, PING_TIME_MAX, PONG_TIME_MAX, READ_AHEAD_BYTES_MAX, STREAMS_MAX,
 };
@@ -333,6 +333,7 @@ fn http2_builder() -> http2::Builder<TokioExecutor> {
         .keep_alive_timeout(PONG_TIME_MAX)
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .max_frame_size(FRAME_BYTES_MAX)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(LOCAL_RESETS_MAX)
         .adaptive_window(true);

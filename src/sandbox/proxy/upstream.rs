@@ -25,8 +25,8 @@ use crate::sandbox::proxy::addresses::{self, Refused};
 use crate::sandbox::proxy::body::ProxyBody;
 use crate::sandbox::proxy::expect;
 use crate::sandbox::proxy::limits::{
-    CONNECT_TIME_MAX, HEADER_LIST_BYTES_MAX, IDLE_TIME_MAX, PING_TIME_MAX, PONG_TIME_MAX,
-    RESPONSE_HEAD_TIME_MAX,
+    CONNECT_TIME_MAX, FRAME_BYTES_MAX, HEADER_LIST_BYTES_MAX, IDLE_TIME_MAX, PING_TIME_MAX,
+    PONG_TIME_MAX, RESPONSE_HEAD_TIME_MAX,
 };
 use crate::sandbox::proxy::pool::{Destination, Pool, Sender};
 use crate::sandbox::proxy::wire::{InternalRange, Setup};
@@ -201,6 +201,7 @@ impl Upstream {
             .keep_alive_interval(PING_TIME_MAX)
             .keep_alive_timeout(PONG_TIME_MAX)
             .max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .max_frame_size(FRAME_BYTES_MAX)
             .adaptive_window(true);
         let (sender, connection) = builder.handshake(stream).await?;
         self.drive(connection);

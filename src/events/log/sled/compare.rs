@@ -10,9 +10,13 @@ use crate::events::log::journal::{Journal, Tail};
 use crate::events::log::sled::anchor::{Anchor, AnchorFile};
 use crate::events::log::sled::index::Index;
 use crate::events::log::sled::lock::lock;
+use crate::events::log::sled::recent::Recent;
 use crate::events::log::sled::{OpenError, Writing};
 use crate::events::log::store::StoreError;
 use crate::events::tree::{CompactRange, leaf_hash};
+
+/// Events that are read from the journal before the index takes them in.
+const APPLIED_EVENTS: u64 = 4096;
 
 /// What comparing can find.
 #[derive(Debug)]
@@ -107,9 +111,9 @@ impl Place {
         Ok(())
     }
 
-    pub(super) fn into_writing(self, anchored: &Anchor) -> (File, Writing) {
-        let writing = Writing::new(self.journal, self.anchor, anchored);
-        (self.lock, writing)
+    pub(super) fn into_writing(self, anchored: &Anchor) -> (File, AnchorFile, Writing) {
+        let writing = Writing::new(self.journal, anchored);
+        (self.lock, self.anchor, writing)
     }
 }
 
@@ -171,7 +175,7 @@ impl Writing {
             promised,
             is_other: false,
         };
-        let mut mismatch = None;
+        let (mut mismatch, mut lacking) = (None, Recent::default());
         let start = anchored.journal_end;
         let mut offset = start;
         let tail = self
@@ -184,11 +188,17 @@ impl Writing {
                         mismatch = Some(record.position);
                     }
                 }
-                match records.last() {
-                    Some(last) if last.position > indexed.position => index.add(records, at),
-                    _ => Ok(()),
+                let last = records.last().map(|record| record.position);
+                if last <= Some(indexed.position) {
+                    return Ok(());
                 }
+                lacking.push_records(records, at)?;
+                if lacking.events() < APPLIED_EVENTS {
+                    return Ok(());
+                }
+                index.apply(&std::mem::take(&mut lacking))
             })?;
+        index.apply(&lacking)?;
         if let Some(position) = mismatch {
             return Err(Problem::Index(format!(
                 "its record at {position} is not the journal's"

@@ -10,7 +10,7 @@ use crate::events::log::journal::Journal;
 use crate::events::log::sled::anchor::{self, Anchor};
 use crate::events::log::sled::index::Index;
 use crate::events::log::sled::lock::lock;
-use crate::events::log::sled::{SledStore, read_by};
+use crate::events::log::sled::{SledStore, behind, read_from};
 use crate::events::log::store::StoreError;
 
 /// Reads up to so many records after a position.
@@ -36,7 +36,10 @@ impl SledStore {
         let index = Index::open(&path.join("index"))?;
         let journal = Journal::open(&path.join("journal"))?;
         let (reader, shown) = (journal.reader()?, journal.end());
-        visit(&|after, limit| read_by(&index, &reader, shown, after, limit))?;
+        visit(&|after, limit| {
+            let group = index.group_of(behind(after))?;
+            read_from(group, &reader, shown, after, limit)
+        })?;
         drop(lock);
         Ok(())
     }

@@ -9,15 +9,12 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use sled::{Batch, Db, Tree};
+use sled::{Db, Tree};
 
-use crate::events::codec::{self, StoredRecord};
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
 use crate::events::log::sled::compare::Problem;
-use crate::events::log::store::{
-    Group, KeyEntry, StoreError, StreamEntry, digest_of, passes_with_the_disk, told,
-};
-use crate::events::tree::leaf_hash;
+use crate::events::log::sled::recent::{GroupEntry, Recent};
+use crate::events::log::store::{KeyEntry, StoreError, passes_with_the_disk, told};
 
 /// Memory that sled may use for its cache.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
@@ -43,25 +40,6 @@ pub(super) struct Last {
     pub(super) position: Position,
     /// Its leaf hash; zeros when there is none.
     pub(super) leaf: Sha256,
-}
-
-/// Where a group lies in the journal, and how it ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct GroupEntry {
-    /// Position of its first record.
-    pub(super) first: Position,
-    /// Offset of its frame in the journal.
-    pub(super) offset: u64,
-    /// Number of its records.
-    pub(super) count: u32,
-    /// Leaf hash of its last record.
-    pub(super) leaf: Sha256,
-}
-
-impl GroupEntry {
-    fn last(&self) -> Position {
-        Position((self.first.0 + u64::from(self.count)).saturating_sub(1))
-    }
 }
 
 #[derive(Debug)]
@@ -119,8 +97,7 @@ impl Index {
             .get_lt(be(Position(position.0.saturating_add(1))))?;
         let entry = found.map(|(first, entry)| parse_group_entry(&first, &entry));
         let entry = entry.transpose()?;
-        let holds = |entry: &GroupEntry| position.0 - entry.first.0 < u64::from(entry.count);
-        Ok(entry.filter(holds))
+        Ok(entry.filter(|entry| entry.holds(position)))
     }
 
     /// Returns position and leaf hash of the last record of each group, in order.
@@ -142,89 +119,33 @@ impl Index {
             .collect()
     }
 
-    /// Adds a group whose frame is at `offset`; its own entry goes last, so that an interrupted call
-    /// is simply done again.
-    pub(super) fn add_group(
-        &self,
-        group: &Group,
-        offset: u64,
-        known: &mut BTreeSet<(u16, u16)>,
-    ) -> Result<(), StoreError> {
-        let mut streams = Batch::default();
-        for entry in &group.streams {
-            streams.insert(
-                stream_key(&entry.stream, entry.version),
-                &be(entry.position),
-            );
-        }
-        self.streams.apply_batch(streams)?;
-        if !group.keys.is_empty() {
-            let mut keys = Batch::default();
-            for (key, entry) in &group.keys {
-                keys.insert(key.as_bytes(), key_value(entry));
-            }
-            self.keys.apply_batch(keys)?;
-        }
-        for record in &group.records {
-            let kind = codec::kind_and_version(&record.bytes);
-            if let Some(kind) = kind.filter(|kind| !known.contains(kind)) {
-                self.note_kind(kind)?;
-                known.insert(kind);
+    /// Adds entries, those of streams in the order of their keys, so that neighbours are written
+    /// together. The groups go last, so that an interrupted call is simply done again.
+    pub(super) fn apply(&self, recent: &Recent) -> Result<(), StoreError> {
+        for (stream, stretch) in recent.streams_in_order() {
+            for (version, position) in (stretch.first.0..).zip(&stretch.positions) {
+                let key = stream_key(stream, StreamVersion(version));
+                self.streams.insert(key, &be(*position))?;
             }
         }
-        if let (Some(first), Some(last)) = (group.records.first(), group.records.last()) {
-            let entry = GroupEntry {
-                first: first.position,
-                offset,
-                count: u32::try_from(group.records.len()).unwrap_or(u32::MAX),
-                leaf: leaf_hash(&last.bytes),
-            };
-            self.groups.insert(be(entry.first), group_value(&entry))?;
+        for (key, entry) in &recent.keys {
+            self.keys.insert(key, key_value(entry))?;
+        }
+        for kind in &recent.kinds {
+            self.note_kind(*kind)?;
+        }
+        for group in &recent.groups {
+            self.groups.insert(be(group.first), group_value(group))?;
         }
         Ok(())
     }
 
     /// Notes that the log holds events of a kind and version.
     pub(super) fn note_kind(&self, kind: (u16, u16)) -> Result<(), StoreError> {
-        self.kinds.insert(kind_key(kind), &[])?;
-        Ok(())
-    }
-
-    /// Adds a group read from the journal at `offset`; everything else is found in its records.
-    pub(super) fn add(&self, records: Vec<StoredRecord>, offset: u64) -> Result<(), StoreError> {
-        let mut group = Group {
-            records,
-            ..Group::default()
-        };
-        let split = group
-            .records
-            .iter()
-            .map(codec::split)
-            .collect::<Result<Vec<_>, _>>();
-        let split = split.map_err(|error| StoreError(error.to_string()))?;
-        for (at, (envelope, _)) in split.iter().enumerate() {
-            group.streams.push(StreamEntry {
-                stream: envelope.stream.clone(),
-                version: envelope.stream_version,
-                position: envelope.position,
-            });
-            if !envelope.key.is_empty() {
-                let append = split
-                    .get(at..=at + usize::from(envelope.rest))
-                    .unwrap_or_default();
-                let parts = append
-                    .iter()
-                    .map(|(envelope, payload)| (&envelope.stream, payload));
-                let (count, digest) = (u32::from(envelope.rest) + 1, digest_of(parts));
-                let entry = KeyEntry {
-                    first: envelope.position,
-                    count,
-                    digest,
-                };
-                group.keys.push((envelope.key.clone(), entry));
-            }
+        if !self.kinds.contains_key(kind_key(kind))? {
+            self.kinds.insert(kind_key(kind), &[])?;
         }
-        self.add_group(&group, offset, &mut BTreeSet::new())
+        Ok(())
     }
 
     pub(super) fn flush(&self) -> Result<(), StoreError> {
@@ -245,10 +166,14 @@ impl Index {
         &self,
         stream: &StreamId,
         after: StreamVersion,
+        last: StreamVersion,
         limit: usize,
     ) -> Result<Vec<Position>, StoreError> {
+        if after >= last {
+            return Ok(vec![]);
+        }
         let first = stream_key(stream, StreamVersion(after.0.saturating_add(1)));
-        let last = stream_key(stream, StreamVersion(u64::MAX));
+        let last = stream_key(stream, last);
         let entries = self.streams.range(first..=last).values().take(limit);
         entries.map(|position| position_of(&position?)).collect()
     }
