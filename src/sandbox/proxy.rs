@@ -37,3 +37,14 @@ mod tunnel;
 mod upstream;
 mod watch;
 pub mod wire;
+
+/// What the proxy's process finds in its environment: few threads on a machine with many processors,
+/// too, and an allocator (glibc's, see its manual, *Memory Allocation Tunables*) that keeps the buffers
+/// of a stream instead of giving each back to the kernel and asking for it again.
+pub const ENVIRONMENT: [(&str, &str); 2] = [
+    ("TOKIO_WORKER_THREADS", "4"),
+    (
+        "GLIBC_TUNABLES",
+        "glibc.malloc.mmap_threshold=4194304:glibc.malloc.trim_threshold=8388608",
+    ),
+];

@@ -128,6 +128,7 @@ impl World {
         let run = move |socket: PathBuf| async move {
             let mut command = tokio::process::Command::new(binary);
             let command = command.arg("--link").arg(socket).kill_on_drop(true);
+            let command = command.envs(airut::sandbox::proxy::ENVIRONMENT);
             let mut process = command.spawn().unwrap();
             id.send_replace(process.id());
             process.wait().await.unwrap();

@@ -13,6 +13,7 @@ use airut::events::id::{Actor, RunId, StreamId, TaskId};
 use airut::events::log::sled::SledStore;
 use airut::events::log::{Append, Context, Log};
 use airut::sandbox::link_server::{LinkServer, LinkState, SOCKET_NAME};
+use airut::sandbox::proxy::ENVIRONMENT;
 use airut::sandbox::proxy::allowlist::Allowlist;
 use airut::sandbox::proxy::ca::make_authority;
 use airut::sandbox::proxy::wire::{InternalRange, Ports, Setup};
@@ -135,6 +136,7 @@ impl Guarded {
 fn spawn(binary: &Path, link: &Path) -> Child {
     let mut command = Command::new(binary);
     command.arg("--link").arg(link).stdin(Stdio::null());
+    command.envs(ENVIRONMENT);
     command.spawn().unwrap()
 }
 

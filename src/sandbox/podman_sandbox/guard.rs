@@ -21,8 +21,8 @@ use crate::sandbox::podman_sandbox::PodmanSandbox;
 use crate::sandbox::podman_sandbox::names::{EGRESS_NETWORK, Names};
 use crate::sandbox::podman_sandbox::run::still_wanted;
 use crate::sandbox::port::{ProxyPolicy, RunFailure};
-use crate::sandbox::proxy::ca;
 use crate::sandbox::proxy::wire::{Ports, Setup};
+use crate::sandbox::proxy::{ENVIRONMENT, ca};
 use crate::sandbox::recorder::Recorder;
 
 /// Time for a proxy to open its listeners (spec row NET-07); then there is no run.
@@ -33,9 +33,6 @@ pub const PROXY_MEMORY_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Processes and threads of a proxy; it cannot start more.
 pub const PROXY_PIDS_MAX: u64 = 64;
-
-/// Threads on which a proxy works.
-const PROXY_THREADS: &str = "4";
 
 /// What a sandboxed run's agent needs of its network.
 pub(super) struct Guard {
@@ -151,8 +148,9 @@ impl PodmanSandbox {
                 pids_max: Some(PROXY_PIDS_MAX),
                 ..RunLimits::default()
             },
-            // Its threads are few on a machine with many processors, too.
-            env: vec![("TOKIO_WORKER_THREADS".to_owned(), PROXY_THREADS.into())],
+            env: ENVIRONMENT
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .into(),
             proxy: true,
             ..ContainerSpec::default()
         };
