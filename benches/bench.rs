@@ -26,6 +26,7 @@ fn main() {
         match command.as_str() {
             log::REPLAY => return log::replay_child(directory.as_ref()),
             proxy::origin::SERVE => return proxy::origin::serve_child(directory.as_ref()),
+            proxy::relay::RELAY => return proxy::relay::relay_child(directory.as_ref()),
             _ => {}
         }
     }

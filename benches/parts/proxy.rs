@@ -1,5 +1,6 @@
-//! The proxy: the same requests straight to the origin, through it with every decision durable, and
-//! through mitmdump, which records nothing. TLS on both sides, one client, one origin, one disk.
+//! The proxy: the same requests straight to the origin, through a relay that does nothing but TLS,
+//! through the proxy with every decision durable, and through mitmdump, which records nothing. TLS on
+//! both sides, one client, one origin, one disk.
 //!
 //! `strict` speaks HTTP/2 upstream, because the origin offers it; `strict_one` is the same with an
 //! origin that has HTTP/1.1 alone, and `relaxed` lets the disk be a little behind.
@@ -15,12 +16,14 @@ use self::client::Way;
 use self::guarded::Guarded;
 use self::mitmdump::Mitmdump;
 use self::origin::{LARGE_BYTES, Origin};
+use self::relay::Relay;
 use super::{median, print, print_ms, status_mib};
 
 mod client;
 mod guarded;
 mod mitmdump;
 pub(crate) mod origin;
+pub(crate) mod relay;
 
 /// Proxies started of which the median counts, and downloads of which the median counts.
 const ROUNDS: usize = 5;
@@ -39,6 +42,10 @@ pub(crate) fn measure() {
     download(&runtime, "proxy.direct", &direct, ROUNDS);
     keep_alive(&runtime, "proxy.direct", &direct);
     connections(&runtime, "proxy.direct", &direct);
+    let relay = Relay::start(&origin);
+    download(&runtime, "proxy.relay", &relay.way, ROUNDS);
+    connections(&runtime, "proxy.relay", &relay.way);
+    drop(relay);
     match guarded::binary() {
         Some(binary) => measure_strict(&runtime, &binary, &origin),
         None => println!("proxy.strict.* - airut-proxy is missing (make proxy)"),

@@ -64,26 +64,29 @@ impl Load {
     }
 }
 
+/// Returns what connects to whoever `authority` (PEM) certifies, over HTTP/1.1. Sessions are not
+/// resumed: a new connection is a whole handshake.
+pub(crate) fn trusting(authority: &str) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.resumption = Resumption::disabled();
+    TlsConnector::from(Arc::new(config))
+}
+
 impl Way {
-    /// Returns the way to an address that is certified by `authority` (PEM). Sessions are not
-    /// resumed: a new connection is a whole handshake.
+    /// Returns the way to an address that is certified by `authority` (PEM).
     pub(crate) fn new(address: SocketAddr, authority: &str) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap())
-            .unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config.resumption = Resumption::disabled();
-        Self {
-            address,
-            tls: TlsConnector::from(Arc::new(config)),
-        }
+        let tls = trusting(authority);
+        Self { address, tls }
     }
 
     async fn connect(&self, tasks: &TaskSet) -> Sender {

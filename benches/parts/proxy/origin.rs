@@ -134,7 +134,8 @@ pub(crate) fn serve_child(directory: &Path) {
     });
 }
 
-async fn standard_input_closed() {
+/// Returns once whoever started this process is gone, or lets it go.
+pub(crate) async fn standard_input_closed() {
     let (gone, closed) = tokio::sync::oneshot::channel();
     // A thread of its own, because a read of standard input cannot be cancelled.
     std::thread::spawn(move || {

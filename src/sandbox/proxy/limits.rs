@@ -44,7 +44,7 @@ pub const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
 
 /// Bytes of one HTTP/2 frame that a peer may send; a longer one ends the connection. More than the
 /// protocol's default, since each frame costs a wake-up on its way through.
-pub const FRAME_BYTES_MAX: u32 = 256 * 1024;
+pub const FRAME_BYTES_MAX: u32 = 64 * 1024;
 
 /// Requests at once on one HTTP/2 connection; further ones wait.
 pub const STREAMS_MAX: u32 = 128;
