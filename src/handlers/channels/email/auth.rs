@@ -70,6 +70,22 @@ fn single_address(field: &str) -> Option<String> {
     if bare.contains(',') || bare.contains(';') {
         return None;
     }
+    plain_address(&bare)
+}
+
+/// Returns the addresses of a list such as `To`, in lower case; what could be read in two ways is
+/// passed over.
+pub fn addresses(field: &str) -> Vec<String> {
+    let bare = without_quotes_and_comments(field).unwrap_or_default();
+    let in_groups = |part: &str| {
+        let member = part.rsplit_once(':').map_or(part, |(_, member)| member);
+        plain_address(member)
+    };
+    bare.split([',', ';']).filter_map(in_groups).collect()
+}
+
+/// Reads an address without comments, and with `"` for each quoted string.
+fn plain_address(bare: &str) -> Option<String> {
     let address = match bare.split_once('<') {
         None => bare.trim(),
         Some((name, rest)) => {
