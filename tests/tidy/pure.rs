@@ -66,6 +66,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/handlers/channels/email/parse.rs",
     "src/handlers/channels/email/recipients.rs",
     "src/handlers/channels/email/render.rs",
+    "src/handlers/channels/email/results.rs",
     "src/handlers/channels/email/thread.rs",
     "src/handlers/channels/local/awaited.rs",
     "src/handlers/channels/local/message.rs",

@@ -25,6 +25,7 @@ pub mod notes;
 pub mod parse;
 pub mod recipients;
 pub mod render;
+pub mod results;
 pub mod smtp;
 pub mod thread;
 pub mod tls;
