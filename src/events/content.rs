@@ -35,7 +35,8 @@ fn of_message(event: &MessageEvent) -> Option<TaskId> {
         MessageEvent::DuplicateIgnored(_)
         | MessageEvent::SourceAcknowledged(_)
         | MessageEvent::SenderAuthorized(_)
-        | MessageEvent::Routed(_) => None,
+        | MessageEvent::Routed(_)
+        | MessageEvent::JoinRefused(_) => None,
     }
 }
 
@@ -59,6 +60,7 @@ fn of_conversation(event: &ConversationEvent) -> Option<TaskId> {
         ConversationEvent::ReplyRecorded(reply) => Some(reply.task),
         ConversationEvent::Created(_)
         | ConversationEvent::ParticipantJoined(_)
+        | ConversationEvent::ParticipantInvited(_)
         | ConversationEvent::ThreadLinked(_)
         | ConversationEvent::WorkspaceCloned(_)
         | ConversationEvent::WorkspaceCloneFailed(_)

@@ -2,7 +2,8 @@
 //! `conversation:<id>`. It knows nothing of channels beyond their kind.
 
 use crate::events::id::{
-    AtMs, BlobRef, ChannelKind, ConversationId, RepoId, RunId, SessionId, StoredFile, TaskId,
+    AtMs, BlobRef, ChannelKind, ConversationId, InboundId, RepoId, RunId, SessionId, StoredFile,
+    TaskId,
 };
 use crate::events::macros::data;
 
@@ -29,6 +30,18 @@ data! {
         pub conversation: ConversationId,
         /// Verified identity of the sender.
         pub identity: String,
+    }
+
+    /// The owner lets somebody take part, by writing to them too.
+    pub struct ConversationParticipantInvited {
+        /// The conversation.
+        pub conversation: ConversationId,
+        /// Whoever may take part from now on; what else a sender must be is not changed by it.
+        pub identity: String,
+        /// Verified identity of the owner.
+        pub by: String,
+        /// The owner's message that named them.
+        pub inbound: InboundId,
     }
 
     /// A channel's own name for a conversation's thread is known.

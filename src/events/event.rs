@@ -44,6 +44,7 @@ macro_rules! catalogue {
                 64 v1 Rejected(MessageRejected),
                 65 v1 Parsed(MessageParsed),
                 66 v1 Routed(MessageRouted),
+                67 v1 JoinRefused(ConversationJoinRefused),
             }
             Task(TaskEvent) in task {
                 80 v1 Queued(TaskQueued),
@@ -67,6 +68,7 @@ macro_rules! catalogue {
                 107 v1 ReplyRecorded(ReplyRecorded),
                 108 v1 ForgetRequested(ConversationForgetRequested),
                 109 v1 Forgotten(ConversationForgotten),
+                110 v1 ParticipantInvited(ConversationParticipantInvited),
             }
             Run(RunEvent) in run {
                 120 v1 Planned(RunPlanned),

@@ -171,6 +171,17 @@ data! {
         pub reply_to: ReplyAddress,
     }
 
+    /// The message names a conversation that its sender takes no part in: it does not reach it, and
+    /// begins one of its own.
+    pub struct ConversationJoinRefused {
+        /// The message.
+        pub inbound: InboundId,
+        /// The conversation it names.
+        pub named: ConversationId,
+        /// Verified identity of the sender.
+        pub identity: String,
+    }
+
     /// The message belongs to a conversation and became a task.
     pub struct MessageRouted {
         /// The message.

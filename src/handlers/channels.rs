@@ -68,6 +68,9 @@ pub struct Triaged {
     pub subject: String,
     /// The conversation it continues, if it names one, and where that stood.
     pub conversation_hint: Option<(ConversationId, HintSource)>,
+    /// Whom else it was written to, as their verified identity would be: its owner lets them take
+    /// part in the conversation.
+    pub invites: Vec<String>,
     /// The model it asks for, if any.
     pub model_hint: Option<String>,
     /// Its attachments.

@@ -97,6 +97,8 @@ pub struct Assignment {
     pub start: Start,
     /// The forgotten conversation that one of its messages wanted to continue.
     pub forgotten: Option<ConversationId>,
+    /// The conversation of others that one of its messages wanted to continue.
+    pub foreign: Option<ConversationId>,
 }
 
 /// What an effect is about; there is at most one effect at a time for each.

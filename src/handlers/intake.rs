@@ -23,6 +23,7 @@ use crate::handlers::bodies::{Bodies, BodyError};
 use crate::handlers::channels::Incoming;
 
 pub mod decide;
+pub mod participants;
 pub mod triage;
 
 /// Longest text kept of a claimed sender or a title, in characters; the rest is cut.

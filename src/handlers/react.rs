@@ -124,13 +124,15 @@ fn is_planned(task: &QueuedTask) -> bool {
 
 fn assign(state: &State, task: &QueuedTask, start: Start) -> Option<Effect> {
     let conversation = state.conversations.get(task.conversation)?;
+    let messages = || task.messages.iter().map(|message| &message.parsed);
     Some(Effect::Execute(Box::new(Assignment {
         task: task.clone(),
         conversation: conversation.clone(),
         start,
-        forgotten: state
+        forgotten: state.conversations.forgotten_of(messages()),
+        foreign: state
             .conversations
-            .forgotten_of(task.messages.iter().map(|m| &m.parsed)),
+            .foreign_of(task.conversation, &task.repo, messages()),
     })))
 }
 

@@ -99,6 +99,7 @@ fn give_up(state: &State, task: &QueuedTask, cause: Cause) -> Option<Effect> {
         conversation: state.conversations.get(task.conversation)?.clone(),
         start: Start::GiveUp,
         forgotten: None,
+        foreign: None,
     };
     Some(Effect::GiveUp(Box::new(assignment), cause))
 }

@@ -151,13 +151,11 @@ impl Audit {
 
     fn apply_message(&mut self, recorded: &Recorded, event: &MessageEvent) {
         match event {
-            MessageEvent::Received(received) => {
-                let moment = Moment::Received(received.clone());
-                self.arrive(received.inbound, recorded, moment);
+            MessageEvent::Received(it) => {
+                self.arrive(it.inbound, recorded, Moment::Received(it.clone()));
             }
-            MessageEvent::SenderAuthorized(authorized) => {
-                let moment = Moment::Authorized(authorized.clone());
-                self.arrive(authorized.inbound, recorded, moment);
+            MessageEvent::SenderAuthorized(it) => {
+                self.arrive(it.inbound, recorded, Moment::Authorized(it.clone()));
             }
             MessageEvent::Parsed(parsed) => {
                 self.arrive(parsed.inbound, recorded, Moment::Asked(parsed.clone()));
@@ -168,7 +166,9 @@ impl Audit {
             MessageEvent::Routed(routed) => {
                 self.admit(routed.inbound, routed.task, routed.conversation);
             }
-            MessageEvent::DuplicateIgnored(_) | MessageEvent::SourceAcknowledged(_) => {}
+            MessageEvent::DuplicateIgnored(_)
+            | MessageEvent::SourceAcknowledged(_)
+            | MessageEvent::JoinRefused(_) => {}
         }
     }
 
@@ -336,6 +336,7 @@ impl Audit {
                 }
             }
             ConversationEvent::ParticipantJoined(_)
+            | ConversationEvent::ParticipantInvited(_)
             | ConversationEvent::ThreadLinked(_)
             | ConversationEvent::WorkspaceCloned(_)
             | ConversationEvent::WorkspaceCloneFailed(_)

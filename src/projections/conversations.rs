@@ -27,6 +27,8 @@ pub struct Conversation {
     pub owner: String,
     /// Everybody who took part, its owner included.
     pub participants: BTreeSet<String>,
+    /// Whom the owner has let take part, whether they have written yet or not.
+    pub invited: BTreeSet<String>,
     /// Its model.
     pub model: String,
     /// Its effort.
@@ -142,6 +144,21 @@ impl Conversations {
         })
     }
 
+    /// Returns the conversation of a repository that one of these messages wanted to continue, if it
+    /// is another than the one they are in: their senders take no part in it.
+    pub fn foreign_of<'a>(
+        &self,
+        own: ConversationId,
+        repo: &RepoId,
+        mut messages: impl Iterator<Item = &'a MessageParsed>,
+    ) -> Option<ConversationId> {
+        messages.find_map(|message| {
+            let named = message.conversation_hint.filter(|named| *named != own)?;
+            self.get(named).filter(|named| named.repo == *repo)?;
+            Some(named)
+        })
+    }
+
     fn forget(&mut self, id: ConversationId) {
         let Some(conversation) = self.by_id.remove(&id) else {
             return;
@@ -170,7 +187,7 @@ fn thread_key(channel: ChannelKind, key: &str) -> String {
 
 impl Projection for Conversations {
     const NAME: &'static str = "conversations";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
@@ -212,6 +229,7 @@ impl Conversations {
                     channel: created.channel,
                     owner: created.owner.clone(),
                     participants: BTreeSet::from([created.owner.clone()]),
+                    invited: BTreeSet::new(),
                     model: created.model.clone(),
                     effort: created.effort.clone(),
                     created_at: recorded.at,
@@ -229,6 +247,11 @@ impl Conversations {
             ConversationEvent::ParticipantJoined(joined) => {
                 self.apply_to(joined.conversation, |conversation| {
                     conversation.participants.insert(joined.identity.clone());
+                });
+            }
+            ConversationEvent::ParticipantInvited(invited) => {
+                self.apply_to(invited.conversation, |conversation| {
+                    conversation.invited.insert(invited.identity.clone());
                 });
             }
             ConversationEvent::ThreadLinked(linked) => {

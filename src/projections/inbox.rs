@@ -87,7 +87,9 @@ impl Projection for Inbox {
             MessageEvent::Routed(routed) => {
                 self.waiting.remove(&routed.inbound);
             }
-            MessageEvent::SenderAuthorized(_) | MessageEvent::Parsed(_) => {}
+            MessageEvent::SenderAuthorized(_)
+            | MessageEvent::Parsed(_)
+            | MessageEvent::JoinRefused(_) => {}
         }
     }
 }

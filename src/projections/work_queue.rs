@@ -290,6 +290,7 @@ impl WorkQueue {
             }
             ConversationEvent::Created(_)
             | ConversationEvent::ParticipantJoined(_)
+            | ConversationEvent::ParticipantInvited(_)
             | ConversationEvent::ThreadLinked(_)
             | ConversationEvent::WorkspaceCloned(_)
             | ConversationEvent::WorkspaceCloneFailed(_)

@@ -12,8 +12,9 @@ use airut::events::container::{
 };
 use airut::events::conversation::{
     ConversationCreated, ConversationForgetRequested, ConversationForgotten,
-    ConversationParticipantJoined, ForgetReason, PromptComposed, ReplyRecorded, SessionAbandoned,
-    ThreadLinked, TokenUsage, WorkspaceCloneFailed, WorkspaceCloned,
+    ConversationParticipantInvited, ConversationParticipantJoined, ForgetReason, PromptComposed,
+    ReplyRecorded, SessionAbandoned, ThreadLinked, TokenUsage, WorkspaceCloneFailed,
+    WorkspaceCloned,
 };
 use airut::events::delivery::{
     CheckpointSent, DeliveryAbandoned, DeliveryAttempted, DeliveryFailed, DeliveryKind,
@@ -24,9 +25,9 @@ use airut::events::id::{
     RepoId, RequestId, RunId, SessionId, Sha256, StoredFile, TaskId,
 };
 use airut::events::message::{
-    AuthenticationMethod, HintSource, MessageDuplicateIgnored, MessageParsed, MessageReceived,
-    MessageRejected, MessageRouted, MessageSource, MessageSourceAcknowledged, RejectionReason,
-    ReplyAddress, SenderAuthorized,
+    AuthenticationMethod, ConversationJoinRefused, HintSource, MessageDuplicateIgnored,
+    MessageParsed, MessageReceived, MessageRejected, MessageRouted, MessageSource,
+    MessageSourceAcknowledged, RejectionReason, ReplyAddress, SenderAuthorized,
 };
 use airut::events::proxy::{
     BlockCause, ConnectionRefused, CredentialUse, DecisionLimitReached, DnsQueriesSuppressed,
@@ -328,6 +329,12 @@ fn messages() -> Vec<Event> {
             task: TASK,
         }
         .into(),
+        ConversationJoinRefused {
+            inbound: INBOUND,
+            named: CONVERSATION,
+            identity: text("bob@example.test"),
+        }
+        .into(),
     ]
 }
 
@@ -410,6 +417,13 @@ fn conversations() -> Vec<Event> {
         ConversationParticipantJoined {
             conversation,
             identity: text("bob@example.test"),
+        }
+        .into(),
+        ConversationParticipantInvited {
+            conversation,
+            identity: text("bob@example.test"),
+            by: text("alice@example.test"),
+            inbound: INBOUND,
         }
         .into(),
         ThreadLinked {

@@ -313,7 +313,10 @@ fn hint(outside: &Outside, letter: &Letter) -> String {
     let continues = letter.continues.as_ref();
     let earlier = continues.map(|key| airut::events::id::InboundId::from_dedupe_key(key));
     let conversation = earlier.and_then(|inbound| ledger.conversation_of(inbound));
-    conversation.map_or_else(String::new, |conversation| conversation.to_string())
+    conversation.map_or_else(
+        || letter.lets_in.to_owned(),
+        |conversation| conversation.to_string(),
+    )
 }
 
 /// Lets the clock jump and people stop what runs.

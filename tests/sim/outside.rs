@@ -65,6 +65,8 @@ pub(crate) struct Letter {
     pub(crate) sender: &'static str,
     /// The earlier letter whose conversation it continues.
     pub(crate) continues: Option<String>,
+    /// `cc ` and whom it lets in, if it begins a conversation.
+    pub(crate) lets_in: &'static str,
     pub(crate) text: String,
     pub(crate) after_ms: u64,
     /// The conversation it names, once it was handed in.
@@ -216,6 +218,7 @@ fn letters(dice: &mut Dice) -> VecDeque<Letter> {
             key: format!("letter {number}"),
             sender: ["alice", "bob", "alice", "bob", "mallory"][dice.below(5) as usize],
             continues: continues.then(|| format!("letter {earlier}")),
+            lets_in: ["cc alice bob", ""][dice.below(2) as usize],
             text,
             after_ms: dice.below(3) * dice.below(60_000),
             hint: None,

@@ -13,7 +13,10 @@ use crate::world::{World, conversation_of};
 async fn two_answers() -> World {
     let world = World::new(&[]);
     let daemon = world.daemon().await;
-    daemon.receive("m1", "alice", "", "First.").await.unwrap();
+    daemon
+        .receive("m1", "alice", "cc bob", "First.")
+        .await
+        .unwrap();
     daemon.until("TaskCompleted", 1).await;
     let conversation = conversation_of(&world.events(), "m1");
     let more = daemon.receive("m2", "bob", &conversation, "Second.");

@@ -16,7 +16,10 @@ use crate::world::{World, conversation_of};
 async fn a_second_message_resumes_the_session() {
     let world = World::new(&[]);
     let daemon = world.daemon().await;
-    daemon.receive("m1", "alice", "", "First.").await.unwrap();
+    daemon
+        .receive("m1", "alice", "cc bob", "First.")
+        .await
+        .unwrap();
     daemon.until("DeliverySucceeded", 2).await;
     let conversation = conversation_of(&world.events(), "m1");
     daemon
@@ -52,7 +55,8 @@ async fn an_unknown_conversation_becomes_a_new_one() {
 async fn messages_to_a_busy_conversation_are_answered_together() {
     let world = World::new(&[Act::AnswerWhenReleased("First."), Act::Answer("All.")]);
     let daemon = world.daemon().await;
-    daemon.receive("m1", "alice", "", "First.").await.unwrap();
+    let first = daemon.receive("m1", "alice", "cc bob carol", "First.");
+    first.await.unwrap();
     daemon.until("AgentEventObserved", 1).await;
     let conversation = conversation_of(&world.events(), "m1");
     let messages = [

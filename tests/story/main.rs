@@ -14,6 +14,7 @@ mod deciders;
 mod fakes;
 mod forgetting;
 mod frozen;
+mod participants;
 mod parts;
 mod service;
 mod setbacks;

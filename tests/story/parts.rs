@@ -36,6 +36,8 @@ pub(crate) fn read(raw: &[u8]) -> Triage {
             detail: "no rule permits mallory".to_owned(),
         };
     }
+    let named = hint.strip_prefix("cc ").unwrap_or_default();
+    let invites = named.split_whitespace().map(str::to_owned).collect();
     let hint: Option<ConversationId> = hint.parse().ok();
     let verdict = if body.starts_with("Too long:") {
         Triage::Declined
@@ -50,6 +52,7 @@ pub(crate) fn read(raw: &[u8]) -> Triage {
         body: body.to_owned(),
         subject: subject.to_owned(),
         conversation_hint: hint.map(|hint| (hint, HintSource::SubjectTag)),
+        invites,
         model_hint: None,
         attachments: vec![],
         reply_to: ReplyAddress::Email {

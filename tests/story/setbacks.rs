@@ -79,7 +79,10 @@ async fn messages_whose_bytes_are_damaged_stop_nobody_elses() {
 async fn a_task_whose_message_is_damaged_is_answered() {
     let world = World::new(&[Act::AnswerWhenReleased("First.")]);
     let daemon = world.daemon().await;
-    daemon.receive("m1", "alice", "", "First.").await.unwrap();
+    daemon
+        .receive("m1", "alice", "cc bob", "First.")
+        .await
+        .unwrap();
     daemon.until("AgentEventObserved", 1).await;
     let conversation = conversation_of(&world.events(), "m1");
     let received = daemon.receive("m2", "bob", &conversation, "Second.").await;

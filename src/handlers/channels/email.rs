@@ -23,7 +23,9 @@ pub mod imap;
 pub mod listen;
 pub mod notes;
 pub mod parse;
+pub mod recipients;
 pub mod render;
+pub mod results;
 pub mod smtp;
 pub mod thread;
 pub mod tls;
@@ -135,7 +137,8 @@ pub fn triage(raw: &[u8], email: &Email) -> Triage {
         reason,
         detail: shortened(&detail),
     };
-    if let Some(detail) = filter::reason(&headers, [&email.username, &email.from]) {
+    let own = [email.username.as_str(), email.from.as_str()];
+    if let Some(detail) = filter::reason(&headers, own) {
         return rejected(RejectionReason::Filtered, detail);
     }
     let sender = match auth::judge(&headers, &email.auth) {
@@ -154,14 +157,19 @@ pub fn triage(raw: &[u8], email: &Email) -> Triage {
         let detail = "a calendar wrote it to answer an invitation".to_owned();
         return rejected(RejectionReason::Filtered, detail);
     }
-    let triaged = Box::new(triaged(&headers, sender, content));
+    let triaged = Box::new(triaged(&headers, sender, content, own));
     match length {
         Some(_) => Triage::Declined(triaged),
         None => Triage::Accepted(triaged),
     }
 }
 
-fn triaged(headers: &Headers, sender: auth::Sender, content: parse::Content) -> Triaged {
+fn triaged(
+    headers: &Headers,
+    sender: auth::Sender,
+    content: parse::Content,
+    own: [&str; 2],
+) -> Triaged {
     let parse::Content {
         subject,
         body,
@@ -175,6 +183,7 @@ fn triaged(headers: &Headers, sender: auth::Sender, content: parse::Content) -> 
         rule: sender.rule,
         body,
         conversation_hint: thread::conversation_hint(headers, &subject),
+        invites: recipients::others(headers, own),
         model_hint: thread::model_hint(headers),
         attachments,
         reply_to: ReplyAddress::Email {

@@ -1,21 +1,22 @@
 //! What becomes of a judged message: a task of a conversation, or nothing but a record. Pure.
 
 use crate::events::Event;
-use crate::events::conversation::{
-    ConversationCreated, ConversationParticipantJoined, ThreadLinked,
-};
+use crate::events::conversation::{ConversationCreated, ThreadLinked};
 use crate::events::id::{
     Actor, AtMs, BlobRef, ChannelKind, ConversationId, InboundId, Position, Sha256, StoredFile,
     StreamId,
 };
 use crate::events::log::{Context, Expected};
 use crate::events::message::{
-    HintSource, MessageParsed, MessageReceived, MessageRejected, MessageRouted, RejectionReason,
-    ReplyAddress, SenderAuthorized,
+    ConversationJoinRefused, HintSource, MessageParsed, MessageReceived, MessageRejected,
+    MessageRouted, RejectionReason, ReplyAddress, SenderAuthorized,
 };
 use crate::events::task::TaskQueued;
 use crate::handlers::channels::Triaged;
-use crate::projections::conversations::Conversations;
+use crate::handlers::intake::participants::{
+    Circle, Invitation, decide_inviting, decide_joining, may_take_part,
+};
+use crate::projections::conversations::{Conversation, Conversations};
 
 /// What a repository gives its new conversations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,15 +83,26 @@ pub fn decide_acceptance(
         ..Decision::default()
     };
     let named = accepted.triaged.conversation_hint.clone();
+    let foreign = find_foreign(conversations, received, &accepted.triaged).filter(|_| new);
     let hint = continued
+        .or_else(|| foreign.clone())
         .or(named)
         .or_else(|| find_forgotten(conversations, received.channel, &accepted.triaged));
     decide_reading(&mut decision, received, &accepted, hint);
+    if let Some((named, _)) = foreign {
+        let refused = ConversationJoinRefused {
+            inbound: received.inbound,
+            named,
+            identity: accepted.triaged.identity.clone(),
+        };
+        let stream = StreamId::inbound(received.inbound);
+        decision.events.push((stream, refused.into()));
+    }
     if new {
         decide_creation(&mut decision, received, conversation, &accepted, defaults);
-    } else {
-        decide_joining(&mut decision, conversations, conversation, &accepted);
     }
+    let known = conversations.get(conversation).filter(|_| !new);
+    decide_people(&mut decision, known, conversation, received, &accepted);
     decide_linking(&mut decision, conversations, received.channel, &accepted);
     decide_queueing(&mut decision, received, conversation, accepted);
     decision
@@ -109,23 +121,50 @@ pub fn conversation_of(
     )
 }
 
-/// Returns the conversation the message continues: the one it names, if that is of the same
-/// repository, else the one its thread is linked to (spec rows EML-18, EML-19).
+/// Returns the conversation the message continues: the one it names, else one its thread is linked
+/// to, of the same repository and with its sender taking part (spec rows EML-18, EML-19).
 fn find_conversation(
     conversations: &Conversations,
     received: &MessageReceived,
     triaged: &Triaged,
 ) -> Option<(ConversationId, HintSource)> {
-    let is_ours = |id: &ConversationId| {
-        let known = conversations.get(*id);
-        known.is_some_and(|conversation| conversation.repo == received.repo)
+    let takes_part = |conversation: &Conversation| {
+        may_take_part(conversation, received.channel, &triaged.identity)
     };
-    let named = triaged.conversation_hint.clone();
-    named.filter(|(id, _)| is_ours(id)).or_else(|| {
-        let linked = |key: &String| conversations.by_thread(received.channel, key);
-        let linked = thread_keys(&triaged.reply_to).iter().rev().find_map(linked);
-        linked.filter(is_ours).map(|id| (id, HintSource::Thread))
-    })
+    pointed_at(conversations, received, triaged)
+        .into_iter()
+        .find(|(conversation, _)| takes_part(conversation))
+        .map(|(conversation, source)| (conversation.id, source))
+}
+
+/// Returns the conversation that the message would continue if its sender took part in it.
+fn find_foreign(
+    conversations: &Conversations,
+    received: &MessageReceived,
+    triaged: &Triaged,
+) -> Option<(ConversationId, HintSource)> {
+    pointed_at(conversations, received, triaged)
+        .into_iter()
+        .map(|(conversation, source)| (conversation.id, source))
+        .next()
+}
+
+/// Returns the repository's conversations that the message points at: the one it names, then those
+/// its thread is linked to, newest first.
+fn pointed_at<'a>(
+    conversations: &'a Conversations,
+    received: &MessageReceived,
+    triaged: &Triaged,
+) -> Vec<(&'a Conversation, HintSource)> {
+    let keys = thread_keys(&triaged.reply_to);
+    let linked = keys.iter().rev();
+    let linked = linked.filter_map(|key| conversations.by_thread(received.channel, key));
+    let linked = linked.map(|id| (id, HintSource::Thread));
+    let all = triaged.conversation_hint.clone().into_iter().chain(linked);
+    let known = all.filter_map(|(id, source)| Some((conversations.get(id)?, source)));
+    known
+        .filter(|(conversation, _)| conversation.repo == received.repo)
+        .collect()
 }
 
 /// Returns the forgotten conversation that the message's thread is linked to: the message begins a
@@ -228,22 +267,27 @@ fn decide_creation(
     decision.events.push((stream, created.into()));
 }
 
-fn decide_joining(
+/// Lets the sender join, and whom the owner writes to besides.
+fn decide_people(
     decision: &mut Decision,
-    conversations: &Conversations,
+    known: Option<&Conversation>,
     conversation: ConversationId,
+    received: &MessageReceived,
     accepted: &Accepted,
 ) {
     let identity = &accepted.triaged.identity;
-    let known = conversations.get(conversation);
-    if known.is_some_and(|known| !known.participants.contains(identity)) {
-        let joined = ConversationParticipantJoined {
-            conversation,
-            identity: identity.clone(),
-        };
-        let stream = StreamId::conversation(conversation);
-        decision.events.push((stream, joined.into()));
-    }
+    let joined = known.and_then(|known| decide_joining(known, identity));
+    let invitation = Invitation {
+        by: identity,
+        named: &accepted.triaged.invites,
+        inbound: received.inbound,
+    };
+    let circle = known.map_or_else(|| Circle::begun(conversation, identity), Circle::of);
+    let invited = decide_inviting(&circle, invitation);
+    let stream = StreamId::conversation(conversation);
+    let events = joined.into_iter().chain(invited);
+    let events = events.map(|event| (stream.clone(), event));
+    decision.events.extend(events);
 }
 
 fn decide_linking(

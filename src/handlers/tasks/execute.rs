@@ -275,6 +275,9 @@ impl Execution<'_> {
         if let Some(forgotten) = self.assignment.forgotten {
             text = format!("{}\n\n{text}", begins_anew(forgotten));
         }
+        if self.assignment.foreign.is_some() {
+            text = format!("{OF_OTHERS}\n\n{text}");
+        }
         if !outbox.refused.is_empty() {
             let names = outbox.refused.join(", ");
             let count = outbox.refused.len();
@@ -301,6 +304,11 @@ impl Execution<'_> {
         !has("CLAUDE_CODE_OAUTH_TOKEN") || has("ANTHROPIC_API_KEY")
     }
 }
+
+/// Names no id, so that whoever guesses one learns nothing but that it is taken.
+const OF_OTHERS: &str = "*Your message continues a conversation that you take no part in, so this \
+     began one of your own: nothing of the other is known here. Whoever began it can let you take \
+     part by writing to it with your address in Cc.*";
 
 fn begins_anew(forgotten: ConversationId) -> String {
     format!(

@@ -4,6 +4,7 @@
 use crate::config::types::EmailAuth;
 use crate::events::message::{AuthenticationMethod, RejectionReason};
 use crate::handlers::channels::email::headers::Headers;
+use crate::handlers::channels::email::results::{self, MethodResult};
 
 /// A sender that is who it says it is, and may use the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,9 @@ pub fn judge(headers: &Headers, auth: &EmailAuth) -> Result<Sender, Rejection> {
 /// # Errors
 /// Words that say what is wrong with it.
 pub fn from_address(headers: &Headers) -> Result<String, String> {
+    if headers.is_ambiguous() {
+        return Err("the header could be read in two ways".to_owned());
+    }
     let mut fields = headers.all("from");
     let Some(field) = fields.next() else {
         return Err("the mail has no From".to_owned());
@@ -70,6 +74,22 @@ fn single_address(field: &str) -> Option<String> {
     if bare.contains(',') || bare.contains(';') {
         return None;
     }
+    plain_address(&bare)
+}
+
+/// Returns the addresses of a list such as `To`, in lower case; what could be read in two ways is
+/// passed over.
+pub fn addresses(field: &str) -> Vec<String> {
+    let bare = without_quotes_and_comments(field).unwrap_or_default();
+    let in_groups = |part: &str| {
+        let member = part.rsplit_once(':').map_or(part, |(_, member)| member);
+        plain_address(member)
+    };
+    bare.split([',', ';']).filter_map(in_groups).collect()
+}
+
+/// Reads an address without comments, and with `"` for each quoted string.
+fn plain_address(bare: &str) -> Option<String> {
     let address = match bare.split_once('<') {
         None => bare.trim(),
         Some((name, rest)) => {
@@ -150,25 +170,16 @@ fn verdict(
             Err("no server has put an Authentication-Results on the mail".to_owned())
         };
     };
-    let bare = without_quotes_and_comments(field)
-        .ok_or_else(|| "the topmost Authentication-Results cannot be read".to_owned())?;
-    let mut parts = bare.split(';');
-    let server = parts.next().unwrap_or_default();
-    let server = server.split_whitespace().next().unwrap_or_default();
+    let results = results::read(field).map_err(|error| error.to_string())?;
     let trusted = auth.trusted_authserv_id.trim();
-    // Microsoft 365 writes no authserv-id at all: its first part is already a result.
-    let names_none = trusted.is_empty() && server.contains('=');
+    // Microsoft 365 writes no authserv-id at all: without a trusted one, anybody's word counts.
+    let server = results.server.as_deref().unwrap_or_default();
     if !trusted.is_empty() && !server.eq_ignore_ascii_case(trusted) {
         return Err(format!(
             "the topmost Authentication-Results is by {server:?}, not {trusted:?}"
         ));
     }
-    let results: Vec<&str> = if names_none {
-        bare.split(';').collect()
-    } else {
-        parts.collect()
-    };
-    dmarc(&results, address)?;
+    dmarc(&results.all, address)?;
     Ok((
         AuthenticationMethod::Dmarc,
         format!("Authentication-Results: {field}"),
@@ -176,27 +187,19 @@ fn verdict(
 }
 
 /// Requires that DMARC passed, for the very domain of the `From`.
-fn dmarc(results: &[&str], address: &str) -> Result<(), String> {
-    let domain = address
-        .rsplit_once('@')
-        .map(|(_, domain)| domain)
-        .unwrap_or_default();
+fn dmarc(results: &[MethodResult], address: &str) -> Result<(), String> {
+    let domain = domain_of(address);
     let mut passed = false;
-    for result in results {
-        let mut words = result.split_whitespace();
-        let method = words.next().unwrap_or_default().to_ascii_lowercase();
-        let Some(verdict) = method.strip_prefix("dmarc=") else {
-            continue;
-        };
-        if verdict != "pass" {
-            return Err(format!("dmarc={verdict} for the mail"));
+    for result in results.iter().filter(|result| result.method == "dmarc") {
+        if result.result != "pass" {
+            return Err(format!("dmarc={} for the mail", result.result));
         }
-        let mut properties = words.filter_map(|word| word.split_once('='));
-        let of = properties.find(|(name, _)| name.eq_ignore_ascii_case("header.from"));
-        if let Some((_, of)) = of
-            && !of.trim_end_matches('.').eq_ignore_ascii_case(domain)
-        {
-            return Err(format!("dmarc=pass is for {of}, not for {domain}"));
+        let of = result.properties.iter();
+        for (_, of) in of.filter(|(name, _)| name == "header.from") {
+            let of = domain_of(of).trim_end_matches('.');
+            if !of.eq_ignore_ascii_case(domain) {
+                return Err(format!("dmarc=pass is for {of}, not for {domain}"));
+            }
         }
         passed = true;
     }
@@ -205,6 +208,13 @@ fn dmarc(results: &[&str], address: &str) -> Result<(), String> {
     } else {
         Err("the trusted server gives no dmarc=pass".to_owned())
     }
+}
+
+/// Returns what stands after the last `@`, or all of it.
+fn domain_of(address: &str) -> &str {
+    address
+        .rsplit_once('@')
+        .map_or(address, |(_, domain)| domain)
 }
 
 /// Whether a configured pattern permits an address: the same address, or `*@` and its domain.
@@ -323,6 +333,40 @@ mod tests {
         let full = "Authentication-Results: mail.example.test 1;\n spf=none (why);\n \
                     DMARC=Pass (p=reject) header.from=example.test\n";
         check(&format!("{full}{from}"), Ok("alice@example.test"));
+    }
+
+    #[test]
+    fn a_mail_with_any_trick_of_a_forged_sender_is_refused() {
+        let ours = "Authentication-Results: mail.example.test; dmarc=";
+        let from = "From: alice@example.test\n";
+        for head in [
+            format!("{ours}pass header.from=evil.test\n{from}"),
+            format!("{ours}pass header.from=example.test.evil.test\n{from}"),
+            format!("{ours}pass header.from=example.test header.from=evil.test\n{from}"),
+            format!(
+                "{ours}pass header.from=example.test; dmarc=pass header.from=evil.test\n{from}"
+            ),
+            format!("{ours}fail header.from=evil.test\n{PASS}{from}"),
+            format!("Authentication-Results: evil.test; dmarc=pass\n{PASS}{from}"),
+            format!("Authentication-Results: \"mail.example.test\" evil; dmarc=pass\n{from}"),
+            format!("Authentication-Results:\n{PASS}{from}"),
+            format!("Authentication-Results : evil.test; dmarc=pass\n{PASS}{from}"),
+            format!("ARC-Authentication-Results: i=1; mail.example.test; dmarc=pass\n{from}"),
+            format!("X-Authentication-Results: mail.example.test; dmarc=pass\n{from}"),
+            format!("Subject: x\n{from}\n{PASS}"),
+            format!("{PASS}From: mallory@evil.test\n{from}"),
+            format!("{PASS}from : mallory@evil.test\n{from}"),
+            format!("{PASS}Subject: x\rFrom: mallory@evil.test\n{from}"),
+            format!("{PASS}X: \0\n{from}"),
+            format!("{PASS}From: \"alice@example.test\" <mallory@evil.test>\n"),
+            format!("{PASS}From: =?utf-8?q?alice=40example=2Etest?= <mallory@evil.test>\n"),
+            format!("{PASS}From: alice@example.test (<mallory@evil.test>\n"),
+            format!("{PASS}From: alice@ex\u{430}mple.test\n"),
+            format!("{PASS}From: Friends: alice@example.test;\n"),
+            format!("{PASS}Sender: alice@example.test\n"),
+        ] {
+            assert!(judged(&head).is_err(), "{head}");
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub fn reason(headers: &Headers, own: [&str; 2]) -> Option<String> {
 }
 
 /// Reads the address out of `Name <a@b>`, in lower case.
-fn bare(name: &str) -> String {
+pub fn bare(name: &str) -> String {
     let address = name.rsplit('<').next().unwrap_or_default();
     address.trim().trim_end_matches('>').to_ascii_lowercase()
 }

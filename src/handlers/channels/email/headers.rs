@@ -5,6 +5,7 @@
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers {
     fields: Vec<(String, String)>,
+    is_ambiguous: bool,
 }
 
 impl Headers {
@@ -12,11 +13,14 @@ impl Headers {
     /// are joined.
     pub fn of(raw: &[u8]) -> Self {
         let mut fields: Vec<(String, String)> = Vec::new();
+        let mut is_ambiguous = false;
         for line in raw.split(|byte| *byte == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.is_empty() {
                 break;
             }
+            // Some readers end a line at a bare CR, or everything at a NUL, and find other fields.
+            is_ambiguous |= line.iter().any(|byte| matches!(byte, b'\r' | 0));
             let text = String::from_utf8_lossy(line);
             if line[0] == b' ' || line[0] == b'\t' {
                 if let Some((_, value)) = fields.last_mut() {
@@ -27,7 +31,16 @@ impl Headers {
                 fields.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
             }
         }
-        Self { fields }
+        Self {
+            fields,
+            is_ambiguous,
+        }
+    }
+
+    /// Returns whether another reader may find other fields in the same bytes: who a mail is from
+    /// must not depend on the reader.
+    pub fn is_ambiguous(&self) -> bool {
+        self.is_ambiguous
     }
 
     /// Returns all values of a field; the name is lower case.

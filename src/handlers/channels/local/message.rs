@@ -68,6 +68,7 @@ pub fn triage(raw: &[u8]) -> Triage {
         body: message.text,
         subject,
         conversation_hint: message.conversation.map(|id| (id, HintSource::Explicit)),
+        invites: vec![],
         model_hint: None,
         attachments,
         reply_to: ReplyAddress::Local,
