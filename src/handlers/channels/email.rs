@@ -21,6 +21,7 @@ pub mod headers;
 pub mod html;
 pub mod imap;
 pub mod listen;
+pub mod markdown;
 pub mod notes;
 pub mod parse;
 pub mod recipients;

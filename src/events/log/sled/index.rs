@@ -9,15 +9,18 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use sled::{Db, Tree};
+use sled::{Db, IVec, Tree};
 
 use crate::events::id::{Position, Sha256, StreamId, StreamVersion};
 use crate::events::log::sled::compare::Problem;
-use crate::events::log::sled::recent::{GroupEntry, Recent};
+use crate::events::log::sled::recent::{GroupEntry, Recent, Stretch};
 use crate::events::log::store::{KeyEntry, StoreError, passes_with_the_disk, told};
 
 /// Memory that sled may use for its cache.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Events of a stream that share an entry; further ones get another.
+const RUN_EVENTS_MAX: usize = 256;
 
 impl From<sled::Error> for StoreError {
     fn from(error: sled::Error) -> Self {
@@ -123,10 +126,7 @@ impl Index {
     /// together. The groups go last, so that an interrupted call is simply done again.
     pub(super) fn apply(&self, recent: &Recent) -> Result<(), StoreError> {
         for (stream, stretch) in recent.streams_in_order() {
-            for (version, position) in (stretch.first.0..).zip(&stretch.positions) {
-                let key = stream_key(stream, StreamVersion(version));
-                self.streams.insert(key, &be(*position))?;
-            }
+            self.apply_stretch(stream, stretch)?;
         }
         for (key, entry) in &recent.keys {
             self.keys.insert(key, key_value(entry))?;
@@ -136,6 +136,22 @@ impl Index {
         }
         for group in &recent.groups {
             self.groups.insert(be(group.first), group_value(group))?;
+        }
+        Ok(())
+    }
+
+    /// Adds runs of a stream. What an interrupted call left behind them is taken out: its runs may
+    /// have other borders.
+    fn apply_stretch(&self, stream: &StreamId, stretch: &Stretch) -> Result<(), StoreError> {
+        let (first, last) = (stretch.first, StreamVersion(u64::MAX));
+        let behind = stream_key(stream, first)..=stream_key(stream, last);
+        for key in self.streams.range(behind).keys() {
+            self.streams.remove(key?)?;
+        }
+        let starts = (first.0..).step_by(RUN_EVENTS_MAX).map(StreamVersion);
+        for (start, run) in starts.zip(stretch.positions.chunks(RUN_EVENTS_MAX)) {
+            let positions: Vec<u8> = run.iter().flat_map(|position| be(*position)).collect();
+            self.streams.insert(stream_key(stream, start), positions)?;
         }
         Ok(())
     }
@@ -156,12 +172,14 @@ impl Index {
 
     pub(super) fn stream_version(&self, stream: &StreamId) -> Result<StreamVersion, StoreError> {
         let prefix = stream_prefix(stream);
-        let Some(last) = self.streams.scan_prefix(&prefix).next_back() else {
-            return Ok(StreamVersion(0));
-        };
-        Ok(StreamVersion(u64_of(&last?.0[prefix.len()..])?))
+        match self.streams.scan_prefix(&prefix).next_back() {
+            Some(run) => Ok(parse_run(&prefix, run?)?.last()),
+            None => Ok(StreamVersion(0)),
+        }
     }
 
+    /// Returns the positions of up to `limit` events of a stream after a version and up to another,
+    /// in order.
     pub(super) fn stream_positions(
         &self,
         stream: &StreamId,
@@ -169,13 +187,29 @@ impl Index {
         last: StreamVersion,
         limit: usize,
     ) -> Result<Vec<Position>, StoreError> {
+        let prefix = stream_prefix(stream);
+        let mut positions = Vec::new();
         if after >= last {
-            return Ok(vec![]);
+            return Ok(positions);
         }
-        let first = stream_key(stream, StreamVersion(after.0.saturating_add(1)));
-        let last = stream_key(stream, last);
-        let entries = self.streams.range(first..=last).values().take(limit);
-        entries.map(|position| position_of(&position?)).collect()
+        // The run before may reach beyond.
+        let before = self
+            .streams
+            .get_lt(stream_key(stream, StreamVersion(after.0 + 1)))?;
+        let before = before.filter(|(key, _)| key.starts_with(&prefix));
+        let from = before.map_or_else(|| prefix.clone(), |(key, _)| key.to_vec());
+        let mut known = after;
+        for run in self.streams.range(from..=stream_key(stream, last)) {
+            if positions.len() >= limit {
+                break;
+            }
+            let run = parse_run(&prefix, run?)?;
+            positions.extend(run.after(known));
+            known = known.max(run.last());
+        }
+        let surplus = usize::try_from(known.0.saturating_sub(last.0)).unwrap_or(usize::MAX);
+        positions.truncate(positions.len().saturating_sub(surplus).min(limit));
+        Ok(positions)
     }
 
     pub(super) fn find_key(&self, key: &str) -> Result<Option<KeyEntry>, StoreError> {
@@ -221,6 +255,22 @@ fn stream_key(stream: &StreamId, version: StreamVersion) -> Vec<u8> {
     let mut key = stream_prefix(stream);
     key.extend(version.0.to_be_bytes());
     key
+}
+
+/// Reads a run: its key ends with the version of its first event, its value is their positions.
+fn parse_run(prefix: &[u8], (key, value): (IVec, IVec)) -> Result<Stretch, StoreError> {
+    let (positions, rest) = value.as_chunks::<8>();
+    let first = StreamVersion(u64_of(key.get(prefix.len()..).unwrap_or_default())?);
+    if positions.is_empty() || !rest.is_empty() {
+        return Err(StoreError("a stream's entry is damaged".to_owned()));
+    }
+    let positions = positions
+        .iter()
+        .map(|bytes| Position(u64::from_be_bytes(*bytes)));
+    Ok(Stretch {
+        first,
+        positions: positions.collect(),
+    })
 }
 
 fn kind_key((kind, version): (u16, u16)) -> [u8; 4] {
@@ -279,3 +329,6 @@ fn parse_group_entry(first: &[u8], value: &[u8]) -> Result<GroupEntry, StoreErro
     };
     parsed().ok_or_else(|| StoreError(format!("the entry of the group at {first} is damaged")))
 }
+
+#[cfg(test)]
+mod tests;

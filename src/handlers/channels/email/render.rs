@@ -4,10 +4,10 @@
 use lettre::Message;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment as MailAttachment, MultiPart, SinglePart};
-use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd, html};
 
 use crate::events::delivery::DeliveryTarget;
 use crate::handlers::channels::OutboundMessage;
+use crate::handlers::channels::email::markdown::to_html;
 
 /// Stands before the text of an answer that may have been sent before.
 pub const DUPLICATE_NOTE: &str = "*This may be a duplicate: Airut was interrupted while it sent \
@@ -102,84 +102,6 @@ fn header(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
 }
 
-/// Converts Markdown to HTML with the styles inside, as mail programs want it. HTML in the text is
-/// shown and not obeyed; an image becomes a link, for it would be fetched without being asked; a
-/// link that is not to the web or a mailbox becomes its text.
-pub fn to_html(markdown: &str) -> String {
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
-    let mut open = Vec::new();
-    let events = Parser::new_ext(markdown, options).filter_map(|event| match event {
-        Event::Html(text) | Event::InlineHtml(text) => Some(Event::Text(text)),
-        Event::Start(
-            Tag::Image {
-                link_type,
-                dest_url,
-                title,
-                id,
-            }
-            | Tag::Link {
-                link_type,
-                dest_url,
-                title,
-                id,
-            },
-        ) => {
-            let is_link = !open.contains(&true) && is_harmless(link_type, &dest_url);
-            open.push(is_link);
-            is_link.then_some(Event::Start(Tag::Link {
-                link_type,
-                dest_url,
-                title,
-                id,
-            }))
-        }
-        Event::End(TagEnd::Image | TagEnd::Link) => {
-            let is_link = open.pop().unwrap_or_default();
-            is_link.then_some(Event::End(TagEnd::Link))
-        }
-        Event::SoftBreak => Some(Event::HardBreak),
-        other => Some(other),
-    });
-    let mut body = String::with_capacity(markdown.len() * 2);
-    html::push_html(&mut body, events);
-    for (plain, styled) in STYLES {
-        body = body.replace(plain, styled);
-    }
-    format!(
-        "<!DOCTYPE html>\n<html><body style=\"font-family: sans-serif; font-size: 14px\">\n\
-         {body}</body></html>\n"
-    )
-}
-
-/// Whether a mail program may follow a link: one to the web or to a mailbox.
-fn is_harmless(kind: LinkType, url: &str) -> bool {
-    let begins = |scheme: &&str| {
-        let start = url.get(..scheme.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    };
-    kind == LinkType::Email || ["http://", "https://", "mailto:"].iter().any(begins)
-}
-
-const STYLES: [(&str, &str); 5] = [
-    ("<table>", "<table style=\"border-collapse: collapse\">"),
-    (
-        "<th>",
-        "<th style=\"border: 1px solid #ccc; padding: 4px 8px; text-align: left\">",
-    ),
-    (
-        "<td>",
-        "<td style=\"border: 1px solid #ccc; padding: 4px 8px\">",
-    ),
-    (
-        "<blockquote>",
-        "<blockquote style=\"margin: 0; padding-left: 12px; border-left: 3px solid #ccc\">",
-    ),
-    (
-        "<pre>",
-        "<pre style=\"background: #f6f6f6; padding: 8px; overflow: auto\">",
-    ),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,49 +162,6 @@ mod tests {
         });
         assert!(mail.contains("X-Airut-Duplicate: possible"), "{mail}");
         assert!(mail.contains("This may be a duplicate"), "{mail}");
-    }
-
-    #[test]
-    fn html_in_the_text_is_shown_and_not_obeyed() {
-        let html = to_html("a <script>x</script>\n\n<img src=y>\n\n![pic](http://t.test/p)");
-        assert!(
-            html.contains("&lt;script&gt;") && !html.contains("<script"),
-            "{html}"
-        );
-        assert!(
-            !html.contains("<img") && html.contains("<a href=\"http://t.test/p\""),
-            "{html}"
-        );
-    }
-
-    #[test]
-    fn only_links_to_the_web_and_to_mailboxes_are_links() {
-        for url in [
-            "javascript:alert(1)",
-            "JavaScript:alert(1)",
-            "data:text/html,x",
-            "file:///etc/passwd",
-            "vbscript:x",
-            "src/main.rs",
-            "//evil.test/x",
-        ] {
-            for markdown in [format!("see [this]({url})"), format!("see ![this]({url})")] {
-                let html = to_html(&markdown);
-                assert!(!html.contains("<a ") && html.contains("see this"), "{html}");
-            }
-        }
-        for (markdown, link) in [
-            ("[a](https://x.test)", "<a href=\"https://x.test\">a</a>"),
-            ("<a@x.test>", "<a href=\"mailto:a@x.test\">a@x.test</a>"),
-            ("[a](MAILTO:a@x.test)", "<a href=\"MAILTO:a@x.test\">a</a>"),
-            (
-                "[![pic](http://x.test/p)](https://x.test)",
-                "<a href=\"https://x.test\">pic</a>",
-            ),
-        ] {
-            let html = to_html(markdown);
-            assert!(html.contains(link), "{html}");
-        }
     }
 
     #[test]
