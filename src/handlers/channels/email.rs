@@ -153,8 +153,9 @@ pub fn triage(raw: &[u8], email: &Email) -> Triage {
         },
         None => parse::content(mail),
     };
-    if content.is_calendar_reply {
-        let detail = "a calendar wrote it to answer an invitation".to_owned();
+    if content.is_of_calendar {
+        let detail =
+            "a calendar wrote it: an invitation, an answer to one, or a cancellation".to_owned();
         return rejected(RejectionReason::Filtered, detail);
     }
     let triaged = Box::new(triaged(&headers, sender, content, own));
@@ -174,7 +175,7 @@ fn triaged(
         subject,
         body,
         attachments,
-        is_calendar_reply: _,
+        is_of_calendar: _,
     } = content;
     Triaged {
         method: sender.method,
