@@ -20,9 +20,11 @@
 mod common;
 
 mod email {
+    mod authority;
     mod golden;
     mod intake;
     mod post;
     mod sending;
+    mod tokens;
     mod trouble;
 }

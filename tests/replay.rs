@@ -157,12 +157,12 @@ fn every_view_is_shown_as_it_was_then() {
     assert_eq!(one["position"], 17);
     assert_eq!(one["views"]["config"]["config"]["value"]["generation"], 1);
     let all = home.lines(&["replay", "--view", "all", "--format", "cloudevents"]);
-    assert_eq!(all.len(), 9);
+    assert_eq!(all.len(), 10);
     let ids: BTreeSet<&str> = all
         .iter()
         .map(|view| view["id"].as_str().unwrap())
         .collect();
-    assert_eq!(ids.len(), 9, "each CloudEvent has an id of its own");
+    assert_eq!(ids.len(), 10, "each CloudEvent has an id of its own");
     // The old name of the option stays.
     assert_eq!(
         home.said(&["replay", "--to", "17"]),

@@ -212,8 +212,10 @@ pub struct Email {
     pub username: String,
     /// The `From` of replies, as configured.
     pub from: String,
-    /// The password; nothing with OAuth2.
+    /// The password; not used where there are tokens.
     pub password: Option<SecretString>,
+    /// How tokens are asked for; nothing: the account signs in with its password.
+    pub microsoft_oauth2: Option<MicrosoftOauth2>,
     /// Where mail comes from.
     pub imap: Imap,
     /// Where mail goes.
@@ -222,6 +224,22 @@ pub struct Email {
     pub auth: EmailAuth,
     /// A PEM file of further authorities that the servers may be certified by.
     pub tls_ca_file: Option<PathBuf>,
+}
+
+/// `repos.<id>.email.microsoft_oauth2`
+#[derive(Debug, Clone)]
+pub struct MicrosoftOauth2 {
+    /// The directory (tenant), by id or domain.
+    pub tenant_id: String,
+    /// The application.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretString,
+    /// Where tokens come from, `https://…` without a slash at its end; default
+    /// `https://login.microsoftonline.com`.
+    pub authority: String,
+    /// What tokens are for; default `https://outlook.office365.com/.default`.
+    pub scope: String,
 }
 
 /// How a connection to a mail server is secured; never not at all.

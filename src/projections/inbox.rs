@@ -1,12 +1,12 @@
 //! Messages that are durable but not yet judged, and how often each came. It decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::events::event::MessageEvent;
-use crate::events::id::{InboundId, Position};
-use crate::events::message::MessageReceived;
+use crate::events::id::{AtMs, InboundId, Position};
+use crate::events::message::{MessageReceived, MessageRejected};
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
 
@@ -21,6 +21,9 @@ pub struct WaitingMessage {
     pub received: MessageReceived,
 }
 
+/// Rejections that are kept to be looked at; older ones are in the log alone.
+pub const REJECTIONS_MAX: usize = 200;
+
 /// The inbox: what waits for triage, and counts of what came (inbound deduplication itself is the
 /// log's idempotency key).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,7 @@ pub struct Inbox {
     duplicates: u64,
     received: u64,
     rejected: u64,
+    rejections: VecDeque<(AtMs, MessageRejected)>,
 }
 
 impl Inbox {
@@ -50,6 +54,11 @@ impl Inbox {
         self.unacknowledged.keys().copied()
     }
 
+    /// Returns the newest messages that nobody got an answer to, oldest first, each with its time.
+    pub fn rejections(&self) -> impl Iterator<Item = &(AtMs, MessageRejected)> {
+        self.rejections.iter()
+    }
+
     /// Returns how many messages were received, rejected, and met a second time.
     pub fn counts(&self) -> (u64, u64, u64) {
         (self.received, self.rejected, self.duplicates)
@@ -58,7 +67,7 @@ impl Inbox {
 
 impl Projection for Inbox {
     const NAME: &'static str = "inbox";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(&mut self, recorded: &Recorded) {
         let Event::Message(event) = &recorded.event else {
@@ -82,6 +91,10 @@ impl Projection for Inbox {
             }
             MessageEvent::Rejected(rejected) => {
                 self.rejected += 1;
+                self.rejections.push_back((recorded.at, rejected.clone()));
+                if self.rejections.len() > REJECTIONS_MAX {
+                    self.rejections.pop_front();
+                }
                 self.waiting.remove(&rejected.inbound);
             }
             MessageEvent::Routed(routed) => {
@@ -90,6 +103,50 @@ impl Projection for Inbox {
             MessageEvent::SenderAuthorized(_)
             | MessageEvent::Parsed(_)
             | MessageEvent::JoinRefused(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::id::{Actor, StreamId, StreamVersion};
+    use crate::events::message::RejectionReason;
+
+    #[test]
+    fn the_newest_rejections_are_kept_up_to_the_limit() {
+        let mut inbox = Inbox::default();
+        for (number, kept) in [
+            (REJECTIONS_MAX - 1, REJECTIONS_MAX - 1),
+            (REJECTIONS_MAX, REJECTIONS_MAX),
+            (REJECTIONS_MAX + 1, REJECTIONS_MAX),
+        ] {
+            while inbox.rejected < number as u64 {
+                inbox.apply(&rejection(inbox.rejected + 1));
+            }
+            assert_eq!(inbox.rejections().count(), kept);
+            let (at, newest) = inbox.rejections().last().unwrap();
+            assert_eq!((at.0, newest.detail.as_str()), (number as u64, "why"));
+        }
+    }
+
+    fn rejection(number: u64) -> Recorded {
+        let inbound = InboundId([1; 16]);
+        let rejected = MessageRejected {
+            inbound,
+            reason: RejectionReason::Filtered,
+            detail: "why".to_owned(),
+            claimed_sender: "alice@example.test".to_owned(),
+        };
+        Recorded {
+            position: Position(number),
+            stream: StreamId::inbound(inbound),
+            stream_version: StreamVersion(number),
+            at: AtMs(number),
+            actor: Actor::System,
+            causation: None,
+            correlation: String::new(),
+            event: rejected.into(),
         }
     }
 }

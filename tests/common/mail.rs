@@ -63,10 +63,15 @@ impl MailServers {
 
     /// Sends a message through another port.
     pub(crate) fn send_through(&self, port: &str, from: &str, message: &[u8]) {
+        self.send_to(BOT, port, from, message);
+    }
+
+    /// Sends a message to somebody, through a port.
+    pub(crate) fn send_to(&self, to: &str, port: &str, from: &str, message: &[u8]) {
         let server = SmtpTransport::builder_dangerous("127.0.0.1")
             .port(self.port(port))
             .build();
-        let to = vec![BOT.parse().unwrap()];
+        let to = vec![to.parse().unwrap()];
         let envelope = Envelope::new(Some(from.parse().unwrap()), to).unwrap();
         server.send_raw(&envelope, message).unwrap();
     }

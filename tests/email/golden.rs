@@ -36,6 +36,7 @@ fn described(raw: &[u8]) -> String {
         format!("subject {:?}", triaged.subject),
         format!("conversation {:?}", triaged.conversation_hint),
         format!("model {:?}", triaged.model_hint),
+        format!("lets in {:?}", triaged.invites),
         format!("reply to {:?}", triaged.reply_to),
     ]);
     lines.extend(triaged.attachments.iter().map(|file| {

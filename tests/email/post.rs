@@ -102,6 +102,7 @@ pub(crate) fn account() -> Email {
         username: BOT.to_owned(),
         from: format!("Airut <{BOT}>"),
         password: Some(PASSWORD.to_owned().into()),
+        microsoft_oauth2: None,
         imap: Imap {
             server: String::new(),
             port: 993,

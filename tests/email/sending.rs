@@ -16,7 +16,7 @@ fn checkpoint() -> String {
     key.checkpoint(123_456, Sha256([0x5a; 32])).to_line()
 }
 
-fn answer(to: &str, message_id: &str) -> OutboundMessage {
+pub(crate) fn answer(to: &str, message_id: &str) -> OutboundMessage {
     OutboundMessage {
         delivery: DeliveryId(1),
         kind: DeliveryKind::Reply,

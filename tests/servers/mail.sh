@@ -38,6 +38,7 @@ make_certificates() {
 fill() {
     sed -e "s|@DIR@|$dir|g" -e "s|@LMTP@|$((base + 24))|g" -e "s|@MX@|$((base + 25))|g" \
         -e "s|@MX_PASS@|$((base + 26))|g" -e "s|@MX_FAIL@|$((base + 27))|g" \
+        -e "s|@INTROSPECTION@|$((base + 80))|g" \
         -e "s|@IMAP@|$((base + 143))|g" -e "s|@IMAPS@|$((base + 993))|g" \
         -e "s|@SMTPS@|$((base + 465))|g" -e "s|@SUBMISSION@|$((base + 587))|g" \
         "$here/$1" >"$dir/$2"
@@ -83,6 +84,7 @@ start() {
     make_filter pass
     make_filter fail
     fill dovecot.conf dovecot/dovecot.conf
+    fill oauth2.conf dovecot/oauth2.conf
     fill main.cf postfix/main.cf
     fill master.cf postfix/master.cf
     chown 5000:5000 "$dir/mail"
@@ -117,6 +119,7 @@ MX_PORT=$((base + 25))
 MX_DMARC_PASS_PORT=$((base + 26))
 MX_DMARC_FAIL_PORT=$((base + 27))
 IMAP_PORT=$((base + 143))
+INTROSPECTION_PORT=$((base + 80))
 SMTPS_PORT=$((base + 465))
 SUBMISSION_PORT=$((base + 587))
 IMAPS_PORT=$((base + 993))

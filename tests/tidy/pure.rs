@@ -64,6 +64,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/handlers/channels/email/headers.rs",
     "src/handlers/channels/email/html.rs",
     "src/handlers/channels/email/markdown.rs",
+    "src/handlers/channels/email/oauth/answer.rs",
     "src/handlers/channels/email/parse.rs",
     "src/handlers/channels/email/recipients.rs",
     "src/handlers/channels/email/render.rs",

@@ -1,13 +1,13 @@
 //! `repos.<id>.email`: a mailbox and who may write to it. Pure.
 
+use http::Uri;
 use lettre::Address;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 
-use crate::config::read::repo::refuse_unsupported;
 use crate::config::read::{port, text};
 use crate::config::section::{Scalar, Section};
-use crate::config::types::{Email, EmailAuth, Imap, MailTls, Smtp};
+use crate::config::types::{Email, EmailAuth, Imap, MailTls, MicrosoftOauth2, Smtp};
 use crate::config::yaml::Problem;
 
 /// The words of the `tls` keys.
@@ -21,7 +21,8 @@ const INTERVAL_S_MAX: f64 = 604_800.0;
 
 /// Reads a mailbox.
 pub(super) fn email(mut section: Section) -> Result<Email, Problem> {
-    refuse_unsupported(&mut section, "microsoft_oauth2")?;
+    let tokens = section.section("microsoft_oauth2")?;
+    let microsoft_oauth2 = tokens.map(read_oauth2).transpose()?.flatten();
     let mut account = required_section(&mut section, "account")?;
     let mut imap = required_section(&mut section, "imap")?;
     let mut smtp = required_section(&mut section, "smtp")?;
@@ -29,7 +30,8 @@ pub(super) fn email(mut section: Section) -> Result<Email, Problem> {
     let email = Email {
         username: account.required("username")?.text,
         from: mailbox(&account.required("from")?)?,
-        password: Some(SecretString::from(account.required("password")?.text)),
+        password: password(&mut account, microsoft_oauth2.is_some())?,
+        microsoft_oauth2,
         imap: read_imap(&mut imap)?,
         smtp: read_smtp(&mut smtp)?,
         auth: read_auth(&mut auth)?,
@@ -39,6 +41,69 @@ pub(super) fn email(mut section: Section) -> Result<Email, Problem> {
         part.end()?;
     }
     Ok(email)
+}
+
+fn password(account: &mut Section, has_tokens: bool) -> Result<Option<SecretString>, Problem> {
+    let given = match has_tokens {
+        true => text(account.scalar("password")?),
+        false => Some(account.required("password")?.text),
+    };
+    Ok(given.map(SecretString::from))
+}
+
+/// Where Microsoft gives out tokens.
+const MICROSOFT: &str = "https://login.microsoftonline.com";
+/// What lets a program use any mailbox that it was permitted.
+const OUTLOOK: &str = "https://outlook.office365.com/.default";
+
+/// Reads where tokens come from; nothing when all three of its names are empty, as in the older
+/// Airut. Some of them without the others are a mistake.
+fn read_oauth2(mut section: Section) -> Result<Option<MicrosoftOauth2>, Problem> {
+    let (place, path) = (section.place(), section.path_of("client_secret"));
+    let tenant_id = section.scalar("tenant_id")?;
+    let client_id = text(section.scalar("client_id")?);
+    let client_secret = text(section.scalar("client_secret")?);
+    let authority = section.scalar("authority")?;
+    let scope = text(section.scalar("scope")?);
+    section.end()?;
+    let tenant_id = tenant_id.filter(|scalar| !scalar.text.trim().is_empty());
+    let all = match (tenant_id, client_id, client_secret) {
+        (Some(tenant), Some(client), Some(secret)) => (tenant_of(&tenant)?, client, secret),
+        (None, None, None) => return Ok(None),
+        _ => {
+            let what = format!("{path}, tenant_id and client_id belong together: give all three");
+            return Err(Problem::at(place, what));
+        }
+    };
+    let (tenant_id, client_id, client_secret) = all;
+    Ok(Some(MicrosoftOauth2 {
+        tenant_id,
+        client_id,
+        client_secret: client_secret.into(),
+        authority: authority.map_or_else(|| Ok(MICROSOFT.to_owned()), |at| authority_of(&at))?,
+        scope: scope.unwrap_or_else(|| OUTLOOK.to_owned()),
+    }))
+}
+
+fn tenant_of(scalar: &Scalar) -> Result<String, Problem> {
+    let tenant = scalar.text.trim();
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    if tenant.chars().all(plain) {
+        return Ok(tenant.to_owned());
+    }
+    Err(scalar.problem("is neither the id nor a domain of a directory"))
+}
+
+/// A secret goes there, so it must be https.
+fn authority_of(scalar: &Scalar) -> Result<String, Problem> {
+    let authority = scalar.text.trim().trim_end_matches('/');
+    let expected = "an address such as https://login.microsoftonline.com";
+    let uri = scalar.parse::<Uri>(expected)?;
+    let is_https = uri.scheme_str() == Some("https") && uri.host().is_some();
+    if !is_https || uri.query().is_some() {
+        return Err(scalar.problem(&format!("is not {expected}")));
+    }
+    Ok(authority.to_owned())
 }
 
 /// Reads the `From` of answers; without a good one every answer would be refused.
@@ -172,3 +237,6 @@ fn read_auth(section: &mut Section) -> Result<EmailAuth, Problem> {
         microsoft_internal_fallback: fallback,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,16 +23,19 @@ pub mod imap;
 pub mod listen;
 pub mod markdown;
 pub mod notes;
+pub mod oauth;
 pub mod parse;
 pub mod recipients;
 pub mod render;
 pub mod results;
+pub mod sign_in;
 pub mod smtp;
 pub mod thread;
 pub mod tls;
 pub mod too_long;
 
 use headers::Headers;
+use sign_in::SignIn;
 use tls::{Trust, TrustError};
 
 /// A repository's mailbox.
@@ -41,6 +44,7 @@ pub struct EmailChannel {
     repo: RepoId,
     email: Email,
     trust: Trust,
+    sign_in: SignIn,
 }
 
 impl EmailChannel {
@@ -50,7 +54,13 @@ impl EmailChannel {
     /// [`TrustError`] when the operator's authorities cannot be read.
     pub fn new(repo: RepoId, email: Email) -> Result<Self, TrustError> {
         let trust = Trust::load(email.tls_ca_file.as_deref())?;
-        Ok(Self { repo, email, trust })
+        let sign_in = SignIn::of(&email, &trust);
+        Ok(Self {
+            repo,
+            email,
+            trust,
+            sign_in,
+        })
     }
 
     async fn search_for(&self, message: &OutboundMessage) -> Trace {
@@ -60,7 +70,7 @@ impl EmailChannel {
             };
         };
         let found = async {
-            let mut mailbox = imap::Mailbox::open(&self.email, &self.trust).await?;
+            let mut mailbox = imap::Mailbox::open(&self.email, &self.trust, &self.sign_in).await?;
             mailbox.find(message_id).await
         };
         match found.await {
@@ -93,7 +103,7 @@ impl Channel for EmailChannel {
     fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {
         Box::pin(async move {
             match render::mail(&message, &self.email.from) {
-                Ok(mail) => smtp::send(&self.email, &self.trust, &mail).await,
+                Ok(mail) => smtp::send(&self.email, &self.trust, &self.sign_in, &mail).await,
                 Err(error) => SendOutcome::Refused {
                     error: error.to_string(),
                     permanent: true,
@@ -154,8 +164,9 @@ pub fn triage(raw: &[u8], email: &Email) -> Triage {
         },
         None => parse::content(mail),
     };
-    if content.is_calendar_reply {
-        let detail = "a calendar wrote it to answer an invitation".to_owned();
+    if content.is_of_calendar {
+        let detail =
+            "a calendar wrote it: an invitation, an answer to one, or a cancellation".to_owned();
         return rejected(RejectionReason::Filtered, detail);
     }
     let triaged = Box::new(triaged(&headers, sender, content, own));
@@ -175,7 +186,7 @@ fn triaged(
         subject,
         body,
         attachments,
-        is_calendar_reply: _,
+        is_of_calendar: _,
     } = content;
     Triaged {
         method: sender.method,

@@ -1,9 +1,12 @@
 //! The views as text, a line for each thing, so that two moments can be compared line by line. Pure.
 
+use crate::events::id::AtMs;
+use crate::events::message::MessageRejected;
 use crate::events::run::{CredentialGrant, PolicyInForce};
 use crate::projections::channel_health::{ChannelHealth, Health};
 use crate::projections::config_in_force::ConfigInForce;
 use crate::projections::conversations::Conversations;
+use crate::projections::inbox::Inbox;
 use crate::projections::live_resources::LiveResources;
 use crate::projections::outbox::{DeliveryState, Outbox};
 use crate::projections::state::State;
@@ -26,6 +29,17 @@ pub fn conversations(conversations: &Conversations) -> Vec<String> {
         )
     };
     conversations.iter().map(line).collect()
+}
+
+/// Messages that got no answer, the newest, and why.
+pub fn rejected(inbox: &Inbox) -> Vec<String> {
+    let line = |(at, rejected): &(AtMs, MessageRejected)| {
+        let (id, reason, detail) = (rejected.inbound, &rejected.reason, &rejected.detail);
+        let sender = &rejected.claimed_sender;
+        let at = time(*at);
+        format!("message {id}  {at}  says it is from {sender}  {reason:?}: {detail}")
+    };
+    inbox.rejections().map(line).collect()
 }
 
 /// Messages without a verdict and tasks without an answer.

@@ -17,6 +17,8 @@ pub enum View {
     Conversation,
     /// What waits and what runs
     Queue,
+    /// Messages that got no answer, the newest, and why
+    Rejected,
     /// Program, configuration, allowlists and credential scopes in force
     Config,
     /// What runs did on the network
@@ -84,10 +86,11 @@ fn on_one_line(line: &str) -> String {
 }
 
 /// All views but [`View::All`], in the order they are shown in.
-const SINGLE: [View; 9] = [
+const SINGLE: [View; 10] = [
     View::Board,
     View::Conversation,
     View::Queue,
+    View::Rejected,
     View::Config,
     View::Network,
     View::Channels,
@@ -112,6 +115,7 @@ impl View {
             Self::Board => "board",
             Self::Conversation => "conversation",
             Self::Queue => "queue",
+            Self::Rejected => "rejected",
             Self::Config => "config",
             Self::Network => "network",
             Self::Channels => "channels",
@@ -128,6 +132,7 @@ impl View {
             Self::Board => "Tasks",
             Self::Conversation => "Conversations",
             Self::Queue => "Queue",
+            Self::Rejected => "Rejected messages",
             Self::Config => "In force",
             Self::Network => "Network",
             Self::Channels => "Channels",
@@ -153,6 +158,7 @@ impl View {
                 "inbox": to(&views.state.inbox)?,
                 "tasks": to(&views.state.queue)?,
             }),
+            Self::Rejected => to(&views.state.inbox.rejections().collect::<Vec<_>>())?,
             Self::Config => to(&views.config)?,
             Self::Network => to(&views.network)?,
             Self::Channels => to(&views.channels)?,
@@ -175,6 +181,7 @@ impl View {
             Self::Board => board::lines(&views.board),
             Self::Conversation => text::conversations(&views.state.conversations),
             Self::Queue => text::queue(&views.state),
+            Self::Rejected => text::rejected(&views.state.inbox),
             Self::Config => text::config(&views.config),
             Self::Network => text::network(views),
             Self::Channels => text::channels(&views.channels),

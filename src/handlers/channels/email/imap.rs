@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::config::types::Email;
+use crate::handlers::channels::email::sign_in::SignIn;
 use crate::handlers::channels::email::tls::Trust;
 
 mod connect;
@@ -116,9 +117,10 @@ impl Mailbox {
     ///
     /// # Errors
     /// [`ImapError`].
-    pub async fn open(email: &Email, trust: &Trust) -> Result<Self, ImapError> {
+    pub async fn open(email: &Email, trust: &Trust, means: &SignIn) -> Result<Self, ImapError> {
         let client = within(CONNECT_MAX, "connecting", connect(email, trust)).await?;
-        let mut session = within(CONNECT_MAX, "signing in", sign_in(email, client)).await?;
+        let signed_in = Box::pin(sign_in(email, means, client));
+        let mut session = within(CONNECT_MAX, "signing in", signed_in).await?;
         let able = within(COMMAND_MAX, "CAPABILITY", session.capabilities()).await?;
         let selected = within(COMMAND_MAX, "SELECT", session.select(FOLDER)).await?;
         Ok(Self {

@@ -110,7 +110,7 @@ impl EmailChannel {
     async fn connect(&self) -> Result<Mailbox, ImapError> {
         let tries = self.email.imap.connect_retries.min(CONNECT_TRIES_MAX);
         for attempt in 1..tries {
-            match Mailbox::open(&self.email, &self.trust).await {
+            match Mailbox::open(&self.email, &self.trust, &self.sign_in).await {
                 Err(error @ (ImapError::Connect { .. } | ImapError::Slow(_))) => {
                     tracing::debug!(repo = %self.repo, %error, attempt, "no connection");
                     let pause = BACK_OFF_FIRST.saturating_mul(1 << (attempt - 1));
@@ -119,7 +119,7 @@ impl EmailChannel {
                 opened => return opened,
             }
         }
-        Mailbox::open(&self.email, &self.trust).await
+        Mailbox::open(&self.email, &self.trust, &self.sign_in).await
     }
 
     /// Connects and takes mail in until something fails or the connection is old.

@@ -20,8 +20,8 @@ pub struct Content {
     pub body: String,
     /// The attached files.
     pub attachments: Vec<Attachment>,
-    /// Whether a calendar wrote it to say that somebody comes, or not.
-    pub is_calendar_reply: bool,
+    /// Whether a calendar wrote it: an invitation, an answer to one, a cancellation.
+    pub is_of_calendar: bool,
 }
 
 /// Reads a mail.
@@ -44,7 +44,7 @@ pub fn content(raw: &[u8]) -> Content {
         subject: subject_of(&mail, raw),
         body,
         attachments,
-        is_calendar_reply: mail.parts.iter().any(is_calendar_reply),
+        is_of_calendar: mail.parts.iter().any(is_of_calendar),
     }
 }
 
@@ -73,19 +73,22 @@ fn body(mail: &mail_parser::Message<'_>) -> String {
         .unwrap_or_default()
 }
 
-fn is_calendar_reply(part: &MessagePart<'_>) -> bool {
+/// An invitation, an answer to one or a cancellation (RFC 5546) is told by its method. A calendar that
+/// a person attached as a file is that person's mail.
+fn is_of_calendar(part: &MessagePart<'_>) -> bool {
     let is_calendar = |kind: &&mail_parser::ContentType<'_>| {
         let subtype = kind.subtype().unwrap_or_default();
         kind.ctype().eq_ignore_ascii_case("text") && subtype.eq_ignore_ascii_case("calendar")
     };
     let method = part.content_type().filter(is_calendar);
-    let method = method.and_then(|kind| kind.attribute("method"));
-    let replies = ["reply", "counter", "declinecounter"];
-    method.is_some_and(|method| {
-        replies
-            .iter()
-            .any(|reply| method.eq_ignore_ascii_case(reply))
-    })
+    let Some(method) = method.and_then(|kind| kind.attribute("method")) else {
+        return false;
+    };
+    let is = |methods: &[&str]| methods.iter().any(|one| method.eq_ignore_ascii_case(one));
+    let disposition = part.content_disposition();
+    let is_file = disposition.is_some_and(|kind| kind.ctype().eq_ignore_ascii_case("attachment"));
+    is(&["reply", "counter", "declinecounter"])
+        || (!is_file && is(&["request", "cancel", "add", "refresh"]))
 }
 
 /// Longest text that is salvaged from a broken mail, in bytes; the rest is left out.

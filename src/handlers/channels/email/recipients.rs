@@ -24,7 +24,7 @@ pub fn others(headers: &Headers, own: [&str; 2]) -> Vec<String> {
 }
 
 /// Returns `airut@example.com` for `airut+opus@example.com`.
-fn without_tag(address: &str) -> String {
+pub fn without_tag(address: &str) -> String {
     let parts = address.split_once('@');
     let untagged = parts.and_then(|(local, domain)| {
         let (name, _) = local.split_once('+')?;

@@ -15,6 +15,8 @@ use secrecy::ExposeSecret as _;
 
 use crate::config::types::{Email, MailTls};
 use crate::handlers::channels::SendOutcome;
+use crate::handlers::channels::email::oauth::OauthError;
+use crate::handlers::channels::email::sign_in::{Shown, SignIn};
 use crate::handlers::channels::email::tls::Trust;
 
 /// How long a connection may take.
@@ -25,8 +27,8 @@ const ENVELOPE_MAX: Duration = Duration::from_secs(60);
 const TEXT_MAX: Duration = Duration::from_secs(300);
 
 /// Sends a mail.
-pub async fn send(email: &Email, trust: &Trust, mail: &Message) -> SendOutcome {
-    let mut connection = match before_text(open(email, trust), email).await {
+pub async fn send(email: &Email, trust: &Trust, means: &SignIn, mail: &Message) -> SendOutcome {
+    let mut connection = match before_text(open(email, trust, means), email).await {
         Ok(connection) => connection,
         // Nothing about this mail was said yet: whatever it is, it can be put right.
         Err((error, _)) => {
@@ -72,6 +74,8 @@ type Error = lettre::transport::smtp::Error;
 enum Failure {
     /// It can be put right, at the server or in the configuration: signing in, the sender's name.
     Curable(Error),
+    /// There is no token to sign in with.
+    NoToken(OauthError),
     /// It is about this recipient or this mail, and stays as it is where the server says so.
     OfTheMail(Error),
     /// The server takes no mail of this length.
@@ -97,6 +101,7 @@ async fn before_text<T>(
     match tokio::time::timeout(ENVELOPE_MAX, step).await {
         Ok(Ok(taken)) => Ok(taken),
         Ok(Err(Failure::Curable(error))) => Err((words(email, &error), false)),
+        Ok(Err(Failure::NoToken(error))) => Err((error.to_string(), false)),
         Ok(Err(Failure::OfTheMail(error))) => Err((words(email, &error), error.is_permanent())),
         Ok(Err(Failure::TooLong { bytes, max })) => {
             let server = &email.smtp.server;
@@ -110,8 +115,49 @@ async fn before_text<T>(
     }
 }
 
-/// Connects and signs in.
-async fn open(email: &Email, trust: &Trust) -> Result<AsyncSmtpConnection, Failure> {
+/// Connects and signs in; once more, on a new connection, when a token that was kept is refused.
+async fn open(
+    email: &Email,
+    trust: &Trust,
+    means: &SignIn,
+) -> Result<AsyncSmtpConnection, Failure> {
+    if !email.smtp.require_auth {
+        return Ok(connect(email, trust).await?);
+    }
+    let (shown, may_renew) = means.shown().await.map_err(Failure::NoToken)?;
+    let error = match signed_in(email, trust, &shown).await {
+        Ok(connection) => return Ok(connection),
+        Err(error) => error,
+    };
+    // Without an answer of the server nothing is known of the token.
+    if error.status().is_none() && !error.is_client() {
+        return Err(error.into());
+    }
+    means.refused(&shown).await;
+    if !may_renew {
+        return Err(error.into());
+    }
+    let (shown, _) = means.shown().await.map_err(Failure::NoToken)?;
+    Ok(signed_in(email, trust, &shown).await?)
+}
+
+async fn signed_in(
+    email: &Email,
+    trust: &Trust,
+    shown: &Shown,
+) -> Result<AsyncSmtpConnection, Error> {
+    let mut connection = connect(email, trust).await?;
+    let (mechanisms, secret): (&[Mechanism], _) = match shown {
+        Shown::Password(password) => (&[Mechanism::Plain, Mechanism::Login], password),
+        Shown::Token(token) => (&[Mechanism::Xoauth2], token),
+    };
+    let secret = secret.expose_secret().to_owned();
+    let credentials = Credentials::new(email.username.clone(), secret);
+    connection.auth(mechanisms, &credentials).await?;
+    Ok(connection)
+}
+
+async fn connect(email: &Email, trust: &Trust) -> Result<AsyncSmtpConnection, Error> {
     let smtp = &email.smtp;
     let address = (smtp.server.as_str(), smtp.port);
     let hello = ClientId::default();
@@ -123,15 +169,6 @@ async fn open(email: &Email, trust: &Trust) -> Result<AsyncSmtpConnection, Failu
     if matches!(smtp.tls, MailTls::StartTls) {
         // Refused by lettre when the server does not offer it: never without encryption.
         connection.starttls(tls, &hello).await?;
-    }
-    if smtp.require_auth
-        && let Some(password) = &email.password
-    {
-        let password = password.expose_secret().to_owned();
-        let credentials = Credentials::new(email.username.clone(), password);
-        connection
-            .auth(&[Mechanism::Plain, Mechanism::Login], &credentials)
-            .await?;
     }
     Ok(connection)
 }

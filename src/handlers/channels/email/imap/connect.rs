@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_imap::Client;
+use async_imap::{Authenticator, Client};
 use rustls::pki_types::ServerName;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpStream;
@@ -11,6 +11,9 @@ use tokio_rustls::client::TlsStream;
 
 use crate::config::types::{Email, MailTls};
 use crate::handlers::channels::email::imap::{ImapError, Session};
+use crate::handlers::channels::email::oauth::OauthError;
+use crate::handlers::channels::email::oauth::answer::xoauth2;
+use crate::handlers::channels::email::sign_in::{Shown, SignIn};
 use crate::handlers::channels::email::tls::Trust;
 
 /// Connects, over TLS.
@@ -64,21 +67,65 @@ where
     }
 }
 
-/// Signs in.
+/// Signs in; once more with a new token when a kept one is refused.
 pub(super) async fn sign_in(
     email: &Email,
+    means: &SignIn,
     client: Client<TlsStream<TcpStream>>,
 ) -> Result<Session, ImapError> {
-    let password = email
-        .password
-        .as_ref()
-        .map(|password| password.expose_secret());
-    let signed_in = client
-        .login(&email.username, password.unwrap_or_default())
-        .await;
-    signed_in.map_err(|(error, _)| ImapError::SignIn {
+    let failed = |error: String| ImapError::SignIn {
         server: format!("{}:{}", email.imap.server, email.imap.port),
         username: email.username.clone(),
-        error: error.to_string(),
-    })
+        error,
+    };
+    let no_token = |error: OauthError| failed(error.to_string());
+    let (shown, may_renew) = means.shown().await.map_err(no_token)?;
+    let (error, client) = match show(email, &shown, client).await {
+        Ok(session) => return Ok(session),
+        Err(refused) => refused,
+    };
+    means.refused(&shown).await;
+    if !may_renew {
+        return Err(failed(error.to_string()));
+    }
+    let (shown, _) = means.shown().await.map_err(no_token)?;
+    match show(email, &shown, client).await {
+        Ok(session) => Ok(session),
+        Err((error, _)) => {
+            means.refused(&shown).await;
+            Err(failed(error.to_string()))
+        }
+    }
+}
+
+type Connected = Client<TlsStream<TcpStream>>;
+
+async fn show(
+    email: &Email,
+    shown: &Shown,
+    client: Connected,
+) -> Result<Session, (async_imap::error::Error, Connected)> {
+    match shown {
+        Shown::Password(password) => {
+            client
+                .login(&email.username, password.expose_secret())
+                .await
+        }
+        Shown::Token(token) => {
+            let words = Some(xoauth2(&email.username, token.expose_secret()));
+            client.authenticate("XOAUTH2", OnceSaid(words)).await
+        }
+    }
+}
+
+/// Says its words to the first challenge. A second one tells why they are refused, and an empty
+/// answer lets the server say so.
+struct OnceSaid(Option<String>);
+
+impl Authenticator for OnceSaid {
+    type Response = String;
+
+    fn process(&mut self, _: &[u8]) -> String {
+        self.0.take().unwrap_or_default()
+    }
 }
