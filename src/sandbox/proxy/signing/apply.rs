@@ -163,3 +163,29 @@ impl Body for Resigned {
         SizeHint::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn gathered(pieces: &[usize]) -> Result<usize, String> {
+        let frames = pieces.iter().map(|bytes| {
+            let piece = Bytes::from(vec![0; *bytes]);
+            Ok::<_, BodyError>(Frame::data(piece))
+        });
+        let frames: Vec<_> = frames.collect();
+        let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+        gather(body.boxed_unsync()).await.map(|bytes| bytes.len())
+    }
+
+    #[tokio::test]
+    async fn a_signed_body_is_gathered_up_to_its_limit() {
+        let most = GATHERED_BYTES_MAX;
+        assert_eq!(gathered(&[1, most - 2]).await, Ok(most - 1));
+        assert_eq!(gathered(&[most - 1, 1]).await, Ok(most));
+        for pieces in [&[most + 1][..], &[most, 1], &[1, most]] {
+            let refused = gathered(pieces).await.unwrap_err();
+            assert!(refused.contains("x-amz-content-sha256"), "{refused}");
+        }
+    }
+}
