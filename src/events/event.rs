@@ -106,6 +106,7 @@ macro_rules! catalogue {
                 166 v1 DnsQueriesSuppressed(DnsQueriesSuppressed),
                 167 v1 DecisionLimitReached(DecisionLimitReached),
                 168 v1 RequestInspected(RequestInspected),
+                169 v1 SignatureRefused(SignatureRefused),
                 170 v1 HoneySurrogateSeen(HoneySurrogateSeen),
                 175 v1 RelaxedAuditInForce(RelaxedAuditInForce),
             }

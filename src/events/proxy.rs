@@ -181,6 +181,35 @@ data! {
         pub bytes_up: u64,
     }
 
+    /// Upstream refused a signature that the proxy made in the place of the agent's. No part of this
+    /// is a secret: what was signed is told by its names and digests.
+    pub struct SignatureRefused {
+        /// The run.
+        pub run: RunId,
+        /// The request.
+        pub request: RequestId,
+        /// Upstream's status.
+        pub status: u16,
+        /// What upstream called wrong, for example `SignatureDoesNotMatch`; nothing when its answer
+        /// does not say.
+        pub code: Option<String>,
+        /// The credential.
+        pub credential: CredentialName,
+        /// How it was signed, for example `AWS4-HMAC-SHA256`.
+        pub algorithm: String,
+        /// Day, region and service that were signed, escaped and cut.
+        pub scope: String,
+        /// Names of the signed headers, a semicolon between two, escaped and cut.
+        pub signed_headers: String,
+        /// What stood for the body: its SHA-256, or for example `UNSIGNED-PAYLOAD`.
+        pub payload: String,
+        /// SHA-256 of the canonical request; upstream came to another one if the signature is what
+        /// it did not like.
+        pub canonical_sha256: String,
+        /// How far the signature's time was off, in words, if it was too far.
+        pub skew: Option<String>,
+    }
+
     /// The run has made as many requests as a run may; every further one is denied with 429 and has
     /// no event of its own.
     pub struct DecisionLimitReached {

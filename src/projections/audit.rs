@@ -251,29 +251,28 @@ impl Audit {
                 self.keep_of(query.run.task, recorded, || Moment::Name(query.clone()));
             }
             ProxyEvent::RequestBlocked(blocked) => {
-                self.keep_of(blocked.run.task, recorded, || {
-                    Moment::Blocked(blocked.clone())
-                });
+                let moment = || Moment::Blocked(blocked.clone());
+                self.keep_of(blocked.run.task, recorded, moment);
             }
             ProxyEvent::ConnectionRefused(refused) => {
-                self.keep_of(refused.run.task, recorded, || {
-                    Moment::Refused(refused.clone())
-                });
+                let moment = || Moment::Refused(refused.clone());
+                self.keep_of(refused.run.task, recorded, moment);
             }
             ProxyEvent::RequestInspected(inspected) => {
-                self.keep_of(inspected.run.task, recorded, || {
-                    Moment::Inspected(inspected.clone())
-                });
+                let moment = || Moment::Inspected(inspected.clone());
+                self.keep_of(inspected.run.task, recorded, moment);
             }
             ProxyEvent::DnsQueriesSuppressed(names) => {
-                self.keep_of(names.run.task, recorded, || {
-                    Moment::NamesNotListed(names.clone())
-                });
+                let moment = || Moment::NamesNotListed(names.clone());
+                self.keep_of(names.run.task, recorded, moment);
             }
             ProxyEvent::DecisionLimitReached(limit) => {
-                self.keep_of(limit.run.task, recorded, || {
-                    Moment::DecisionLimit(limit.clone())
-                });
+                let moment = || Moment::DecisionLimit(limit.clone());
+                self.keep_of(limit.run.task, recorded, moment);
+            }
+            ProxyEvent::SignatureRefused(refused) => {
+                let moment = || Moment::SignatureRefused(refused.clone());
+                self.keep_of(refused.run.task, recorded, moment);
             }
             ProxyEvent::HoneySurrogateSeen(seen) => {
                 self.keep_of(seen.run.task, recorded, || Moment::Honey(seen.clone()));

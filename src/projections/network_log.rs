@@ -143,6 +143,14 @@ impl NetworkLog {
                 );
                 self.push(seen.run, line);
             }
+            ProxyEvent::SignatureRefused(refused) => {
+                let (name, status) = (&refused.credential, refused.status);
+                let code = refused.code.as_deref().unwrap_or("no code");
+                let skew = refused.skew.iter().map(|skew| format!(", {skew}"));
+                let skew: String = skew.collect();
+                let line = format!("=== SIGNATURE OF {name} REFUSED: {status} {code}{skew} ===");
+                self.push(refused.run, line);
+            }
             ProxyEvent::RelaxedAuditInForce(_) => {}
         }
     }

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use crate::clock;
 use crate::config::types::GithubAppSecret;
 use crate::sandbox::github::api::{Api, CallError};
-use crate::sandbox::proxy::github::REFRESH_BEFORE_MS;
+use crate::sandbox::proxy::github::is_fresh;
 use crate::sandbox::proxy::wire::{IssuedToken, Secret};
 use crate::tasks::TaskSet;
 
@@ -61,8 +61,8 @@ impl GithubTokens {
     pub async fn token(&self, app: &GithubAppSecret) -> Result<IssuedToken, TokenError> {
         let slot = self.slot(app);
         let mut slot = slot.lock().await;
-        let soon = clock::now_ms() + REFRESH_BEFORE_MS;
-        if let Some(token) = slot.as_ref().filter(|token| token.expires_at_ms > soon) {
+        let now_ms = clock::now_ms();
+        if let Some(token) = slot.as_ref().filter(|token| is_fresh(token, now_ms)) {
             return Ok(token.clone());
         }
         let token = self.mint(app).await?;

@@ -32,7 +32,7 @@ use airut::events::message::{
 use airut::events::proxy::{
     BlockCause, ConnectionRefused, CredentialUse, DecisionLimitReached, DnsQueriesSuppressed,
     DnsQueryAnswered, HoneySurrogateSeen, RelaxedAuditInForce, RequestAllowed, RequestBlocked,
-    RequestInspected, RequestLine, ResponseCompleted, UpstreamFailed,
+    RequestInspected, RequestLine, ResponseCompleted, SignatureRefused, UpstreamFailed,
 };
 use airut::events::repository::{MirrorFetchFailed, MirrorFetched};
 use airut::events::run::{
@@ -763,6 +763,24 @@ fn proxy_notes() -> Vec<Event> {
             run,
             request,
             tags: vec![text("graphql-op: mutation/createIssue")],
+        }
+        .into(),
+        SignatureRefused {
+            run,
+            request,
+            status: 403,
+            code: Some(text("SignatureDoesNotMatch")),
+            credential: CredentialName(text("store")),
+            algorithm: text("AWS4-HMAC-SHA256"),
+            scope: text("20260101/eu-north-1/s3/aws4_request"),
+            signed_headers: text("host;x-amz-date"),
+            payload: text("UNSIGNED-PAYLOAD"),
+            canonical_sha256: text(
+                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            ),
+            skew: Some(text(
+                "aws-clock-skew: signed 301 s behind this machine's clock",
+            )),
         }
         .into(),
     ]

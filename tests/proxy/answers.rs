@@ -20,6 +20,10 @@ pub(crate) fn early() -> Response<Body> {
     response
 }
 
+/// What a service of AWS says of a signature that is not what it came to.
+pub(crate) const SIGNATURE_REFUSED: &str =
+    "<Error><Code>SignatureDoesNotMatch</Code><Message>No.</Message></Error>";
+
 /// Sends a lot.
 pub(crate) fn flood() -> Response<Body> {
     let pieces = FLOOD_BYTES / PIECE.len() as u64;
@@ -48,6 +52,7 @@ pub(crate) fn about_a_body(path: &str, response: &mut Response<Body>) {
         "/unchanged" => (StatusCode::NOT_MODIFIED, "etag", "\"7\""),
         "/head" => (StatusCode::OK, "content-length", "12345"),
         "/trailers-only" => (StatusCode::OK, "grpc-status", "5"),
+        "/refuses-signatures" => (StatusCode::FORBIDDEN, "content-type", "application/xml"),
         "/part" => (StatusCode::PARTIAL_CONTENT, "content-range", "bytes 2-4/9"),
         _ => return,
     };
@@ -57,6 +62,7 @@ pub(crate) fn about_a_body(path: &str, response: &mut Response<Body>) {
         .insert(name, HeaderValue::from_static(value));
     *response.body_mut() = match path {
         "/part" => Full::from("cde").boxed_unsync(),
+        "/refuses-signatures" => Full::from(SIGNATURE_REFUSED).boxed_unsync(),
         _ => Empty::new().boxed_unsync(),
     };
 }

@@ -10,21 +10,21 @@ use crate::world::World;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// GET https://two.test/ in HPACK: three indexed fields, and the authority as a literal.
-const HEADERS: &[u8] = b"\x82\x84\x87\x01\x08two.test";
+pub(crate) const HEADERS: &[u8] = b"\x82\x84\x87\x01\x08two.test";
 
-const HEADERS_KIND: u8 = 1;
-const RESET_KIND: u8 = 3;
+pub(crate) const HEADERS_KIND: u8 = 1;
+pub(crate) const RESET_KIND: u8 = 3;
 const PING_KIND: u8 = 6;
-const GOAWAY_KIND: u8 = 7;
+pub(crate) const GOAWAY_KIND: u8 = 7;
 const CONTINUATION_KIND: u8 = 9;
 
-fn frame(kind: u8, flags: u8, stream: u32, body: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap().to_be_bytes();
     let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
     [head, body.to_vec()].concat()
 }
 
-async fn connect(world: &World) -> TlsStream<TcpStream> {
+pub(crate) async fn connect(world: &World) -> TlsStream<TcpStream> {
     let mut stream = world.client.tls("two.test", "h2", true).await.unwrap();
     stream.write_all(PREFACE).await.unwrap();
     stream

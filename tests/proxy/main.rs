@@ -13,6 +13,7 @@ mod github;
 mod hello;
 mod honey;
 mod legs;
+mod limits;
 mod memory;
 mod origin;
 mod refused;

@@ -1,5 +1,6 @@
 //! Requests signed for AWS, on the wire.
 
+use airut::events::event::ProxyEvent;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -91,4 +92,43 @@ async fn what_cannot_be_signed_and_what_goes_in_the_clear_is_refused() {
     assert_eq!(status(&answer), 403);
     assert!(answer.contains("in the clear"), "{answer}");
     assert!(world.origin.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_signature_is_explained_without_secrets_and_a_clock_that_is_off_is_noted() {
+    let world = World::start().await;
+    let request = Request::post("https://two.test/refuses-signatures")
+        .header("authorization", authorization("host;x-amz-date"))
+        .header("x-amz-date", "20260101T000000Z");
+    let body = Full::new(Bytes::from_static(b"the body")).boxed_unsync();
+    let response = world.client.ask_two(request.body(body).unwrap()).await;
+    assert_eq!(response.status(), 403);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, crate::answers::SIGNATURE_REFUSED);
+    let refused = world.event(|event| match event {
+        ProxyEvent::SignatureRefused(refused) => Some(refused.clone()),
+        _ => None,
+    });
+    let refused = refused.await;
+    assert_eq!(
+        (refused.status, refused.code.as_deref(), &*refused.scope),
+        (403, Some("SignatureDoesNotMatch"), SCOPE)
+    );
+    assert_eq!(refused.signed_headers, "host;x-amz-date");
+    let told = format!("{refused:?}");
+    for secret in [
+        AWS_KEY_ID,
+        AWS_SURROGATE_ID,
+        "a-real-signing-secret",
+        "the body",
+    ] {
+        assert!(!told.contains(secret), "{secret}");
+    }
+    let noted = world.event(|event| match event {
+        ProxyEvent::RequestInspected(inspected) => Some(inspected.tags.clone()),
+        _ => None,
+    });
+    let noted = noted.await;
+    assert!(noted[0].starts_with("aws-clock-skew: signed "), "{noted:?}");
+    assert_eq!(refused.skew.as_ref(), noted.first());
 }

@@ -56,6 +56,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/sandbox/proxy/signing/chunked.rs",
     "src/sandbox/proxy/signing/claim.rs",
     "src/sandbox/proxy/signing/key.rs",
+    "src/sandbox/proxy/signing/note.rs",
     "src/sandbox/proxy/strict/chunks.rs",
     "src/sandbox/proxy/strict/head.rs",
     "src/sandbox/proxy/target.rs",

@@ -13,7 +13,7 @@ use crate::events::message::{MessageParsed, MessageReceived, SenderAuthorized};
 use crate::events::proxy::{
     ConnectionRefused, DecisionLimitReached, DnsQueriesSuppressed, DnsQueryAnswered,
     HoneySurrogateSeen, RelaxedAuditInForce, RequestAllowed, RequestBlocked, RequestInspected,
-    ResponseCompleted, UpstreamFailed,
+    ResponseCompleted, SignatureRefused, UpstreamFailed,
 };
 use crate::events::run::{
     AgentErrorOutput, AgentEventObserved, PolicyInForce, RunOutcomeClassified, RunPlanned,
@@ -86,6 +86,8 @@ pub enum Moment {
     Inspected(RequestInspected),
     /// A request might not leave.
     Blocked(RequestBlocked),
+    /// Upstream refused a signature that was made anew.
+    SignatureRefused(SignatureRefused),
     /// A connection was refused.
     Refused(ConnectionRefused),
     /// The run had made as many requests as it may.

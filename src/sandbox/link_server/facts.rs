@@ -5,8 +5,9 @@ use crate::events::id::{CredentialName, RequestId, RunId, Sha256};
 use crate::events::proxy::{
     BlockCause, ConnectionRefused, CredentialUse, DnsQueryAnswered, HoneySurrogateSeen,
     RequestAllowed, RequestBlocked, RequestInspected, RequestLine, ResponseCompleted,
-    UpstreamFailed,
+    SignatureRefused, UpstreamFailed,
 };
+use crate::sandbox::proxy::signing::note::SigningNote;
 use crate::sandbox::proxy::wire::{Cause, Fact, FromProxy, ReportedCredential, ReportedRequest};
 
 /// Returns a fact as the events that record it: what filters said of a request stands before the
@@ -22,6 +23,7 @@ pub(super) fn events(run: RunId, fact: Fact) -> impl Iterator<Item = Event> {
         | Fact::Refused { .. }
         | Fact::UpstreamFailed { .. }
         | Fact::HoneySeen { .. }
+        | Fact::SignatureRefused { .. }
         | Fact::Completed { .. } => None,
     };
     let decision = event(run, fact);
@@ -67,6 +69,12 @@ fn event(run: RunId, fact: Fact) -> Event {
             status,
         }
         .into(),
+        Fact::SignatureRefused {
+            request,
+            status,
+            code,
+            note,
+        } => signature_refused(run, RequestId(request), status, code, note),
         Fact::HoneySeen {
             request,
             place,
@@ -100,6 +108,38 @@ fn refused(run: RunId, port: u16, name: String, reason: String) -> Event {
         port,
         name,
         reason,
+    }
+    .into()
+}
+
+fn signature_refused(
+    run: RunId,
+    request: RequestId,
+    status: u16,
+    code: Option<String>,
+    note: SigningNote,
+) -> Event {
+    let SigningNote {
+        credential,
+        algorithm,
+        scope,
+        signed_headers,
+        payload,
+        canonical_sha256,
+        skew,
+    } = note;
+    SignatureRefused {
+        run,
+        request,
+        status,
+        code,
+        credential: CredentialName(credential),
+        algorithm,
+        scope,
+        signed_headers,
+        payload,
+        canonical_sha256,
+        skew,
     }
     .into()
 }

@@ -39,6 +39,8 @@ pub(super) struct Quota {
     decisions: u64,
     /// Allowed requests whose end is not recorded yet: each has one end.
     open: u64,
+    /// Allowed requests of which it is not told that upstream refused their signature.
+    signed: u64,
     queries: Queries,
 }
 
@@ -62,7 +64,9 @@ impl Quota {
             } => self.queries.rule(name, query_type, now_ms),
             Fact::Allowed { .. } => {
                 let ruling = self.rule_decision();
-                self.open += u64::from(ruling == Ruling::Record);
+                let is_recorded = u64::from(ruling == Ruling::Record);
+                self.open += is_recorded;
+                self.signed += is_recorded;
                 ruling
             }
             Fact::Blocked { .. } | Fact::Refused { .. } => self.rule_decision(),
@@ -72,7 +76,13 @@ impl Quota {
                 self.open -= 1;
                 Ruling::Record
             }
-            Fact::UpstreamFailed { .. } | Fact::Completed { .. } => Ruling::Suppress,
+            Fact::SignatureRefused { .. } if self.signed > 0 => {
+                self.signed -= 1;
+                Ruling::Record
+            }
+            Fact::UpstreamFailed { .. }
+            | Fact::Completed { .. }
+            | Fact::SignatureRefused { .. } => Ruling::Suppress,
         }
     }
 
@@ -120,6 +130,7 @@ impl Queries {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::proxy::signing::note::SigningNote;
 
     fn query(name: u64) -> Fact {
         Fact::Dns {
@@ -167,6 +178,22 @@ mod tests {
         assert_eq!(quota.rule(&failed(), 0), Ruling::Record);
         assert_eq!(quota.rule(&failed(), 0), Ruling::Suppress);
         assert_eq!(quota.suppressed(), 0, "only queries are counted");
+    }
+
+    #[test]
+    fn a_request_has_one_refused_signature() {
+        let mut quota = Quota {
+            signed: 1,
+            ..Quota::default()
+        };
+        let refused = Fact::SignatureRefused {
+            request: 1,
+            status: 403,
+            code: None,
+            note: SigningNote::new(["store", "", "", "", "", ""]),
+        };
+        assert_eq!(quota.rule(&refused, 0), Ruling::Record);
+        assert_eq!(quota.rule(&refused, 0), Ruling::Suppress);
     }
 
     #[test]

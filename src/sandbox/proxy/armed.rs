@@ -13,12 +13,15 @@ use crate::sandbox::proxy::github::Refused;
 use crate::sandbox::proxy::scrub::Scrubber;
 use crate::sandbox::proxy::scrub::body::Search;
 use crate::sandbox::proxy::signing;
+use crate::sandbox::proxy::signing::note::SigningNote;
 use crate::sandbox::proxy::target::Target;
 
 /// A request that is ready to go.
 pub(super) struct Armed {
     pub(super) injected: Injected,
     pub(super) search: Option<Search>,
+    /// The signature that was made anew.
+    pub(super) signature: Option<SigningNote>,
 }
 
 /// Why a request's credentials keep it from going.
@@ -108,8 +111,13 @@ impl Proxy {
             request.headers_mut().insert(AUTHORIZATION, signature);
         }
         let signed = signing::apply::sign(request, target, https, &self.signing).await;
-        injected.used.extend(signed.map_err(Unarmed::plain)?);
-        Ok(Armed { injected, search })
+        let (used, signature) = signed.map_err(Unarmed::plain)?.unzip();
+        injected.used.extend(used);
+        Ok(Armed {
+            injected,
+            search,
+            signature,
+        })
     }
 
     /// Returns how the response is looked through, when there is something to look for.

@@ -27,6 +27,7 @@ use crate::sandbox::proxy::pool::Destination;
 use crate::sandbox::proxy::refuse::{cause_of, json, unrecorded};
 use crate::sandbox::proxy::scrub::Scrubber;
 use crate::sandbox::proxy::scrub::body::Search;
+use crate::sandbox::proxy::signing::note::SigningNote;
 use crate::sandbox::proxy::target::{self, Entry, Target};
 use crate::sandbox::proxy::tunnel;
 use crate::sandbox::proxy::upstream::{Upstream, UpstreamError};
@@ -61,6 +62,7 @@ struct Allowed {
     target: Target,
     https: bool,
     search: Option<Search>,
+    signature: Option<SigningNote>,
     is_model_call: bool,
 }
 
@@ -92,7 +94,10 @@ impl Proxy {
             }
         };
         let met = gather::meet(&self.room, &self.allowlist, rule, &target, request).await;
-        let Met { mut request, tags } = match met {
+        let Met {
+            mut request,
+            mut tags,
+        } = match met {
             Ok(met) => met,
             Err(Refused { blocked, tags }) => {
                 return self.block_filtered(reported, &blocked, tags).await;
@@ -115,6 +120,7 @@ impl Proxy {
             !armed.injected.used.is_empty()
                 || !credentials::may_go_to(&target.host, &self.credentials)
         });
+        tags.extend(armed.signature.iter().filter_map(|note| note.skew.clone()));
         let fact = Fact::Allowed {
             request: reported.clone(),
             rule: rule.to_string(),
@@ -131,6 +137,7 @@ impl Proxy {
             target,
             https,
             search: armed.search,
+            signature: armed.signature,
             is_model_call,
         };
         self.forward(allowed, reported, request).await
@@ -226,6 +233,7 @@ impl Proxy {
                 return json(StatusCode::BAD_GATEWAY, &body);
             }
         };
+        let response = self.read_refusal(allowed.number, allowed.signature, response);
         let bytes_down = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&bytes_down);
         let at_end = move |complete| finish(bytes_down.load(Ordering::Relaxed), complete);

@@ -29,6 +29,12 @@ pub const REFRESH_BEFORE_MS: u64 = 300_000;
 /// Tokens of one app that are looked for in responses; older ones have expired.
 const TOKENS_KNOWN_MAX: usize = 3;
 
+/// Returns whether a token may still be used at `now_ms`: it is good for longer than the time it is
+/// minted anew before its end.
+pub fn is_fresh(token: &IssuedToken, now_ms: u64) -> bool {
+    token.expires_at_ms > now_ms.saturating_add(REFRESH_BEFORE_MS)
+}
+
 /// Why a request with an app's surrogate does not go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
@@ -205,8 +211,8 @@ impl App {
     /// Returns a token that is good for a while, and whether it is new.
     async fn token(&self, link: &Link) -> Option<(IssuedToken, bool)> {
         let mut issued = self.issued.lock().await;
-        let soon = clock::now_ms() + REFRESH_BEFORE_MS;
-        if let Some(token) = issued.as_ref().filter(|token| token.expires_at_ms > soon) {
+        let now_ms = clock::now_ms();
+        if let Some(token) = issued.as_ref().filter(|token| is_fresh(token, now_ms)) {
             return Some((token.clone(), false));
         }
         let token = link.token(&self.credential.name).await?;
@@ -215,5 +221,23 @@ impl App {
         known.insert(0, token.token.clone());
         known.truncate(TOKENS_KNOWN_MAX);
         Some((token, true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_minted_anew_five_minutes_before_its_end() {
+        let token = IssuedToken {
+            token: Secret::new("ghs_token".to_owned()),
+            expires_at_ms: 1_000_000,
+            repositories: vec![],
+        };
+        assert!(is_fresh(&token, 699_999));
+        assert!(!is_fresh(&token, 700_000));
+        assert!(!is_fresh(&token, 700_001));
+        assert!(!is_fresh(&token, u64::MAX));
     }
 }

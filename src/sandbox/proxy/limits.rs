@@ -39,7 +39,7 @@ pub const AGENT_IDLE_TIME_MAX: Duration = Duration::from_secs(120);
 /// Header fields of a request; more are answered 431 and closed.
 pub const HEADERS_MAX: usize = 128;
 
-/// Bytes of a request's header list over HTTP/2; a longer one is refused by the protocol.
+/// Bytes of a request's header list over HTTP/2; a longer one is answered 431.
 pub const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
 
 /// Bytes of one HTTP/2 frame that a peer may send; a longer one ends the connection. More than the

@@ -6,6 +6,8 @@ pub mod canonical;
 pub mod chunked;
 pub mod claim;
 pub mod key;
+pub mod note;
+pub(super) mod refused;
 
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -15,6 +17,7 @@ use crate::sandbox::proxy::signing::canonical::{CanonicalParts, PathForm, sha256
 use crate::sandbox::proxy::signing::chunked::Resigner;
 use crate::sandbox::proxy::signing::claim::{Claim, Malformed};
 use crate::sandbox::proxy::signing::key::Key;
+use crate::sandbox::proxy::signing::note::SigningNote;
 use crate::sandbox::proxy::wire::{ReportedCredential, SigningCredential};
 
 const DATE: &str = "x-amz-date";
@@ -44,6 +47,17 @@ pub struct Signed {
     pub resigner: Option<Resigner>,
     /// What is reported of it.
     pub used: ReportedCredential,
+    /// What is told of it when upstream refuses it.
+    pub note: SigningNote,
+    timestamp: String,
+    place: Place,
+}
+
+impl Signed {
+    /// Returns in words how far its time is from `now_ms`, if that is too far.
+    pub fn skew(&self, now_ms: u64) -> Option<String> {
+        note::skew(&self.timestamp, self.place, now_ms)
+    }
 }
 
 /// Returns whether any signing credential may be used towards `host`.
@@ -166,12 +180,20 @@ impl<'a> Pending<'a> {
             signed_headers: &signed_headers,
             payload_hash,
         });
+        let canonical = sha256_hex(canonical);
         let string_to_sign = format!(
-            "{}\n{timestamp}\n{}\n{}",
+            "{}\n{timestamp}\n{}\n{canonical}",
             algorithm.name(),
-            scope.text,
-            sha256_hex(canonical)
+            scope.text
         );
+        let note = SigningNote::new([
+            &self.credential.name,
+            algorithm.name(),
+            &scope.text,
+            &signed_headers.join(";"),
+            payload_hash,
+            &canonical,
+        ]);
         let (id, secret) = (&self.credential.key_id, &self.credential.secret);
         let key = Key::derive(*algorithm, id.expose(), secret.expose(), scope);
         let key = key.ok_or(Malformed("no key can be derived"))?;
@@ -196,6 +218,9 @@ impl<'a> Pending<'a> {
             path_and_query,
             resigner,
             used: self.used(),
+            note,
+            timestamp,
+            place: self.place,
         })
     }
 

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::sandbox::proxy::allowlist::Allowlist;
 use crate::sandbox::proxy::glob;
 use crate::sandbox::proxy::honey::Honey;
+use crate::sandbox::proxy::signing::note::SigningNote;
 
 /// A secret on the link: printed as `[secret]`, its memory cleared when it is dropped.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -298,6 +299,17 @@ pub enum Fact {
         error: String,
         /// Status the agent gets.
         status: u16,
+    },
+    /// Upstream refused a signature that was made anew.
+    SignatureRefused {
+        /// Number of the request.
+        request: u64,
+        /// Upstream's status.
+        status: u16,
+        /// What upstream called wrong, if that could be read.
+        code: Option<String>,
+        /// What was signed.
+        note: SigningNote,
     },
     /// The honey surrogate was seen on its way out.
     HoneySeen {

@@ -194,6 +194,7 @@ fn run_of(moment: &Moment) -> Option<RunId> {
         Moment::NamesNotListed(names) => Some(names.run),
         Moment::DecisionLimit(limit) => Some(limit.run),
         Moment::Honey(seen) => Some(seen.run),
+        Moment::SignatureRefused(refused) => Some(refused.run),
         Moment::RelaxedAudit(relaxed) => Some(relaxed.run),
         _ => None,
     }

@@ -161,6 +161,11 @@ fn network(moment: &Moment) -> Option<String> {
             let (name, port, reason) = (&refused.name, refused.port, &refused.reason);
             format!("REFUSED a connection to {name}:{port} ({reason})")
         }
+        Moment::SignatureRefused(refused) => {
+            let (name, status) = (&refused.credential, refused.status);
+            let code = refused.code.as_deref().unwrap_or("no code");
+            format!("REFUSED a signature of {name} -> {status} ({code})")
+        }
         Moment::DecisionLimit(limit) => {
             let max = limit.decisions_max;
             format!("LIMIT of {max} requests reached: all further ones are denied")

@@ -10,10 +10,12 @@ use http::header::{HOST, HeaderValue};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, SizeHint};
 
+use crate::clock;
 use crate::sandbox::proxy::body::{BodyError, ProxyBody, full};
 use crate::sandbox::proxy::signing::canonical::sha256_hex;
 use crate::sandbox::proxy::signing::chunked::Resigner;
 use crate::sandbox::proxy::signing::find;
+use crate::sandbox::proxy::signing::note::SigningNote;
 use crate::sandbox::proxy::target::Target;
 use crate::sandbox::proxy::wire::{ReportedCredential, SigningCredential};
 
@@ -21,7 +23,8 @@ use crate::sandbox::proxy::wire::{ReportedCredential, SigningCredential};
 /// with a longer one is refused.
 const GATHERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Signs a request anew if it is signed with a surrogate; returns what to report.
+/// Signs a request anew if it is signed with a surrogate; returns what to report, and what to tell
+/// when upstream refuses the signature.
 ///
 /// # Errors
 /// Why the request has to be refused, in words.
@@ -30,7 +33,7 @@ pub(in crate::sandbox::proxy) async fn sign(
     target: &Target,
     https: bool,
     credentials: &[SigningCredential],
-) -> Result<Option<ReportedCredential>, String> {
+) -> Result<Option<(ReportedCredential, SigningNote)>, String> {
     let Some(payload_hash) = payload_hash(request, target, https, credentials)? else {
         return Ok(None);
     };
@@ -70,7 +73,7 @@ fn sign_now(
     target: &Target,
     credentials: &[SigningCredential],
     payload_hash: &str,
-) -> Result<Option<ReportedCredential>, String> {
+) -> Result<Option<(ReportedCredential, SigningNote)>, String> {
     let host = HeaderValue::from_str(&target.host).map_err(|error| error.to_string())?;
     request.headers_mut().insert(HOST, host);
     let (path, query) = path_and_query(target);
@@ -81,7 +84,8 @@ fn sign_now(
     let method = request.method().clone();
     let headers = request.headers_mut();
     let signed = pending.sign(method.as_str(), path, query, headers, payload_hash);
-    let signed = signed.map_err(|malformed| malformed.to_string())?;
+    let mut signed = signed.map_err(|malformed| malformed.to_string())?;
+    signed.note.skew = signed.skew(clock::now_ms());
     if let Some(path_and_query) = signed.path_and_query {
         let mut parts = request.uri().clone().into_parts();
         let path_and_query = path_and_query.parse();
@@ -92,7 +96,7 @@ fn sign_now(
         let inner = std::mem::replace(request.body_mut(), full(Bytes::new()));
         *request.body_mut() = Resigned { inner, resigner }.boxed_unsync();
     }
-    Ok(Some(signed.used))
+    Ok(Some((signed.used, signed.note)))
 }
 
 fn path_and_query(target: &Target) -> (&str, &str) {
@@ -161,5 +165,31 @@ impl Body for Resigned {
     fn size_hint(&self) -> SizeHint {
         // What waits here is not in the inner body's hint; only the length in the headers counts.
         SizeHint::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn gathered(pieces: &[usize]) -> Result<usize, String> {
+        let frames = pieces.iter().map(|bytes| {
+            let piece = Bytes::from(vec![0; *bytes]);
+            Ok::<_, BodyError>(Frame::data(piece))
+        });
+        let frames: Vec<_> = frames.collect();
+        let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+        gather(body.boxed_unsync()).await.map(|bytes| bytes.len())
+    }
+
+    #[tokio::test]
+    async fn a_signed_body_is_gathered_up_to_its_limit() {
+        let most = GATHERED_BYTES_MAX;
+        assert_eq!(gathered(&[1, most - 2]).await, Ok(most - 1));
+        assert_eq!(gathered(&[most - 1, 1]).await, Ok(most));
+        for pieces in [&[most + 1][..], &[most, 1], &[1, most]] {
+            let refused = gathered(pieces).await.unwrap_err();
+            assert!(refused.contains("x-amz-content-sha256"), "{refused}");
+        }
     }
 }

@@ -17,6 +17,8 @@ pub const LINES_BYTES_MAX: usize = 16 * 1024;
 
 const SIGNATURE: &str = ";chunk-signature=";
 const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature";
+const LINE_END: &[u8] = b"\r\n";
+const TRAILERS_END: &[u8] = b"\r\n\r\n";
 
 /// The body is not what its head announced: break the request off.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -147,8 +149,8 @@ impl Resigner {
 
     /// Trailers are signed as `name:value` lines, each ended by a line feed.
     fn trailers(&mut self, goes: &mut BytesMut) -> Result<bool, BadChunk> {
-        let Some(end) = find(&self.waiting, b"\r\n\r\n") else {
-            return self.room().map(|()| false);
+        let Some(end) = find(&self.waiting, TRAILERS_END) else {
+            return self.room(TRAILERS_END).map(|()| false);
         };
         let text = std::str::from_utf8(&self.waiting[..end]);
         let text = text.map_err(|_| BadChunk("trailers that are no text"))?;
@@ -216,16 +218,17 @@ impl Resigner {
 
     /// Returns the line that is complete, without its end.
     fn line(&self) -> Result<Option<String>, BadChunk> {
-        match find(&self.waiting, b"\r\n") {
-            None => self.room().map(|()| None),
+        match find(&self.waiting, LINE_END) {
+            None => self.room(LINE_END).map(|()| None),
             Some(end) => std::str::from_utf8(&self.waiting[..end])
                 .map(|line| Some(line.to_owned()))
                 .map_err(|_| BadChunk("a chunk's head that is no text")),
         }
     }
 
-    fn room(&self) -> Result<(), BadChunk> {
-        if self.waiting.len() > LINES_BYTES_MAX {
+    /// Lets a line go on as long as it may still end in time; of its end, too, a part may be here.
+    fn room(&self, end: &[u8]) -> Result<(), BadChunk> {
+        if self.waiting.len() >= LINES_BYTES_MAX + end.len() {
             return Err(BadChunk("a line that does not end"));
         }
         Ok(())
@@ -239,3 +242,6 @@ fn find(bytes: &[u8], end: &[u8]) -> Option<usize> {
         .windows(end.len())
         .position(|window| window == end)
 }
+
+#[cfg(test)]
+mod tests;
