@@ -5,6 +5,7 @@ use airut::events::checkpoint::LogKey;
 use airut::events::delivery::{DeliveryKind, DeliveryTarget};
 use airut::events::id::{ConversationId, DeliveryId, RepoId, Sha256, TaskId};
 use airut::handlers::channels::{Attachment, Channel as _, OutboundMessage, SendOutcome, Trace};
+use mail_parser::{MessageParser, MimeHeaders};
 
 use crate::common::mail::{ALICE, BOT};
 use crate::common::{PATIENCE, until};
@@ -122,15 +123,33 @@ async fn what_was_not_sent_is_known_not_to_be_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mail_beyond_the_server_s_limit_is_refused_before_it_is_sent() {
+async fn what_a_server_would_not_take_is_left_out_and_named() {
     let Some(post) = Post::start() else { return };
     let channel = channel(post.account(MailTls::Implicit, MailTls::StartTls));
     let mut message = answer(ALICE, "<airut.0000000a.17.ee@example.test>");
-    message.files[0].bytes = vec![0; 48 << 20];
+    message.files.push(Attachment {
+        name: "core.bin".to_owned(),
+        media_type: "application/octet-stream".to_owned(),
+        bytes: vec![0; 48 << 20],
+    });
     let outcome = channel.send(message).await;
-    let SendOutcome::Refused { permanent, error } = outcome else {
-        panic!("{outcome:?}");
+    assert!(
+        matches!(outcome, SendOutcome::Accepted { .. }),
+        "{outcome:?}"
+    );
+    let inbox = post.servers.inbox(ALICE);
+    let [mail] = inbox.as_slice() else {
+        panic!("{} mails", inbox.len());
     };
-    assert!(permanent && error.contains("takes at most"), "{error}");
-    assert!(post.servers.inbox(ALICE).is_empty());
+    let read = MessageParser::default().parse(&mail.raw).unwrap();
+    let names: Vec<_> = read
+        .attachments()
+        .filter_map(MimeHeaders::attachment_name)
+        .collect();
+    assert_eq!(names, ["Größe.csv"]);
+    let text = read.body_text(0).unwrap();
+    assert!(
+        text.contains("Could not attach `core.bin` (50.3 MB)"),
+        "{text}"
+    );
 }

@@ -63,6 +63,34 @@ impl EmailChannel {
         })
     }
 
+    /// Sends a mail; where it is too long for the server, without the files that make it so.
+    async fn send_fitting(&self, message: &OutboundMessage) -> SendOutcome {
+        let refused = |error: String| SendOutcome::Refused {
+            error,
+            permanent: true,
+        };
+        let (email, trust, sign_in) = (&self.email, &self.trust, &self.sign_in);
+        let mail = match render::mail(message, &email.from) {
+            Ok(mail) => mail,
+            Err(error) => return refused(error.to_string()),
+        };
+        let too_long = match smtp::send(email, trust, sign_in, &mail).await {
+            Ok(outcome) => return outcome,
+            Err(too_long) => too_long,
+        };
+        let mail = match render::mail_within(message, &email.from, too_long.max) {
+            Ok(mail) => mail,
+            Err(error) => return refused(error.to_string()),
+        };
+        let sent = smtp::send(email, trust, sign_in, &mail).await;
+        sent.unwrap_or_else(|smtp::TooLong { bytes, max }| {
+            let server = &email.smtp.server;
+            refused(format!(
+                "the mail has {bytes} bytes, and {server} takes at most {max}"
+            ))
+        })
+    }
+
     async fn search_for(&self, message: &OutboundMessage) -> Trace {
         let DeliveryTarget::Email { message_id, .. } = &message.target else {
             return Trace::Absent {
@@ -101,15 +129,7 @@ impl Channel for EmailChannel {
     }
 
     fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {
-        Box::pin(async move {
-            match render::mail(&message, &self.email.from) {
-                Ok(mail) => smtp::send(&self.email, &self.trust, &self.sign_in, &mail).await,
-                Err(error) => SendOutcome::Refused {
-                    error: error.to_string(),
-                    permanent: true,
-                },
-            }
-        })
+        Box::pin(async move { self.send_fitting(&message).await })
     }
 
     fn search(&self, message: OutboundMessage) -> BoxFuture<'_, Trace> {

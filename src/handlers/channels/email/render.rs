@@ -3,11 +3,11 @@
 
 use lettre::Message;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Attachment as MailAttachment, MultiPart, SinglePart};
+use lettre::message::{Attachment as MailAttachment, MessageBuilder, MultiPart, SinglePart};
 
 use crate::events::delivery::DeliveryTarget;
-use crate::handlers::channels::OutboundMessage;
 use crate::handlers::channels::email::markdown::to_html;
+use crate::handlers::channels::{Attachment, OutboundMessage};
 
 /// Stands before the text of an answer that may have been sent before.
 pub const DUPLICATE_NOTE: &str = "*This may be a duplicate: Airut was interrupted while it sent \
@@ -35,11 +35,143 @@ pub enum RenderError {
     Mail(#[from] lettre::error::Error),
 }
 
+/// Longest text that a mail shows, in bytes of Markdown; a longer one is attached whole, and the mail
+/// shows its beginning. Gmail cuts what its reader sees at 102 KB of HTML.
+pub const TEXT_BYTES_MAX: usize = 48 * 1024;
+
+/// Name of the file with a text that is too long.
+const LONG_TEXT_NAME: &str = "response.md";
+
 /// Builds the mail.
 ///
 /// # Errors
 /// [`RenderError`]; trying again does not help.
 pub fn mail(message: &OutboundMessage, from: &str) -> Result<Message, RenderError> {
+    build(message, from, &message.body)
+}
+
+/// Builds the mail so that a server takes it which takes at most `bytes_max`: the largest files are
+/// left out, and the text names them. Without a file it may still be longer.
+///
+/// # Errors
+/// [`RenderError`]; trying again does not help.
+pub fn mail_within(
+    message: &OutboundMessage,
+    from: &str,
+    bytes_max: usize,
+) -> Result<Message, RenderError> {
+    let mut reduced = message.clone();
+    reduced.files.clear();
+    let room = bytes_max.saturating_sub(mail(&reduced, from)?.formatted().len());
+    let mut by_size: Vec<&Attachment> = message.files.iter().collect();
+    by_size.sort_by_key(|file| file.bytes.len());
+    // The note about what is left out needs room, too.
+    let mut left = room.saturating_sub(message.files.len() * NOTE_BYTES);
+    let mut fitting = 0;
+    for file in &by_size {
+        let Some(rest) = left.checked_sub(encoded_bytes(file)) else {
+            break;
+        };
+        (left, fitting) = (rest, fitting + 1);
+    }
+    let left_out = &by_size[fitting..];
+    let stays = |file: &&Attachment| !left_out.iter().any(|other| std::ptr::eq(*other, *file));
+    reduced.files = message.files.iter().filter(stays).cloned().collect();
+    let notes: Vec<String> = left_out.iter().map(|file| left_out_note(file)).collect();
+    let body = message.body.trim_end();
+    let largest = megabytes(bytes_max);
+    let note = format!(
+        "*Could not attach {}: the mail server takes mails of at most {largest}.*",
+        notes.join(", ")
+    );
+    build(&reduced, from, &format!("{body}\n\n{note}"))
+}
+
+/// Bytes that the note about one file may take; names are shortened to fit.
+const NOTE_BYTES: usize = 1024;
+
+fn left_out_note(file: &Attachment) -> String {
+    let name: String = file.name.chars().take(100).collect();
+    format!(
+        "`{}` ({})",
+        name.replace('`', "'"),
+        megabytes(file.bytes.len())
+    )
+}
+
+fn megabytes(bytes: usize) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// Bytes that a file takes within a mail: base64 in lines of 76 characters, and its header.
+fn encoded_bytes(file: &Attachment) -> usize {
+    let base64 = file.bytes.len().div_ceil(3) * 4;
+    base64 + base64.div_ceil(76) * 2 + file.name.len() * 4 + 512
+}
+
+fn build(message: &OutboundMessage, from: &str, body: &str) -> Result<Message, RenderError> {
+    let builder = with_headers(message, from)?;
+    let mut body = body.to_owned();
+    if message.labelled_duplicate {
+        body = format!("{DUPLICATE_NOTE}\n\n{body}");
+    }
+    let long = (body.len() > TEXT_BYTES_MAX).then(|| long_text(&body, &message.files));
+    if let Some(file) = &long {
+        let name = &file.name;
+        let shown = beginning(&body, TEXT_BYTES_MAX);
+        body = format!("{shown}\n\n*The answer is longer: all of it is in the attached `{name}`.*");
+    }
+    let boundary = |part: u8| format!("=_airut.{}.{part}", message.delivery);
+    let text = MultiPart::alternative()
+        .boundary(boundary(1))
+        .singlepart(SinglePart::plain(body.clone()))
+        .singlepart(SinglePart::html(to_html(&body)));
+    let mut files = long.iter().chain(&message.files).peekable();
+    if files.peek().is_none() {
+        return Ok(builder.multipart(text)?);
+    }
+    let mut parts = MultiPart::mixed().boundary(boundary(2)).multipart(text);
+    for file in files {
+        let octets = "application/octet-stream";
+        let kind = ContentType::parse(&file.media_type).or_else(|_| ContentType::parse(octets));
+        let kind = kind.unwrap_or(ContentType::TEXT_PLAIN);
+        let part: SinglePart =
+            MailAttachment::new(file.name.clone()).body(file.bytes.clone(), kind);
+        parts = parts.singlepart(part);
+    }
+    Ok(builder.multipart(parts)?)
+}
+
+/// Returns a text as a file whose name no other file has.
+fn long_text(body: &str, others: &[Attachment]) -> Attachment {
+    let numbered = (2..).map(|number| format!("response-{number}.md"));
+    let mut names = std::iter::once(LONG_TEXT_NAME.to_owned()).chain(numbered);
+    let is_free = |name: &String| others.iter().all(|other| other.name != *name);
+    Attachment {
+        name: names.find(is_free).unwrap_or_default(),
+        media_type: "text/markdown; charset=utf-8".to_owned(),
+        bytes: body.as_bytes().to_vec(),
+    }
+}
+
+/// Returns the beginning of a text, cut between paragraphs or lines where that leaves most of it; a
+/// block of code that is cut is closed.
+fn beginning(text: &str, bytes_max: usize) -> String {
+    let head = &text[..text.floor_char_boundary(bytes_max)];
+    let cut = ["\n\n", "\n"]
+        .iter()
+        .filter_map(|border| head.rfind(border));
+    let end = cut.into_iter().find(|end| *end >= bytes_max / 2);
+    let head = head[..end.unwrap_or(head.len())].trim_end();
+    let fences = head
+        .lines()
+        .filter(|line| line.trim_start().starts_with("```"));
+    let close = if fences.count() % 2 == 1 { "\n```" } else { "" };
+    format!("{head}{close}")
+}
+
+/// Begins the mail with everything but its parts.
+fn with_headers(message: &OutboundMessage, from: &str) -> Result<MessageBuilder, RenderError> {
     let DeliveryTarget::Email {
         to,
         subject,
@@ -57,45 +189,36 @@ pub fn mail(message: &OutboundMessage, from: &str) -> Result<Message, RenderErro
         };
         text.parse().map_err(failed)
     };
+    let is_reply = !in_reply_to.is_empty();
+    let automatic = if is_reply {
+        "auto-replied"
+    } else {
+        "auto-generated"
+    };
     let mut builder = Message::builder()
         .from(address(from)?)
         .to(address(to)?)
         .subject(subject)
         .message_id(Some(message_id.clone()))
-        .raw_header(header("Auto-Submitted", "auto-replied"))
+        .raw_header(header("Auto-Submitted", automatic))
         .raw_header(header("X-Auto-Response-Suppress", "All"))
         .raw_header(header(
             "X-Airut-Conversation",
             &message.conversation.to_string(),
         ));
-    if !in_reply_to.is_empty() {
+    if is_reply {
         builder = builder.in_reply_to(in_reply_to.clone());
     }
     if !references.is_empty() {
         builder = builder.references(references.join(" "));
     }
-    let mut body = message.body.clone();
     if let Some(checkpoint) = &message.checkpoint {
         builder = builder.raw_header(header(CHECKPOINT_HEADER, checkpoint));
     }
     if message.labelled_duplicate {
         builder = builder.raw_header(header("X-Airut-Duplicate", "possible"));
-        body = format!("{DUPLICATE_NOTE}\n\n{body}");
     }
-    let text = MultiPart::alternative_plain_html(body.clone(), to_html(&body));
-    if message.files.is_empty() {
-        return Ok(builder.multipart(text)?);
-    }
-    let mut parts = MultiPart::mixed().multipart(text);
-    for file in &message.files {
-        let octets = "application/octet-stream";
-        let kind = ContentType::parse(&file.media_type).or_else(|_| ContentType::parse(octets));
-        let kind = kind.unwrap_or(ContentType::TEXT_PLAIN);
-        let part: SinglePart =
-            MailAttachment::new(file.name.clone()).body(file.bytes.clone(), kind);
-        parts = parts.singlepart(part);
-    }
-    Ok(builder.multipart(parts)?)
+    Ok(builder)
 }
 
 fn header(name: &'static str, value: &str) -> HeaderValue {
@@ -107,7 +230,6 @@ mod tests {
     use super::*;
     use crate::events::delivery::DeliveryKind;
     use crate::events::id::{ConversationId, DeliveryId, RepoId, TaskId};
-    use crate::handlers::channels::Attachment;
 
     fn message() -> OutboundMessage {
         OutboundMessage {
@@ -177,6 +299,118 @@ mod tests {
         });
         assert!(
             mail.contains("filename=\"a.csv\"") && mail.contains("multipart/mixed"),
+            "{mail}"
+        );
+    }
+
+    fn with_files(sizes: &[usize]) -> OutboundMessage {
+        let file = |(number, size): (usize, &usize)| Attachment {
+            name: format!("{number}.bin"),
+            media_type: "application/octet-stream".to_owned(),
+            bytes: vec![7; *size],
+        };
+        OutboundMessage {
+            files: sizes.iter().enumerate().map(file).collect(),
+            ..message()
+        }
+    }
+
+    fn within(message: &OutboundMessage, bytes_max: usize) -> String {
+        let mail = mail_within(message, "Airut <bot@example.test>", bytes_max).unwrap();
+        String::from_utf8(mail.formatted()).unwrap()
+    }
+
+    #[test]
+    fn files_that_a_server_would_not_take_are_left_out_and_named() {
+        let message = with_files(&[50_000, 2_000_000, 1_000]);
+        let mail = within(&message, 200_000);
+        assert!(mail.len() <= 200_000, "{}", mail.len());
+        for kept in ["filename=\"0.bin\"", "filename=\"2.bin\""] {
+            assert!(mail.contains(kept), "{kept}");
+        }
+        assert!(!mail.contains("filename=\"1.bin\""));
+        let read = mail_parser::MessageParser::default().parse(&mail).unwrap();
+        let text = read.body_text(0).unwrap();
+        assert!(
+            text.contains("Could not attach `1.bin` (2.0 MB)") && text.contains("0.2 MB"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_mail_within_a_limit_is_never_longer() {
+        for sizes in [vec![0; 40], vec![1_000; 40], vec![70_000, 3, 60_000]] {
+            let message = with_files(&sizes);
+            for bytes_max in (60_000..260_000).step_by(7_919) {
+                let length = within(&message, bytes_max).len();
+                assert!(length <= bytes_max, "{length} {bytes_max} {sizes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_attached_whole() {
+        let of_length = |length: usize| OutboundMessage {
+            body: "word ".repeat(length / 5 + 1)[..length].to_owned(),
+            ..with_files(&[])
+        };
+        for fits in [TEXT_BYTES_MAX - 1, TEXT_BYTES_MAX] {
+            assert!(
+                !formatted(&of_length(fits)).contains("response.md"),
+                "{fits}"
+            );
+        }
+        let mut long = of_length(TEXT_BYTES_MAX + 1);
+        assert!(formatted(&long).contains("filename=\"response.md\""));
+        long.files = vec![Attachment {
+            name: "response.md".to_owned(),
+            media_type: "text/markdown".to_owned(),
+            bytes: vec![],
+        }];
+        let mail = formatted(&long);
+        let read = mail_parser::MessageParser::default().parse(&mail).unwrap();
+        let text = read.body_text(0).unwrap();
+        assert!(
+            text.contains("all of it is in the attached `response-2.md`"),
+            "{text}"
+        );
+        assert_eq!(read.attachment(0).unwrap().contents(), long.body.as_bytes());
+    }
+
+    #[test]
+    fn a_text_is_cut_between_paragraphs_and_its_code_is_closed() {
+        assert_eq!(beginning("one\n\ntwo\n\nthree", 11), "one\n\ntwo");
+        assert_eq!(beginning("```\none\ntwo\n```", 9), "```\none\n```");
+        assert_eq!(beginning("aaaaaaaä", 8), "aaaaaaa");
+        assert_eq!(beginning("a\n\nbbbbbbbbbb", 9), "a\n\nbbbbbb");
+    }
+
+    #[test]
+    fn the_same_message_is_the_same_mail_but_for_its_date() {
+        let message = with_files(&[10]);
+        let dateless = || {
+            let mail = formatted(&message);
+            let lines = mail.lines().filter(|line| !line.starts_with("Date: "));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(dateless(), dateless());
+    }
+
+    #[test]
+    fn a_mail_that_answers_none_begins_a_thread() {
+        let mut message = message();
+        if let DeliveryTarget::Email {
+            in_reply_to,
+            references,
+            ..
+        } = &mut message.target
+        {
+            (*in_reply_to, *references) = (String::new(), vec![]);
+        }
+        let mail = formatted(&message);
+        assert!(mail.contains("Auto-Submitted: auto-generated"), "{mail}");
+        assert!(
+            !mail.contains("In-Reply-To") && !mail.contains("References"),
             "{mail}"
         );
     }

@@ -26,26 +26,52 @@ const ENVELOPE_MAX: Duration = Duration::from_secs(60);
 /// How long text and receipt may take; whether it was sent is unknown when it is reached.
 const TEXT_MAX: Duration = Duration::from_secs(300);
 
+/// That a server takes no mail of a length; nothing was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong {
+    /// The mail's length.
+    pub bytes: usize,
+    /// The server's limit.
+    pub max: usize,
+}
+
 /// Sends a mail.
-pub async fn send(email: &Email, trust: &Trust, means: &SignIn, mail: &Message) -> SendOutcome {
+///
+/// # Errors
+/// [`TooLong`], before anything was sent.
+pub async fn send(
+    email: &Email,
+    trust: &Trust,
+    means: &SignIn,
+    mail: &Message,
+) -> Result<SendOutcome, TooLong> {
     let mut connection = match before_text(open(email, trust, means), email).await {
         Ok(connection) => connection,
         // Nothing about this mail was said yet: whatever it is, it can be put right.
         Err((error, _)) => {
-            return SendOutcome::Refused {
+            return Ok(SendOutcome::Refused {
                 error,
                 permanent: false,
-            };
+            });
         }
     };
     let text = mail.formatted();
+    let bytes = text.len();
     let named = async {
-        limit(&mut connection, text.len()).await?;
-        name(&mut connection, mail).await
+        let max = bytes_max(&mut connection, bytes).await?;
+        if bytes > max {
+            return Ok(Err(TooLong { bytes, max }));
+        }
+        name(&mut connection, mail).await.map(Ok)
     };
-    if let Err((error, permanent)) = before_text(named, email).await {
+    let refused = match before_text(named, email).await {
+        Ok(Ok(())) => None,
+        Ok(Err(too_long)) => Some(Err(too_long)),
+        Err((error, permanent)) => Some(Ok(SendOutcome::Refused { error, permanent })),
+    };
+    if let Some(refused) = refused {
         drop(tokio::time::timeout(CONNECT_MAX, connection.quit()).await);
-        return SendOutcome::Refused { error, permanent };
+        return refused;
     }
     let sent = tokio::time::timeout(TEXT_MAX, connection.message(&text)).await;
     let outcome = match sent {
@@ -65,7 +91,7 @@ pub async fn send(email: &Email, trust: &Trust, means: &SignIn, mail: &Message) 
         },
     };
     drop(tokio::time::timeout(CONNECT_MAX, connection.quit()).await);
-    outcome
+    Ok(outcome)
 }
 
 type Error = lettre::transport::smtp::Error;
@@ -78,13 +104,6 @@ enum Failure {
     NoToken(OauthError),
     /// It is about this recipient or this mail, and stays as it is where the server says so.
     OfTheMail(Error),
-    /// The server takes no mail of this length.
-    TooLong {
-        /// The mail's length.
-        bytes: usize,
-        /// The server's limit.
-        max: usize,
-    },
 }
 
 impl From<Error> for Failure {
@@ -103,11 +122,6 @@ async fn before_text<T>(
         Ok(Err(Failure::Curable(error))) => Err((words(email, &error), false)),
         Ok(Err(Failure::NoToken(error))) => Err((error.to_string(), false)),
         Ok(Err(Failure::OfTheMail(error))) => Err((words(email, &error), error.is_permanent())),
-        Ok(Err(Failure::TooLong { bytes, max })) => {
-            let server = &email.smtp.server;
-            let words = format!("the mail has {bytes} bytes, and {server} takes at most {max}");
-            Err((words, true))
-        }
         Err(_) => {
             let (server, seconds) = (&email.smtp.server, ENVELOPE_MAX.as_secs());
             Err((format!("{server} took more than {seconds} s"), false))
@@ -176,16 +190,17 @@ async fn connect(email: &Email, trust: &Trust) -> Result<AsyncSmtpConnection, Er
 /// Mails up to this length are taken by every server; their limit is not asked for.
 const SIZE_ASKED_ABOVE: usize = 1 << 20;
 
-/// Refuses a mail that the server says it will not take (RFC 1870), before it is sent in vain.
-async fn limit(connection: &mut AsyncSmtpConnection, bytes: usize) -> Result<(), Failure> {
+/// Longest mail that is sent to a server which names no limit of its own; files of a longer one are
+/// left out. It is what the large providers take.
+pub const MAIL_BYTES_MAX_UNSAID: usize = 25_000_000;
+
+/// Returns how long a mail the server takes (RFC 1870), so that none is sent in vain.
+async fn bytes_max(connection: &mut AsyncSmtpConnection, bytes: usize) -> Result<usize, Failure> {
     if bytes <= SIZE_ASKED_ABOVE {
-        return Ok(());
+        return Ok(SIZE_ASKED_ABOVE);
     }
     let response = connection.command(Ehlo::new(ClientId::default())).await?;
-    match size_max(response.message()) {
-        Some(max) if bytes > max => Err(Failure::TooLong { bytes, max }),
-        Some(_) | None => Ok(()),
-    }
+    Ok(size_max(response.message()).unwrap_or(MAIL_BYTES_MAX_UNSAID))
 }
 
 /// Reads the limit out of the lines that answer EHLO; 0 means that there is none.
