@@ -15,6 +15,7 @@ use crate::handlers::intake::Intake;
 
 pub mod email;
 pub mod local;
+pub mod slack;
 
 /// What a port's asynchronous call returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

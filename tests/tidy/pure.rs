@@ -74,6 +74,8 @@ pub(crate) const PURE: &[&str] = &[
     "src/handlers/channels/local/awaited.rs",
     "src/handlers/channels/local/message.rs",
     "src/handlers/channels/local/pentest.rs",
+    "src/handlers/channels/slack/mrkdwn.rs",
+    "src/handlers/channels/slack/pieces.rs",
     "src/handlers/effect.rs",
     "src/handlers/forgetting/decide.rs",
     "src/handlers/intake/decide.rs",

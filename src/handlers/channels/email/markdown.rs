@@ -65,8 +65,8 @@ fn escaped(text: &str) -> String {
     html
 }
 
-/// Whether a mail program may follow a link: one to the web or to a mailbox.
-fn is_harmless(kind: LinkType, url: &str) -> bool {
+/// Whether whoever reads an answer may follow a link in it: one to the web or to a mailbox.
+pub fn is_harmless(kind: LinkType, url: &str) -> bool {
     let begins = |scheme: &&str| {
         let start = url.get(..scheme.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
