@@ -159,8 +159,9 @@ pub(crate) fn mail(data: &[u8]) {
         authorized_senders: vec!["*@example.test".to_owned()],
         trusted_authserv_id: "mx.example.test".to_owned(),
         microsoft_internal_fallback: true,
+        verify: airut::config::types::Verify::Header,
     };
-    if let Ok(sender) = auth::judge(&Headers::of(data), &permitted) {
+    if let Ok(sender) = auth::judge(&Headers::of(data), &permitted, None) {
         assert!(sender.address.ends_with("@example.test"));
     }
 }

@@ -27,4 +27,5 @@ mod email {
     mod sending;
     mod tokens;
     mod trouble;
+    mod verified;
 }

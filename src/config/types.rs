@@ -292,4 +292,18 @@ pub struct EmailAuth {
     pub trusted_authserv_id: String,
     /// Whether Microsoft's internal mark counts where no verdict is; default false.
     pub microsoft_internal_fallback: bool,
+    /// Whose verification counts; default the server's.
+    pub verify: Verify,
+}
+
+/// `repos.<id>.email.auth.verify`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// `header`: that of the trusted server.
+    Header,
+    /// `self`: Airut's own.
+    Ourselves {
+        /// The name server that is asked for keys and policies (`auth.resolver`).
+        resolver: SocketAddr,
+    },
 }

@@ -65,7 +65,8 @@ data! {
 
     /// How an identity was proven.
     pub enum AuthenticationMethod {
-        /// `dmarc=pass` in the trusted topmost `Authentication-Results` header.
+        /// `dmarc=pass` in the trusted topmost `Authentication-Results` header, or as Airut found it
+        /// itself; the evidence says which.
         Dmarc,
         /// `X-MS-Exchange-Organization-AuthAs: Internal` (spec row EML-15).
         MicrosoftInternal,

@@ -80,6 +80,17 @@ pub struct Triaged {
     pub reply_to: ReplyAddress,
 }
 
+/// What a channel found out about a message's sender by asking others, for its judgement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The sender that it is about.
+    pub identity: String,
+    /// Whether the message is proven to be theirs.
+    pub is_proven: bool,
+    /// What proves it, or what is missing.
+    pub words: String,
+}
+
 /// The judgement on a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Triage {
@@ -174,8 +185,19 @@ pub trait Channel: Send + Sync {
     /// fails is made again for ever, and every change is recorded through the intake.
     fn listen(self: Arc<Self>, intake: Intake, stop: CancellationToken) -> BoxFuture<'static, ()>;
 
-    /// Judges a received message. Pure: the same bytes and configuration give the same judgement.
-    fn triage(&self, raw: &[u8]) -> Triage;
+    /// Finds out what the judgement needs and the message does not say; bounded in time. Most
+    /// channels need nothing.
+    ///
+    /// # Errors
+    /// Words, when it may be found out another time: the message is judged then.
+    fn find_out<'a>(&'a self, raw: &'a [u8]) -> BoxFuture<'a, Result<Option<Evidence>, String>> {
+        let _ = raw;
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Judges a received message. Pure: the same bytes, evidence and configuration give the same
+    /// judgement.
+    fn triage(&self, raw: &[u8], evidence: Option<&Evidence>) -> Triage;
 
     /// Sends a message; bounded in time, and cancelled safely only by being awaited to its end.
     fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome>;

@@ -24,7 +24,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 fn described(raw: &[u8]) -> String {
-    let (verdict, triaged) = match triage(raw, &account()) {
+    let (verdict, triaged) = match triage(raw, &account(), None) {
         Triage::Rejected { reason, detail } => return format!("rejected {reason:?}: {detail}\n"),
         Triage::Declined(triaged) => (Some("declined".to_owned()), triaged),
         Triage::Accepted(triaged) => (None, triaged),
@@ -97,7 +97,7 @@ fn every_mail_of_a_directory_is_read() {
     let mails = files(Path::new(&directory));
     for mail in &mails {
         let raw = fs::read(mail).unwrap();
-        triage(&raw, &account());
+        triage(&raw, &account(), None);
         airut::handlers::channels::email::parse::content(&[&pass[..], &raw].concat());
     }
     println!("{} mails were read", mails.len());

@@ -43,7 +43,7 @@ async fn mail_comes_in_over_either_kind_of_tls_and_is_deleted() {
         assert_eq!(received.title, "Fix it");
         listening.acknowledged().await;
         assert!(post.servers.inbox("bot@example.test").is_empty());
-        let Triage::Accepted(triaged) = listening.channel.triage(&raw) else {
+        let Triage::Accepted(triaged) = listening.channel.triage(&raw, None) else {
             panic!("{}", String::from_utf8_lossy(&raw));
         };
         assert_eq!(
@@ -137,7 +137,7 @@ async fn a_mail_of_thirty_megabytes_comes_in_whole() {
     );
     post.servers.send(ALICE, mail.as_bytes());
     let (_, raw) = listening.message().await;
-    let Triage::Accepted(triaged) = listening.channel.triage(&raw) else {
+    let Triage::Accepted(triaged) = listening.channel.triage(&raw, None) else {
         panic!("it is accepted");
     };
     assert_eq!(
@@ -201,7 +201,7 @@ async fn every_bad_mail_is_taken_in_and_judged() {
     for (port, mail, expected) in cases {
         post.servers.send_through(port, ALICE, &mail);
         let (_, raw) = listening.message().await;
-        let reason = match listening.channel.triage(&raw) {
+        let reason = match listening.channel.triage(&raw, None) {
             Triage::Accepted(_) | Triage::Declined(_) => None,
             Triage::Rejected { reason, .. } => Some(reason),
         };

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use airut::config::types::{Email, EmailAuth, Imap, MailTls, Smtp};
+use airut::config::types::{Email, EmailAuth, Imap, MailTls, Smtp, Verify};
 use airut::events::blobs::Blobs;
 use airut::events::id::RepoId;
 use airut::events::log::memory::MemoryStore;
@@ -122,6 +122,7 @@ pub(crate) fn account() -> Email {
             authorized_senders: vec![ALICE.to_owned(), "*@partner.test".to_owned()],
             trusted_authserv_id: "mail.example.test".to_owned(),
             microsoft_internal_fallback: false,
+            verify: Verify::Header,
         },
         tls_ca_file: None,
     }

@@ -131,7 +131,7 @@ async fn a_mail_that_is_too_long_is_kept_by_its_header_and_its_sender_told() {
     let (received, raw) = listening.message().await;
     assert!(raw.len() < 300 << 10, "{} bytes", raw.len());
     assert_eq!(received.title, "Big");
-    let Triage::Declined(triaged) = listening.channel.triage(&raw) else {
+    let Triage::Declined(triaged) = listening.channel.triage(&raw, None) else {
         panic!("it is declined");
     };
     assert_eq!(triaged.identity, ALICE);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airut::events::id::{ChannelKind, RepoId, RunId};
-use airut::handlers::channels::{BoxFuture, Channel, OutboundMessage, SendOutcome, Trace, Triage};
+use airut::handlers::channels::{
+    BoxFuture, Channel, Evidence, OutboundMessage, SendOutcome, Trace, Triage,
+};
 use airut::handlers::intake::Intake;
 use airut::sandbox::mirrors::{GitError, LastChange, MirrorHead, Mirrors};
 use airut::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
@@ -191,7 +193,7 @@ impl Channel for SimPorts {
         Box::pin(async move { stop.cancelled().await })
     }
 
-    fn triage(&self, raw: &[u8]) -> Triage {
+    fn triage(&self, raw: &[u8], _: Option<&Evidence>) -> Triage {
         read(raw)
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use airut::events::container::{FrozenState, RunFrozen};
 use airut::events::id::{AtMs, ChannelKind, RunId};
 use airut::handlers::channels::{
-    BoxFuture, Channel, OutboundMessage, SendOutcome, Trace, Triage, Triaged,
+    BoxFuture, Channel, Evidence, OutboundMessage, SendOutcome, Trace, Triage, Triaged,
 };
 use airut::handlers::intake::Intake;
 use airut::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
@@ -53,7 +53,7 @@ impl Channel for FakeChannel {
         Box::pin(async move { stop.cancelled().await })
     }
 
-    fn triage(&self, raw: &[u8]) -> Triage {
+    fn triage(&self, raw: &[u8], _: Option<&Evidence>) -> Triage {
         let mut triage = read(raw);
         // Not locked while it runs: messages are read beside each other.
         let change = *self.change.lock().unwrap();

@@ -1,13 +1,15 @@
 //! `repos.<id>.email`: a mailbox and who may write to it. Pure.
 
+use std::net::{IpAddr, SocketAddr};
+
 use http::Uri;
 use lettre::Address;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 
-use crate::config::read::{port, text};
+use crate::config::read::{DNS_PORT, port, text};
 use crate::config::section::{Scalar, Section};
-use crate::config::types::{Email, EmailAuth, Imap, MailTls, MicrosoftOauth2, Smtp};
+use crate::config::types::{Email, EmailAuth, Imap, MailTls, MicrosoftOauth2, Smtp, Verify};
 use crate::config::yaml::Problem;
 
 /// The words of the `tls` keys.
@@ -207,6 +209,33 @@ fn read_smtp(section: &mut Section) -> Result<Smtp, Problem> {
     })
 }
 
+/// Reads whose verification counts. A name server is named for it, and for nothing else.
+fn verify(section: &mut Section) -> Result<Verify, Problem> {
+    let (place, path) = (section.place(), section.path_of("resolver"));
+    let choice = section.scalar("verify")?;
+    let by_us = choice.map(|scalar| scalar.choice(&[("header", false), ("self", true)]));
+    let resolver = section.scalar("resolver")?;
+    match (by_us.transpose()?.unwrap_or(false), resolver) {
+        (false, None) => Ok(Verify::Header),
+        (true, Some(scalar)) => Ok(Verify::Ourselves {
+            resolver: name_server(&scalar)?,
+        }),
+        (true, None) => {
+            let what = format!("{path} is required with verify: self: the name server to ask");
+            Err(Problem::at(place, what))
+        }
+        (false, Some(scalar)) => Err(scalar.problem("is used with verify: self only; remove it")),
+    }
+}
+
+fn name_server(scalar: &Scalar) -> Result<SocketAddr, Problem> {
+    let text = scalar.text.trim();
+    let with_port = text.parse::<SocketAddr>().ok();
+    let alone = || text.parse::<IpAddr>().ok();
+    let address = with_port.or_else(|| Some(SocketAddr::from((alone()?, DNS_PORT))));
+    address.ok_or_else(|| scalar.problem("must be an address, for example 192.0.2.53"))
+}
+
 fn read_auth(section: &mut Section) -> Result<EmailAuth, Problem> {
     let (place, path) = (section.place(), section.path_of("authorized_senders"));
     let senders = section
@@ -231,10 +260,12 @@ fn read_auth(section: &mut Section) -> Result<EmailAuth, Problem> {
         .map(|scalar| scalar.boolean())
         .transpose()?
         .unwrap_or(false);
+    let verify = verify(section)?;
     Ok(EmailAuth {
         authorized_senders,
         trusted_authserv_id,
         microsoft_internal_fallback: fallback,
+        verify,
     })
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::types::Email;
+use crate::config::types::{Email, Verify};
 use crate::events::delivery::DeliveryTarget;
 use crate::events::id::{ChannelKind, RepoId};
 use crate::events::message::{RejectionReason, ReplyAddress};
 use crate::handlers::channels::{
-    BoxFuture, Channel, OutboundMessage, SendOutcome, Trace, Triage, Triaged,
+    BoxFuture, Channel, Evidence, OutboundMessage, SendOutcome, Trace, Triage, Triaged,
 };
 use crate::handlers::intake::Intake;
 
@@ -18,6 +18,7 @@ pub mod auth;
 mod drain;
 pub mod filter;
 pub mod headers;
+pub mod hop;
 pub mod html;
 pub mod imap;
 pub mod listen;
@@ -33,10 +34,12 @@ pub mod smtp;
 pub mod thread;
 pub mod tls;
 pub mod too_long;
+pub mod verify;
 
 use headers::Headers;
 use sign_in::SignIn;
 use tls::{Trust, TrustError};
+use verify::Verifier;
 
 /// A repository's mailbox.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub struct EmailChannel {
     email: Email,
     trust: Trust,
     sign_in: SignIn,
+    /// Only where Airut verifies mails itself.
+    verifier: Option<Verifier>,
 }
 
 impl EmailChannel {
@@ -55,11 +60,20 @@ impl EmailChannel {
     pub fn new(repo: RepoId, email: Email) -> Result<Self, TrustError> {
         let trust = Trust::load(email.tls_ca_file.as_deref())?;
         let sign_in = SignIn::of(&email, &trust);
+        let server = &email.auth.trusted_authserv_id;
+        let verifier = match email.auth.verify {
+            Verify::Header => None,
+            Verify::Ourselves { resolver } => {
+                let verifier = Verifier::new(resolver, server);
+                Some(verifier.map_err(TrustError::Resolver)?)
+            }
+        };
         Ok(Self {
             repo,
             email,
             trust,
             sign_in,
+            verifier,
         })
     }
 
@@ -124,8 +138,17 @@ impl Channel for EmailChannel {
         Box::pin(async move { self.listen_for_ever(&intake, &stop).await })
     }
 
-    fn triage(&self, raw: &[u8]) -> Triage {
-        triage(raw, &self.email)
+    fn find_out<'a>(&'a self, raw: &'a [u8]) -> BoxFuture<'a, Result<Option<Evidence>, String>> {
+        Box::pin(async move {
+            match &self.verifier {
+                Some(verifier) => verifier.verify(raw).await.map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn triage(&self, raw: &[u8], evidence: Option<&Evidence>) -> Triage {
+        triage(raw, &self.email, evidence)
     }
 
     fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {
@@ -160,8 +183,9 @@ fn ids(headers: &Headers, name: &str) -> Vec<String> {
     ids
 }
 
-/// Judges a mail. Pure.
-pub fn triage(raw: &[u8], email: &Email) -> Triage {
+/// Judges a mail. Pure. `evidence` is what was found out about it, where Airut verifies mails itself;
+/// else it is not looked at.
+pub fn triage(raw: &[u8], email: &Email, evidence: Option<&Evidence>) -> Triage {
     let (length, mail) = too_long::split(raw);
     let headers = Headers::of(mail);
     let rejected = |reason, detail: String| Triage::Rejected {
@@ -172,7 +196,7 @@ pub fn triage(raw: &[u8], email: &Email) -> Triage {
     if let Some(detail) = filter::reason(&headers, own) {
         return rejected(RejectionReason::Filtered, detail);
     }
-    let sender = match auth::judge(&headers, &email.auth) {
+    let sender = match auth::judge(&headers, &email.auth, evidence) {
         Ok(sender) => sender,
         Err((reason, detail)) => return rejected(reason, detail),
     };

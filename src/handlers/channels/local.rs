@@ -9,7 +9,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::id::ChannelKind;
-use crate::handlers::channels::{BoxFuture, Channel, OutboundMessage, SendOutcome, Trace, Triage};
+use crate::handlers::channels::{
+    BoxFuture, Channel, Evidence, OutboundMessage, SendOutcome, Trace, Triage,
+};
 use crate::handlers::intake::Intake;
 
 pub mod awaited;
@@ -71,7 +73,7 @@ impl Channel for LocalChannel {
         })
     }
 
-    fn triage(&self, raw: &[u8]) -> Triage {
+    fn triage(&self, raw: &[u8], _: Option<&Evidence>) -> Triage {
         message::triage(raw)
     }
 

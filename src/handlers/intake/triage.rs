@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::config::types::Repo;
 use crate::events::message::{MessageReceived, RejectionReason};
 use crate::events::seal::Owner;
-use crate::handlers::channels::{Channel, Triage, Triaged};
+use crate::handlers::channels::{Channel, Evidence, Triage, Triaged};
 use crate::handlers::intake::decide::{Accepted, Defaults};
 use crate::handlers::ports::{EffectError, Ports};
 use crate::tasks;
@@ -41,7 +41,9 @@ pub async fn triage(ports: &Ports, received: &MessageReceived) -> Result<Verdict
     };
     let owner = Owner::Task(received.inbound.task());
     let raw = ports.bodies.get(&received.raw).await?;
-    match read(channel, raw).await {
+    let found = channel.find_out(&raw).await;
+    let evidence = found.map_err(EffectError::Later)?;
+    match read(channel, raw, evidence).await {
         Triage::Rejected { reason, detail } => Ok(Verdict::Rejected(reason, detail)),
         Triage::Accepted(triaged) => accepted(ports, repo, owner, *triaged, "text/markdown").await,
         Triage::Declined(triaged) => {
@@ -52,8 +54,8 @@ pub async fn triage(ports: &Ports, received: &MessageReceived) -> Result<Verdict
 
 /// Reads the message on a thread of its own: a mail that makes the reader panic is that mail's end,
 /// and not the service's.
-async fn read(channel: Arc<dyn Channel>, raw: Vec<u8>) -> Triage {
-    let triage = tasks::apart(move || channel.triage(&raw)).await;
+async fn read(channel: Arc<dyn Channel>, raw: Vec<u8>, evidence: Option<Evidence>) -> Triage {
+    let triage = tasks::apart(move || channel.triage(&raw, evidence.as_ref())).await;
     triage.unwrap_or_else(|_| Triage::Rejected {
         reason: RejectionReason::Unreadable,
         detail: "reading the message failed; this is a defect of Airut".to_owned(),

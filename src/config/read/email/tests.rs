@@ -1,5 +1,3 @@
-use std::net::SocketAddr;
-
 use secrecy::ExposeSecret as _;
 
 use super::*;
@@ -8,11 +6,15 @@ use crate::config::resolve::Variables;
 
 /// Reads a mailbox with a block of tokens and further keys of its account.
 fn mailbox_with(oauth2: &str, account: &str) -> Result<Email, String> {
+    mailbox_of(oauth2, account, "")
+}
+
+fn mailbox_of(oauth2: &str, account: &str, auth: &str) -> Result<Email, String> {
     let text = format!(
         "config_version: 5\nrepos:\n  a:\n    repo_url: x\n    email:\n      \
          account: {{username: b, from: b@x.test{account}}}\n      microsoft_oauth2: {{{oauth2}}}\n      \
          imap: {{server: i.test}}\n      smtp: {{server: s.test}}\n      \
-         auth: {{authorized_senders: [a@x.test], trusted_authserv_id: \"\"}}\n"
+         auth: {{authorized_senders: [a@x.test], trusted_authserv_id: \"\"{auth}}}\n"
     );
     let dns = SocketAddr::from(([127, 0, 0, 1], 53));
     let config =
@@ -65,5 +67,41 @@ fn an_empty_block_of_tokens_counts_as_none_and_half_of_one_is_an_error() {
     ] {
         let error = mailbox_with(oauth2, "").unwrap_err();
         assert!(error.contains(expected), "{oauth2}: {error}");
+    }
+}
+
+#[test]
+fn a_name_server_is_named_where_airut_verifies_and_only_there() {
+    let verify = |auth: &str| {
+        let email = mailbox_of("", ", password: p", auth)?;
+        Ok::<_, String>(email.auth.verify)
+    };
+    let ours = |resolver: &str| Verify::Ourselves {
+        resolver: resolver.parse().unwrap(),
+    };
+    for (auth, expected) in [
+        ("", Ok(Verify::Header)),
+        (", verify: header", Ok(Verify::Header)),
+        (
+            ", verify: self, resolver: 192.0.2.53",
+            Ok(ours("192.0.2.53:53")),
+        ),
+        (
+            ", verify: self, resolver: \"[::1]:5353\"",
+            Ok(ours("[::1]:5353")),
+        ),
+        (", verify: self", Err("resolver is required")),
+        (", resolver: 192.0.2.53", Err("with verify: self only")),
+        (
+            ", verify: self, resolver: dns.test",
+            Err("must be an address"),
+        ),
+        (", verify: both", Err("verify")),
+    ] {
+        match (verify(auth), expected) {
+            (Ok(verify), Ok(expected)) => assert_eq!(verify, expected, "{auth}"),
+            (Err(error), Err(expected)) => assert!(error.contains(expected), "{error}"),
+            (verify, expected) => panic!("{auth}: {verify:?}, not {expected:?}"),
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Who a mail is from, as far as the trusted server vouches for it, and whether that sender may
 //! use the repository (spec rows EML-10 to EML-16). Pure.
 
-use crate::config::types::EmailAuth;
+use crate::config::types::{EmailAuth, Verify};
 use crate::events::message::{AuthenticationMethod, RejectionReason};
+use crate::handlers::channels::Evidence;
 use crate::handlers::channels::email::headers::Headers;
 use crate::handlers::channels::email::results::{self, MethodResult};
 
@@ -26,10 +27,18 @@ pub type Rejection = (RejectionReason, String);
 ///
 /// # Errors
 /// The reason and the words of a rejection.
-pub fn judge(headers: &Headers, auth: &EmailAuth) -> Result<Sender, Rejection> {
+pub fn judge(
+    headers: &Headers,
+    auth: &EmailAuth,
+    evidence: Option<&Evidence>,
+) -> Result<Sender, Rejection> {
     let unauthenticated = |detail: String| (RejectionReason::NotAuthenticated, detail);
     let address = from_address(headers).map_err(unauthenticated)?;
-    let (method, evidence) = verdict(headers, auth, &address).map_err(unauthenticated)?;
+    let verdict = match auth.verify {
+        Verify::Header => verdict(headers, auth, &address),
+        Verify::Ourselves { .. } => own_verdict(&address, evidence),
+    };
+    let (method, evidence) = verdict.map_err(unauthenticated)?;
     let permits = |pattern: &&String| matches(pattern, &address);
     match auth.authorized_senders.iter().find(permits) {
         Some(_) if !can_be_answered(&address) => Err((
@@ -153,6 +162,20 @@ fn is_address(text: &str) -> bool {
     plain(local, ".!#$%&'*+/=?^_`{|}~-") && plain(domain, ".-") && labels
 }
 
+/// Takes what Airut has found out itself, if it is about that sender.
+fn own_verdict(
+    address: &str,
+    evidence: Option<&Evidence>,
+) -> Result<(AuthenticationMethod, String), String> {
+    match evidence {
+        Some(evidence) if !evidence.is_proven => Err(evidence.words.clone()),
+        Some(evidence) if evidence.identity == address => {
+            Ok((AuthenticationMethod::Dmarc, evidence.words.clone()))
+        }
+        Some(_) | None => Err("nobody has verified the mail".to_owned()),
+    }
+}
+
 /// Finds the verdict of the trusted server: only the topmost field counts, for only that one is
 /// certainly not the sender's own.
 fn verdict(
@@ -238,8 +261,9 @@ mod tests {
             authorized_senders: vec!["alice@example.test".into(), "*@partner.test".into()],
             trusted_authserv_id: "mail.example.test".into(),
             microsoft_internal_fallback: false,
+            verify: Verify::Header,
         };
-        judge(&Headers::of(head.as_bytes()), &auth)
+        judge(&Headers::of(head.as_bytes()), &auth, None)
     }
 
     const PASS: &str = "Authentication-Results: mail.example.test; dmarc=pass\n";
@@ -389,9 +413,10 @@ mod tests {
             authorized_senders: vec!["alice@example.test".into()],
             trusted_authserv_id: trusted.into(),
             microsoft_internal_fallback: fallback,
+            verify: Verify::Header,
         };
         let head = format!("{head}From: alice@example.test\n");
-        let judged = judge(&Headers::of(head.as_bytes()), &auth);
+        let judged = judge(&Headers::of(head.as_bytes()), &auth, None);
         assert_eq!(judged.is_ok(), accepted, "{head} {judged:?}");
     }
 

@@ -49,6 +49,13 @@ impl Headers {
         named.map(|(_, value)| value.as_str())
     }
 
+    /// Returns the topmost value of a field if it stands above all fields of another name.
+    pub fn first_before(&self, name: &str, other: &str) -> Option<&str> {
+        let mut above = self.fields.iter().take_while(|(field, _)| field != other);
+        let found = above.find(|(field, _)| field == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// Returns the topmost value of a field; the name is lower case.
     pub fn first<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.all(name).next()

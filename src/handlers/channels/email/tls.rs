@@ -18,6 +18,9 @@ pub enum TrustError {
         /// Why.
         error: String,
     },
+    /// No name server can be asked.
+    #[error("auth.resolver cannot be used: {0}")]
+    Resolver(String),
     /// The TLS library refuses.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
