@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::config::types::Email;
 use crate::events::delivery::DeliveryTarget;
 use crate::events::id::{ChannelKind, RepoId};
@@ -102,7 +103,7 @@ impl Channel for EmailChannel {
 
     fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {
         Box::pin(async move {
-            match render::mail(&message, &self.email.from) {
+            match render::mail(&message, &self.email.from, clock::now()) {
                 Ok(mail) => smtp::send(&self.email, &self.trust, &self.sign_in, &mail).await,
                 Err(error) => SendOutcome::Refused {
                     error: error.to_string(),

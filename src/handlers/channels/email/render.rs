@@ -1,11 +1,15 @@
 //! An answer as a mail: Markdown as plain text and as HTML for mail programs, threading headers,
-//! files. Pure; the same message always has the same `Message-ID`.
+//! files. Pure; the same message at the same time is the same mail, byte for byte.
+
+use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::Message;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment as MailAttachment, MultiPart, SinglePart};
+use sha2::{Digest as _, Sha256};
 
 use crate::events::delivery::DeliveryTarget;
+use crate::events::id::AtMs;
 use crate::handlers::channels::OutboundMessage;
 use crate::handlers::channels::email::markdown::to_html;
 
@@ -35,11 +39,11 @@ pub enum RenderError {
     Mail(#[from] lettre::error::Error),
 }
 
-/// Builds the mail.
+/// Builds the mail; `at` is its `Date`.
 ///
 /// # Errors
 /// [`RenderError`]; trying again does not help.
-pub fn mail(message: &OutboundMessage, from: &str) -> Result<Message, RenderError> {
+pub fn mail(message: &OutboundMessage, from: &str, at: AtMs) -> Result<Message, RenderError> {
     let DeliveryTarget::Email {
         to,
         subject,
@@ -62,6 +66,7 @@ pub fn mail(message: &OutboundMessage, from: &str) -> Result<Message, RenderErro
         .to(address(to)?)
         .subject(subject)
         .message_id(Some(message_id.clone()))
+        .date(UNIX_EPOCH + Duration::from_millis(at.0))
         .raw_header(header("Auto-Submitted", "auto-replied"))
         .raw_header(header("X-Auto-Response-Suppress", "All"))
         .raw_header(header(
@@ -82,11 +87,18 @@ pub fn mail(message: &OutboundMessage, from: &str) -> Result<Message, RenderErro
         builder = builder.raw_header(header("X-Airut-Duplicate", "possible"));
         body = format!("{DUPLICATE_NOTE}\n\n{body}");
     }
-    let text = MultiPart::alternative_plain_html(body.clone(), to_html(&body));
+    let boundary = boundary(message_id, &body);
+    let html = SinglePart::html(to_html(&body));
+    let text = MultiPart::alternative()
+        .boundary(format!("text-{boundary}"))
+        .singlepart(SinglePart::plain(body))
+        .singlepart(html);
     if message.files.is_empty() {
         return Ok(builder.multipart(text)?);
     }
-    let mut parts = MultiPart::mixed().multipart(text);
+    let mut parts = MultiPart::mixed()
+        .boundary(format!("all-{boundary}"))
+        .multipart(text);
     for file in &message.files {
         let octets = "application/octet-stream";
         let kind = ContentType::parse(&file.media_type).or_else(|_| ContentType::parse(octets));
@@ -96,6 +108,19 @@ pub fn mail(message: &OutboundMessage, from: &str) -> Result<Message, RenderErro
         parts = parts.singlepart(part);
     }
     Ok(builder.multipart(parts)?)
+}
+
+/// Returns what sets the parts apart (RFC 2046, section 5.1.1): it is made of all of the text, so that
+/// no text can have it within.
+fn boundary(message_id: &str, body: &str) -> String {
+    let digest = Sha256::new()
+        .chain_update(message_id)
+        .chain_update(body)
+        .finalize();
+    digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn header(name: &'static str, value: &str) -> HeaderValue {
@@ -134,7 +159,7 @@ mod tests {
     }
 
     fn formatted(message: &OutboundMessage) -> String {
-        let mail = mail(message, "Airut <bot@example.test>").unwrap();
+        let mail = mail(message, "Airut <bot@example.test>", AtMs(1_700_000_000_000)).unwrap();
         String::from_utf8(mail.formatted()).unwrap()
     }
 
@@ -152,6 +177,25 @@ mod tests {
             assert!(mail.contains(line), "{line}: {mail}");
         }
         assert!(!mail.contains("X-Airut-Duplicate"), "{mail}");
+    }
+
+    #[test]
+    fn the_same_message_is_the_same_mail() {
+        let mail = formatted(&message());
+        assert_eq!(mail, formatted(&message()));
+        assert!(
+            mail.contains("Date: Tue, 14 Nov 2023 22:13:20 +0000"),
+            "{mail}"
+        );
+        let other = OutboundMessage {
+            body: "other".to_owned(),
+            ..message()
+        };
+        let boundary = |mail: &str| {
+            let (_, rest) = mail.split_once("boundary=\"").unwrap();
+            rest.split('"').next().unwrap().to_owned()
+        };
+        assert_ne!(boundary(&mail), boundary(&formatted(&other)));
     }
 
     #[test]
