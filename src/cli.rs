@@ -15,6 +15,7 @@ mod paths;
 mod pentest;
 mod prove;
 mod rebuild;
+mod render;
 mod replay;
 mod reply;
 mod restore;
@@ -70,6 +71,8 @@ enum Command {
     Prove(prove::Arguments),
     /// Ask an allowlist file before it is merged
     Allowlist(allowlist::Arguments),
+    /// Show what a reply looks like on the wire; nothing is sent
+    Render(render::Arguments),
     /// Attack the sandbox from inside, in every way that is known
     Pentest(pentest::Arguments),
     /// Work on the log itself
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Checkpoint(arguments) => checkpoint::run(&arguments, &output),
         Command::Prove(arguments) => prove::run(&arguments, &output),
         Command::Allowlist(arguments) => allowlist::run(&arguments, &output),
+        Command::Render(arguments) => render::run(&arguments, &output),
         Command::Pentest(arguments) => pentest::run(&arguments, &output),
         Command::Log(arguments) => rebuild::run(&arguments, &output),
         Command::Backup(arguments) => backup::run(&arguments, &output),

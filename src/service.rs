@@ -34,6 +34,7 @@ pub mod machine;
 pub mod on_disk;
 pub mod pentest;
 pub mod policy;
+pub mod rendering;
 pub mod rotate;
 pub mod standby;
 pub mod surface;

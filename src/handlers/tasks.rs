@@ -10,6 +10,7 @@ pub mod export;
 mod frozen;
 pub mod granted;
 pub mod interrupt;
+pub mod notes;
 pub mod prepare;
 pub mod prompt;
 pub mod recorder;

@@ -91,6 +91,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/handlers/tasks/frozen.rs",
     "src/handlers/tasks/granted.rs",
     "src/handlers/tasks/interrupt.rs",
+    "src/handlers/tasks/notes.rs",
     "src/handlers/tasks/prompt.rs",
     "src/service/pentest/judge.rs",
     "src/service/pentest/report.rs",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::config::types::{Email, Verify};
 use crate::events::delivery::DeliveryTarget;
 use crate::events::id::{ChannelKind, RepoId};
@@ -84,7 +85,8 @@ impl EmailChannel {
             permanent: true,
         };
         let (email, trust, sign_in) = (&self.email, &self.trust, &self.sign_in);
-        let mail = match render::mail(message, &email.from) {
+        let at = clock::now();
+        let mail = match render::mail(message, &email.from, at) {
             Ok(mail) => mail,
             Err(error) => return refused(error.to_string()),
         };
@@ -92,7 +94,7 @@ impl EmailChannel {
             Ok(outcome) => return outcome,
             Err(too_long) => too_long,
         };
-        let mail = match render::mail_within(message, &email.from, too_long.max) {
+        let mail = match render::mail_within(message, &email.from, at, too_long.max) {
             Ok(mail) => mail,
             Err(error) => return refused(error.to_string()),
         };

@@ -237,7 +237,7 @@ fn numbered(name: &str, number: u32) -> String {
 }
 
 /// Returns the media type that a file's name suggests.
-fn media_type(name: &str) -> &'static str {
+pub fn media_type(name: &str) -> &'static str {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension.to_ascii_lowercase().as_str() {
         "txt" | "log" | "diff" | "patch" => "text/plain",

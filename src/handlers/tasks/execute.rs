@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::events::conversation::SessionAbandoned;
-use crate::events::id::{ConversationId, RunId, SessionId, StreamId};
+use crate::events::id::{RunId, SessionId, StreamId};
 use crate::events::log::Append;
 use crate::events::run::{RunOutcome, RunOutcomeClassified};
 use crate::events::seal::Owner;
@@ -16,6 +16,7 @@ use crate::handlers::tasks::begin::context_of;
 use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
 use crate::handlers::tasks::directories::{Directories, OutboxContents};
 use crate::handlers::tasks::export::export;
+use crate::handlers::tasks::notes::{OF_OTHERS, begins_anew, could_not_attach};
 use crate::handlers::tasks::prepare::{Halt, Prepared, prepare};
 use crate::handlers::tasks::prompt::LostSession;
 use crate::handlers::tasks::run::{Judged, recorded_run, run_agent};
@@ -279,10 +280,8 @@ impl Execution<'_> {
             text = format!("{OF_OTHERS}\n\n{text}");
         }
         if !outbox.refused.is_empty() {
-            let names = outbox.refused.join(", ");
-            let count = outbox.refused.len();
             text += "\n\n";
-            text += &could_not_attach(count, &names);
+            text += &could_not_attach(&outbox.refused);
         }
         let shows_cost = self.shows_cost();
         if let Some(footer) = footer(end.spent.cost_microusd, end.spent.usage, shows_cost) {
@@ -303,22 +302,6 @@ impl Execution<'_> {
         };
         !has("CLAUDE_CODE_OAUTH_TOKEN") || has("ANTHROPIC_API_KEY")
     }
-}
-
-/// Names no id, so that whoever guesses one learns nothing but that it is taken.
-const OF_OTHERS: &str = "*Your message continues a conversation that you take no part in, so this \
-     began one of your own: nothing of the other is known here. Whoever began it can let you take \
-     part by writing to it with your address in Cc.*";
-
-fn begins_anew(forgotten: ConversationId) -> String {
-    format!(
-        "*The earlier conversation {forgotten} was erased, so this began a new one: nothing of what \
-         was said or done before is known here.*"
-    )
-}
-
-fn could_not_attach(count: usize, names: &str) -> String {
-    format!("Could not attach {count} file(s): {names}")
 }
 
 async fn read_outbox(directories: &Directories) -> OutboxContents {

@@ -138,7 +138,9 @@ impl Writer {
                 ));
             }
             Tag::List(first) => {
-                let style = "style=\"margin:0 0 12px 0;padding:0 0 0 24px\"";
+                // A list within a list is no paragraph of its own.
+                let below = if self.nested.is_empty() { 12 } else { 4 };
+                let style = format!("style=\"margin:0 0 {below}px 0;padding:0 0 0 24px\"");
                 match first {
                     None => self.nest(&format!("<ul {style}>\n")),
                     Some(1) => self.nest(&format!("<ol {style}>\n")),

@@ -1,11 +1,15 @@
 //! An answer as a mail: Markdown as plain text and as HTML for mail programs, threading headers,
-//! files. Pure; the same message always has the same `Message-ID`.
+//! files. Pure; the same message at the same time is the same mail, byte for byte.
+
+use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::Message;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment as MailAttachment, MessageBuilder, MultiPart, SinglePart};
+use sha2::{Digest as _, Sha256};
 
 use crate::events::delivery::DeliveryTarget;
+use crate::events::id::AtMs;
 use crate::handlers::channels::email::markdown::to_html;
 use crate::handlers::channels::{Attachment, OutboundMessage};
 
@@ -42,12 +46,12 @@ pub const TEXT_BYTES_MAX: usize = 48 * 1024;
 /// Name of the file with a text that is too long.
 const LONG_TEXT_NAME: &str = "response.md";
 
-/// Builds the mail.
+/// Builds the mail; `at` is its `Date`.
 ///
 /// # Errors
 /// [`RenderError`]; trying again does not help.
-pub fn mail(message: &OutboundMessage, from: &str) -> Result<Message, RenderError> {
-    build(message, from, &message.body)
+pub fn mail(message: &OutboundMessage, from: &str, at: AtMs) -> Result<Message, RenderError> {
+    build(message, (from, at), &message.body)
 }
 
 /// Builds the mail so that a server takes it which takes at most `bytes_max`: the largest files are
@@ -58,11 +62,12 @@ pub fn mail(message: &OutboundMessage, from: &str) -> Result<Message, RenderErro
 pub fn mail_within(
     message: &OutboundMessage,
     from: &str,
+    at: AtMs,
     bytes_max: usize,
 ) -> Result<Message, RenderError> {
     let mut reduced = message.clone();
     reduced.files.clear();
-    let room = bytes_max.saturating_sub(mail(&reduced, from)?.formatted().len());
+    let room = bytes_max.saturating_sub(mail(&reduced, from, at)?.formatted().len());
     let mut by_size: Vec<&Attachment> = message.files.iter().collect();
     by_size.sort_by_key(|file| file.bytes.len());
     // The note about what is left out needs room, too.
@@ -84,7 +89,7 @@ pub fn mail_within(
         "*Could not attach {}: the mail server takes mails of at most {largest}.*",
         notes.join(", ")
     );
-    build(&reduced, from, &format!("{body}\n\n{note}"))
+    build(&reduced, (from, at), &format!("{body}\n\n{note}"))
 }
 
 /// Bytes that the note about one file may take; names are shortened to fit.
@@ -109,8 +114,12 @@ fn encoded_bytes(file: &Attachment) -> usize {
     base64 + base64.div_ceil(76) * 2 + file.name.len() * 4 + 512
 }
 
-fn build(message: &OutboundMessage, from: &str, body: &str) -> Result<Message, RenderError> {
-    let builder = with_headers(message, from)?;
+fn build(
+    message: &OutboundMessage,
+    (from, at): (&str, AtMs),
+    body: &str,
+) -> Result<Message, RenderError> {
+    let builder = with_headers(message, from, at)?;
     let mut body = body.to_owned();
     if message.labelled_duplicate {
         body = format!("{DUPLICATE_NOTE}\n\n{body}");
@@ -121,16 +130,18 @@ fn build(message: &OutboundMessage, from: &str, body: &str) -> Result<Message, R
         let shown = beginning(&body, TEXT_BYTES_MAX);
         body = format!("{shown}\n\n*The answer is longer: all of it is in the attached `{name}`.*");
     }
-    let boundary = |part: u8| format!("=_airut.{}.{part}", message.delivery);
+    let boundary = boundary(message, &body);
     let text = MultiPart::alternative()
-        .boundary(boundary(1))
+        .boundary(format!("text-{boundary}"))
         .singlepart(SinglePart::plain(body.clone()))
         .singlepart(SinglePart::html(to_html(&body)));
     let mut files = long.iter().chain(&message.files).peekable();
     if files.peek().is_none() {
         return Ok(builder.multipart(text)?);
     }
-    let mut parts = MultiPart::mixed().boundary(boundary(2)).multipart(text);
+    let mut parts = MultiPart::mixed()
+        .boundary(format!("all-{boundary}"))
+        .multipart(text);
     for file in files {
         let octets = "application/octet-stream";
         let kind = ContentType::parse(&file.media_type).or_else(|_| ContentType::parse(octets));
@@ -171,7 +182,11 @@ fn beginning(text: &str, bytes_max: usize) -> String {
 }
 
 /// Begins the mail with everything but its parts.
-fn with_headers(message: &OutboundMessage, from: &str) -> Result<MessageBuilder, RenderError> {
+fn with_headers(
+    message: &OutboundMessage,
+    from: &str,
+    at: AtMs,
+) -> Result<MessageBuilder, RenderError> {
     let DeliveryTarget::Email {
         to,
         subject,
@@ -200,6 +215,7 @@ fn with_headers(message: &OutboundMessage, from: &str) -> Result<MessageBuilder,
         .to(address(to)?)
         .subject(subject)
         .message_id(Some(message_id.clone()))
+        .date(UNIX_EPOCH + Duration::from_millis(at.0))
         .raw_header(header("Auto-Submitted", automatic))
         .raw_header(header("X-Auto-Response-Suppress", "All"))
         .raw_header(header(
@@ -219,6 +235,16 @@ fn with_headers(message: &OutboundMessage, from: &str) -> Result<MessageBuilder,
         builder = builder.raw_header(header("X-Airut-Duplicate", "possible"));
     }
     Ok(builder)
+}
+
+/// Returns what sets the parts apart (RFC 2046, section 5.1.1): it is made of all of the text and of an
+/// id that its writer did not know, so that no text can have it within.
+fn boundary(message: &OutboundMessage, body: &str) -> String {
+    let digest = Sha256::new()
+        .chain_update(message.delivery.to_string())
+        .chain_update(body)
+        .finalize();
+    hex::encode(&digest[..16])
 }
 
 fn header(name: &'static str, value: &str) -> HeaderValue {
@@ -255,8 +281,10 @@ mod tests {
         }
     }
 
+    const AT: AtMs = AtMs(1_700_000_000_000);
+
     fn formatted(message: &OutboundMessage) -> String {
-        let mail = mail(message, "Airut <bot@example.test>").unwrap();
+        let mail = mail(message, "Airut <bot@example.test>", AT).unwrap();
         String::from_utf8(mail.formatted()).unwrap()
     }
 
@@ -274,6 +302,25 @@ mod tests {
             assert!(mail.contains(line), "{line}: {mail}");
         }
         assert!(!mail.contains("X-Airut-Duplicate"), "{mail}");
+    }
+
+    #[test]
+    fn the_same_message_is_the_same_mail() {
+        let mail = formatted(&message());
+        assert_eq!(mail, formatted(&message()));
+        assert!(
+            mail.contains("Date: Tue, 14 Nov 2023 22:13:20 +0000"),
+            "{mail}"
+        );
+        let other = OutboundMessage {
+            body: "other".to_owned(),
+            ..message()
+        };
+        let boundary = |mail: &str| {
+            let (_, rest) = mail.split_once("boundary=\"").unwrap();
+            rest.split('"').next().unwrap().to_owned()
+        };
+        assert_ne!(boundary(&mail), boundary(&formatted(&other)));
     }
 
     #[test]
@@ -316,7 +363,7 @@ mod tests {
     }
 
     fn within(message: &OutboundMessage, bytes_max: usize) -> String {
-        let mail = mail_within(message, "Airut <bot@example.test>", bytes_max).unwrap();
+        let mail = mail_within(message, "Airut <bot@example.test>", AT, bytes_max).unwrap();
         String::from_utf8(mail.formatted()).unwrap()
     }
 
@@ -383,17 +430,6 @@ mod tests {
         assert_eq!(beginning("```\none\ntwo\n```", 9), "```\none\n```");
         assert_eq!(beginning("aaaaaaaä", 8), "aaaaaaa");
         assert_eq!(beginning("a\n\nbbbbbbbbbb", 9), "a\n\nbbbbbb");
-    }
-
-    #[test]
-    fn the_same_message_is_the_same_mail_but_for_its_date() {
-        let message = with_files(&[10]);
-        let dateless = || {
-            let mail = formatted(&message);
-            let lines = mail.lines().filter(|line| !line.starts_with("Date: "));
-            lines.collect::<Vec<_>>().join("\n")
-        };
-        assert_eq!(dateless(), dateless());
     }
 
     #[test]

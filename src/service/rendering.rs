@@ -1,0 +1,80 @@
+//! A reply as a channel would send it, made beside any conversation and sent to nobody. The making is
+//! the channels' own; this only gives it an example to make it of. Pure but for its callers.
+
+use crate::events::delivery::{DeliveryKind, DeliveryTarget};
+use crate::events::id::{AtMs, ConversationId, DeliveryId, RepoId, TaskId};
+use crate::events::message::ReplyAddress;
+use crate::handlers::channels::email::{markdown, render};
+use crate::handlers::channels::{Attachment, OutboundMessage};
+use crate::handlers::replies::address::{self, Envelope};
+use crate::handlers::tasks::directories::media_type;
+
+/// The `From` where no repository is named.
+pub const EXAMPLE_FROM: &str = "Airut <airut@example.com>";
+
+/// When the example is sent, so that the same file always gives the same mail.
+const EXAMPLE_AT: AtMs = AtMs(1_767_225_600_000);
+
+/// A reply that somebody wants to see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// The text as Markdown.
+    pub markdown: String,
+    /// Name and bytes of each attached file.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+impl Draft {
+    /// Returns the whole mail (RFC 5322), as it would answer an example message; `from` is the `From`
+    /// of the mailbox.
+    ///
+    /// # Errors
+    /// [`render::RenderError`] where `from` cannot be used.
+    pub fn mail(&self, from: &str) -> Result<Vec<u8>, render::RenderError> {
+        let mail = render::mail(&self.message(from), from, EXAMPLE_AT)?;
+        Ok(mail.formatted())
+    }
+
+    /// Returns the mail's HTML alone, a page that a browser shows.
+    pub fn html(&self) -> String {
+        markdown::to_html(&self.markdown)
+    }
+
+    fn message(&self, from: &str) -> OutboundMessage {
+        let files = self.files.iter().map(|(name, bytes)| Attachment {
+            name: name.clone(),
+            media_type: media_type(name).to_owned(),
+            bytes: bytes.clone(),
+        });
+        OutboundMessage {
+            delivery: DeliveryId(0x1234_5678_9abc_def0),
+            kind: DeliveryKind::Reply,
+            repo: RepoId("example".to_owned()),
+            conversation: EXAMPLE_CONVERSATION,
+            task: TaskId(1),
+            target: target(from),
+            body: self.markdown.clone(),
+            files: files.collect(),
+            labelled_duplicate: false,
+            checkpoint: None,
+        }
+    }
+}
+
+const EXAMPLE_CONVERSATION: ConversationId = ConversationId(0x1f2e_3d4c);
+
+fn target(from: &str) -> DeliveryTarget {
+    let reply_to = ReplyAddress::Email {
+        to: "alice@example.com".to_owned(),
+        message_id: "<request@example.com>".to_owned(),
+        references: vec![],
+    };
+    let envelope = Envelope {
+        delivery: DeliveryId(0x1234_5678_9abc_def0),
+        conversation: EXAMPLE_CONVERSATION,
+        subject: "An example",
+        from,
+        at: EXAMPLE_AT,
+    };
+    address::target(&reply_to, envelope)
+}

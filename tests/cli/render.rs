@@ -1,0 +1,75 @@
+//! `airut render` as a person or a program meets it.
+
+use std::fs;
+
+use super::{Home, complained, said};
+
+const REPLY: &str = "# Done\n\nSee `main.rs` and <b>this</b>.\n\n| a | b |\n|--:|---|\n| 1 | 2 |\n";
+
+fn render(home: &Home, more: &[&str]) -> String {
+    fs::write(home.path().join("reply.md"), REPLY).unwrap();
+    let mut arguments = vec!["render", "--channel", "email", "reply.md"];
+    arguments.extend(more);
+    let output = home.run(&arguments);
+    assert!(output.status.success(), "{}", complained(&output));
+    said(&output)
+}
+
+#[test]
+fn a_reply_is_shown_as_the_mail_that_would_be_sent_and_is_the_same_every_time() {
+    let home = Home::new();
+    fs::write(home.path().join("figures.csv"), "1,2\n").unwrap();
+    let mail = render(&home, &["--file", "figures.csv"]);
+    assert_eq!(mail, render(&home, &["--file", "figures.csv"]));
+    for line in [
+        "From: Airut <airut@example.com>",
+        "Subject: Re: [ID:1f2e3d4c] An example",
+        "Message-ID: <airut.1f2e3d4c.1767225600.12345678@example.com>",
+        "In-Reply-To: <request@example.com>",
+        "Auto-Submitted: auto-replied",
+        "Content-Type: text/csv",
+        "filename=\"figures.csv\"",
+    ] {
+        assert!(mail.contains(line), "{line}: {mail}");
+    }
+}
+
+#[test]
+fn a_part_of_a_reply_is_shown_alone() {
+    let home = Home::new();
+    let html = render(&home, &["--html"]);
+    assert!(html.starts_with("<!DOCTYPE html>"), "{html}");
+    assert!(
+        html.contains("&lt;b&gt;this") && html.contains("<td align=\"right\""),
+        "{html}"
+    );
+    assert_eq!(render(&home, &["--text"]), REPLY);
+}
+
+#[test]
+fn a_reply_is_from_the_mailbox_of_the_repository_that_is_named() {
+    let home = Home::new();
+    let config = home.config(
+        "config_version: 5\nrepos:\n  work:\n    repo_url: https://git.example.com/w.git\n    email:\n      \
+         account: {username: bot, password: secret, from: \"Bot <bot@team.example>\"}\n      \
+         imap: {server: imap.team.example}\n      smtp: {server: smtp.team.example}\n      \
+         auth: {authorized_senders: [alice@team.example], trusted_authserv_id: mx}\n",
+    );
+    let mail = render(&home, &["--config", &config, "--repo", "work"]);
+    assert!(mail.contains("From: Bot <bot@team.example>"), "{mail}");
+    assert!(mail.contains("@team.example>\n"), "{mail}");
+    let unknown = home.run(&[
+        "render",
+        "--channel",
+        "email",
+        "reply.md",
+        "--config",
+        &config,
+        "--repo",
+        "play",
+    ]);
+    assert!(
+        complained(&unknown).contains("\"play\" is not configured"),
+        "{unknown:?}"
+    );
+}

@@ -1,0 +1,90 @@
+//! The texts of every kind of reply, as the product words them: what `scripts/reply-images.sh` shows.
+
+use std::path::PathBuf;
+
+use airut::events::conversation::TokenUsage;
+use airut::events::id::ConversationId;
+use airut::events::run::RunOutcome;
+use airut::handlers::channels::email::{render, too_long};
+use airut::handlers::tasks::answer::{Obstacle, Said, answer_obstacle, answer_outcome, footer};
+use airut::handlers::tasks::begin::acknowledgement_text;
+use airut::handlers::tasks::notes::{OF_OTHERS, begins_anew, could_not_attach};
+
+const ANSWER: &str = include_str!("replies/example.md");
+
+fn failed(outcome: RunOutcome, reply: &str, seconds: u64) -> String {
+    let said = Said {
+        reply: reply.to_owned(),
+        last_lines: vec![],
+        duration_ms: seconds * 1000,
+    };
+    answer_outcome(outcome, "rule", &said).text
+}
+
+fn hindered(obstacle: &Obstacle) -> String {
+    answer_obstacle(obstacle).text
+}
+
+fn replies() -> Vec<(&'static str, String)> {
+    let usage = TokenUsage {
+        web_searches: 2,
+        ..TokenUsage::default()
+    };
+    let footer = footer(42_349, usage, true).unwrap();
+    let answer = format!("{}\n\n{footer}", ANSWER.trim_end());
+    let short = format!("The parser keeps the last line now.\n\n{footer}");
+    let left_out = could_not_attach(&["core dump.bin".to_owned()]);
+    let url = "https://airut.example.com/conversation/1f2e3d4c";
+    let dockerfile =
+        "STEP 3/5: RUN apt-get install -y nodejs18\nE: Unable to locate package nodejs18";
+    vec![
+        ("acknowledgement", acknowledgement_text(Some(url))),
+        ("answer", answer),
+        (
+            "files-left-out",
+            format!("The parser keeps the last line now.\n\n{left_out}\n\n{footer}"),
+        ),
+        (
+            "possible-duplicate",
+            format!("{}\n\n{short}", render::DUPLICATE_NOTE),
+        ),
+        (
+            "erased",
+            format!("{}\n\n{short}", begins_anew(ConversationId(0x1f2e_3d4c))),
+        ),
+        ("of-others", format!("{OF_OTHERS}\n\n{short}")),
+        (
+            "mail-too-long",
+            hindered(&Obstacle::Declined(too_long::words(64 << 20))),
+        ),
+        (
+            "stopped",
+            hindered(&Obstacle::Stopped("alice@example.com".to_owned())),
+        ),
+        (
+            "image-failed",
+            hindered(&Obstacle::Image(dockerfile.to_owned())),
+        ),
+        ("time-limit", failed(RunOutcome::Timeout, "", 1800)),
+        (
+            "api-refused",
+            failed(RunOutcome::ApiRefused, "Credit balance is too low", 1),
+        ),
+        (
+            "agent-failed",
+            failed(
+                RunOutcome::AgentFailed,
+                "Segmentation fault (core dumped)",
+                9,
+            ),
+        ),
+    ]
+}
+
+#[test]
+fn every_kind_of_reply_is_worded_as_it_was_looked_at() {
+    for (name, text) in replies() {
+        let path: PathBuf = super::root().join(format!("tests/golden/replies/{name}.md"));
+        super::check(&path, format!("{}\n", text.trim_end()).as_bytes());
+    }
+}
