@@ -150,7 +150,8 @@ set_up_mail() {
     if [ "$(id -u)" = 0 ] && [ ! -e /etc/postfix/main.cf ]; then
         echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
     fi
-    packages "the tests send and read real mail" postfix dovecot-imapd dovecot-lmtpd openssl
+    packages "the tests send and read real mail" postfix dovecot-imapd dovecot-lmtpd openssl \
+        rspamd
     case $missing in
     *dovecot-imapd*) ! command -v systemctl >/dev/null || systemctl --quiet disable dovecot ;;
     esac

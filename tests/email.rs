@@ -21,6 +21,7 @@ mod common;
 
 mod email {
     mod authority;
+    mod filtered;
     mod golden;
     mod intake;
     mod post;

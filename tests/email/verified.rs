@@ -21,7 +21,7 @@ use tokio::net::UdpSocket;
 use crate::common::mail::message;
 use crate::email::post::{Listening, Post, account};
 
-const BOB: &str = "bob@partner.test";
+pub(crate) const BOB: &str = "bob@partner.test";
 
 fn public(seed: [u8; 32]) -> [u8; 32] {
     let key = ed25519_dalek::SigningKey::from_bytes(&seed);
@@ -53,8 +53,9 @@ fn zone() -> BTreeMap<String, String> {
     zone
 }
 
-async fn name_server() -> SocketAddr {
-    let socket = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+/// Starts the name server; port 0 is any that is free.
+pub(crate) async fn name_server(port: u16) -> SocketAddr {
+    let socket = UdpSocket::bind(("127.0.0.1", port)).await.unwrap();
     let (address, zone) = (socket.local_addr().unwrap(), zone());
     tokio::spawn(async move {
         let mut packet = [0; 4096];
@@ -96,7 +97,7 @@ fn account_of(resolver: SocketAddr, base: Email) -> Email {
     Email { auth, ..base }
 }
 
-fn signed_by(domain: &str, mail: &[u8]) -> Vec<u8> {
+pub(crate) fn signed_by(domain: &str, mail: &[u8]) -> Vec<u8> {
     let seed = seed(domain);
     let key = Ed25519Key::from_seed_and_public_key(&seed, &public(seed)).unwrap();
     let signature = DkimSigner::from_key(key)
@@ -139,7 +140,7 @@ async fn judged(channel: &EmailChannel, raw: &[u8]) -> Result<(String, String), 
 }
 
 async fn channel() -> EmailChannel {
-    let email = account_of(name_server().await, account());
+    let email = account_of(name_server(0).await, account());
     EmailChannel::new(RepoId("work".to_owned()), email).unwrap()
 }
 
@@ -232,7 +233,7 @@ async fn signatures_are_looked_at_up_to_their_limit() {
 async fn a_signed_mail_that_came_through_real_servers_is_verified() {
     let Some(post) = Post::start() else { return };
     let base = post.account(MailTls::Implicit, MailTls::StartTls);
-    let email = account_of(name_server().await, base);
+    let email = account_of(name_server(0).await, base);
     let mut listening = Listening::start(&post, email);
     let signed = signed_by("partner.test", &mail(BOB));
     let unsigned = message(BOB, "2@partner.test", "Fix", "Please.");

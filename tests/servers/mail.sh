@@ -38,7 +38,8 @@ make_certificates() {
 fill() {
     sed -e "s|@DIR@|$dir|g" -e "s|@LMTP@|$((base + 24))|g" -e "s|@MX@|$((base + 25))|g" \
         -e "s|@MX_PASS@|$((base + 26))|g" -e "s|@MX_FAIL@|$((base + 27))|g" \
-        -e "s|@INTROSPECTION@|$((base + 80))|g" \
+        -e "s|@MX_FILTERED@|$((base + 28))|g" -e "s|@FILTER@|$((base + 32))|g" \
+        -e "s|@DNS@|$((base + 53))|g" -e "s|@INTROSPECTION@|$((base + 80))|g" \
         -e "s|@IMAP@|$((base + 143))|g" -e "s|@IMAPS@|$((base + 993))|g" \
         -e "s|@SMTPS@|$((base + 465))|g" -e "s|@SUBMISSION@|$((base + 587))|g" \
         "$here/$1" >"$dir/$2"
@@ -73,10 +74,10 @@ start() {
         command -v "$program" >/dev/null || fail "$program is missing: run scripts/setup.sh mail"
     done
     [ "$base" -le 31000 ] || fail "BASEPORT must be at most 31000"
-    for port in 24 25 26 27 143 465 587 993; do
+    for port in 24 25 26 27 28 143 465 587 993; do
         ! listens "$((base + port))" || fail "port $((base + port)) is taken: use another BASEPORT"
     done
-    mkdir -p "$dir/tls" "$dir/dovecot/run" "$dir/mail" "$dir/postfix" "$dir/queue" \
+    mkdir -p "$dir/tls" "$dir/dovecot/run" "$dir/mail" "$dir/postfix" "$dir/rspamd" "$dir/queue" \
         "$dir/state" "$dir/log"
     chmod 755 "$dir"
     make_certificates >"$dir/log/openssl.log" 2>&1 || fail "see $dir/log/openssl.log"
@@ -85,6 +86,8 @@ start() {
     make_filter fail
     fill dovecot.conf dovecot/dovecot.conf
     fill oauth2.conf dovecot/oauth2.conf
+    printf 'com\ntest\n' >"$dir/rspamd/tld"
+    fill rspamd.conf rspamd/rspamd.conf
     fill main.cf postfix/main.cf
     fill master.cf postfix/master.cf
     chown 5000:5000 "$dir/mail"
@@ -102,7 +105,7 @@ start() {
 
 await_ports() {
     tries=0
-    for port in 24 25 26 27 143 465 587 993; do
+    for port in 24 25 26 27 28 143 465 587 993; do
         until listens "$((base + port))"; do
             tries=$((tries + 1))
             [ "$tries" -lt 400 ] || fail "port $((base + port)) never opened: see $dir/log"
@@ -116,6 +119,9 @@ write_env() {
 MAIL_CA=$dir/tls/ca.pem
 LMTP_PORT=$((base + 24))
 MX_PORT=$((base + 25))
+MX_FILTERED_PORT=$((base + 28))
+FILTER_PORT=$((base + 32))
+DNS_PORT=$((base + 53))
 MX_DMARC_PASS_PORT=$((base + 26))
 MX_DMARC_FAIL_PORT=$((base + 27))
 IMAP_PORT=$((base + 143))
