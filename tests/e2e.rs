@@ -23,9 +23,11 @@ mod e2e {
     mod command_life;
     mod failures;
     mod forget;
+    mod ground;
     mod kill;
     mod local;
     mod mail_loop;
+    mod many;
     mod network;
     mod parallel;
     mod stop;

@@ -3,6 +3,7 @@
 
 mod tidy {
     pub(crate) mod pure;
+    mod secrets;
 }
 
 use std::fs;
