@@ -5,8 +5,8 @@ use crate::events::conversation::{
     ConversationCreated, ConversationParticipantJoined, ThreadLinked,
 };
 use crate::events::id::{
-    Actor, AtMs, BlobRef, ChannelKind, ConversationId, InboundId, Position, Sha256, StoredFile,
-    StreamId,
+    Actor, AtMs, BlobRef, ChannelKind, ConversationId, InboundId, Position, RepoId, Sha256,
+    StoredFile, StreamId,
 };
 use crate::events::log::{Context, Expected};
 use crate::events::message::{
@@ -74,7 +74,12 @@ pub fn decide_acceptance(
     accepted: Accepted,
     defaults: &Defaults,
 ) -> Decision {
-    let continued = find_conversation(conversations, received, &accepted.triaged);
+    let continued = find_conversation(
+        conversations,
+        &received.repo,
+        received.channel,
+        &accepted.triaged,
+    );
     let new = continued.is_none();
     let conversation = conversation_of(conversations, received, &accepted.triaged);
     let mut decision = Decision {
@@ -102,7 +107,7 @@ pub fn conversation_of(
     received: &MessageReceived,
     triaged: &Triaged,
 ) -> ConversationId {
-    let continued = find_conversation(conversations, received, triaged);
+    let continued = find_conversation(conversations, &received.repo, received.channel, triaged);
     continued.map_or_else(
         || unused_id(conversations, received.inbound),
         |(conversation, _)| conversation,
@@ -111,18 +116,19 @@ pub fn conversation_of(
 
 /// Returns the conversation the message continues: the one it names, if that is of the same
 /// repository, else the one its thread is linked to (spec rows EML-18, EML-19).
-fn find_conversation(
+pub fn find_conversation(
     conversations: &Conversations,
-    received: &MessageReceived,
+    repo: &RepoId,
+    channel: ChannelKind,
     triaged: &Triaged,
 ) -> Option<(ConversationId, HintSource)> {
     let is_ours = |id: &ConversationId| {
         let known = conversations.get(*id);
-        known.is_some_and(|conversation| conversation.repo == received.repo)
+        known.is_some_and(|conversation| conversation.repo == *repo)
     };
     let named = triaged.conversation_hint.clone();
     named.filter(|(id, _)| is_ours(id)).or_else(|| {
-        let linked = |key: &String| conversations.by_thread(received.channel, key);
+        let linked = |key: &String| conversations.by_thread(channel, key);
         let linked = thread_keys(&triaged.reply_to).iter().rev().find_map(linked);
         linked.filter(is_ours).map(|id| (id, HintSource::Thread))
     })
