@@ -49,6 +49,7 @@ fn of_task(event: &TaskEvent) -> Option<TaskId> {
         | TaskEvent::Started(_)
         | TaskEvent::PhaseEntered(_)
         | TaskEvent::StopRequested(_)
+        | TaskEvent::CommandGiven(_)
         | TaskEvent::Interrupted(_) => None,
     }
 }
@@ -59,6 +60,7 @@ fn of_conversation(event: &ConversationEvent) -> Option<TaskId> {
         ConversationEvent::ReplyRecorded(reply) => Some(reply.task),
         ConversationEvent::Created(_)
         | ConversationEvent::ParticipantJoined(_)
+        | ConversationEvent::ModelChosen(_)
         | ConversationEvent::ThreadLinked(_)
         | ConversationEvent::WorkspaceCloned(_)
         | ConversationEvent::WorkspaceCloneFailed(_)

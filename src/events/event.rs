@@ -55,6 +55,7 @@ macro_rules! catalogue {
                 86 v1 Interrupted(TaskInterrupted),
                 87 v1 RetryScheduled(TaskRetryScheduled),
                 88 v1 Completed(TaskCompleted),
+                89 v1 CommandGiven(TaskCommandGiven),
             }
             Conversation(ConversationEvent) in conversation {
                 100 v1 Created(ConversationCreated),
@@ -67,6 +68,7 @@ macro_rules! catalogue {
                 107 v1 ReplyRecorded(ReplyRecorded),
                 108 v1 ForgetRequested(ConversationForgetRequested),
                 109 v1 Forgotten(ConversationForgotten),
+                111 v1 ModelChosen(ConversationModelChosen),
             }
             Run(RunEvent) in run {
                 120 v1 Planned(RunPlanned),

@@ -22,7 +22,9 @@ use crate::handlers::barrier;
 use crate::handlers::bodies::{Bodies, BodyError};
 use crate::handlers::channels::Incoming;
 
+pub mod command;
 pub mod decide;
+pub mod obey;
 pub mod triage;
 
 /// Longest text kept of a claimed sender or a title, in characters; the rest is cut.

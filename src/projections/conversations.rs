@@ -266,6 +266,11 @@ impl Conversations {
                 self.forgetting.remove(&forgotten.conversation);
                 self.forgotten.insert(forgotten.conversation);
             }
+            ConversationEvent::ModelChosen(chosen) => {
+                self.apply_to(chosen.conversation, |conversation| {
+                    conversation.model.clone_from(&chosen.model);
+                });
+            }
             ConversationEvent::WorkspaceCloneFailed(_) => {}
         }
     }

@@ -103,6 +103,7 @@ impl Projection for Usage {
             Event::Conversation(ConversationEvent::ReplyRecorded(reply)) => self.count(reply),
             Event::Conversation(
                 ConversationEvent::ParticipantJoined(_)
+                | ConversationEvent::ModelChosen(_)
                 | ConversationEvent::ThreadLinked(_)
                 | ConversationEvent::WorkspaceCloned(_)
                 | ConversationEvent::WorkspaceCloneFailed(_)

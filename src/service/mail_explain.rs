@@ -12,6 +12,7 @@ use crate::handlers::channels::email::headers::{self, Headers};
 use crate::handlers::channels::email::imap::MAIL_BYTES_MAX;
 use crate::handlers::channels::email::{self, parse, thread, too_long};
 use crate::handlers::channels::{Attachment, Triage, Triaged};
+use crate::handlers::intake::command;
 use crate::handlers::intake::decide::find_conversation;
 use crate::projections::Projection as _;
 use crate::projections::conversations::Conversations;
@@ -86,7 +87,9 @@ pub struct Explanation {
     pub conversation: Option<Continued>,
     /// The model it asks for.
     pub model_hint: Option<String>,
-    /// Its text after quotes were removed; of a declined mail, the answer.
+    /// What its first line asks of Airut itself.
+    pub command: Option<String>,
+    /// Its text after quotes were removed, the command included; of a declined mail, the answer.
     pub body: String,
     /// Its files.
     pub attachments: Vec<File>,
@@ -151,6 +154,7 @@ pub fn explain(kept: &Kept, judged: Judged, known: Option<&Known>) -> Explanatio
         }
         Triage::Declined(triaged) => {
             explanation.verdict = "declined";
+            explanation.command = None;
             explanation.body.clone_from(&triaged.body);
             explanation.judged(&repo, *triaged, known);
         }
@@ -201,6 +205,7 @@ fn continued((id, source): (ConversationId, HintSource), state: &'static str) ->
 /// What can be said of a mail alone.
 fn alone(mail: &[u8], headers: &Headers) -> Explanation {
     let content = parse::content(mail);
+    let (command, _) = command::split(&content.body);
     let message_ids = headers.first("message-id").map(headers::message_ids);
     let named = thread::conversation_hint(headers, &content.subject);
     Explanation {
@@ -212,6 +217,7 @@ fn alone(mail: &[u8], headers: &Headers) -> Explanation {
         claimed_sender: parse::one_line(headers.first("from").unwrap_or_default()),
         conversation: named.map(|named| missed(named, None)),
         model_hint: thread::model_hint(headers),
+        command: command.map(|command| command.to_string()),
         body: content.body,
         attachments: files(&content.attachments),
         message_id: message_ids.and_then(|ids| ids.into_iter().next()),

@@ -59,7 +59,7 @@ fn a_mail_is_explained_with_the_judgement_of_the_only_mailbox() {
             "conversation": {
                 "id": "0000000a", "found_in": "in_reply_to", "state": "not_looked_up",
             },
-            "model_hint": null, "attachments": [], "message_id": "<1@example.test>",
+            "model_hint": null, "command": null, "attachments": [], "message_id": "<1@example.test>",
             "body": "Yes, please merge it.  \n  \nThanks!\n\n[quoted text removed]",
         })
     );

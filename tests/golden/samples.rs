@@ -12,8 +12,9 @@ use airut::events::container::{
 };
 use airut::events::conversation::{
     ConversationCreated, ConversationForgetRequested, ConversationForgotten,
-    ConversationParticipantJoined, ForgetReason, PromptComposed, ReplyRecorded, SessionAbandoned,
-    ThreadLinked, TokenUsage, WorkspaceCloneFailed, WorkspaceCloned,
+    ConversationModelChosen, ConversationParticipantJoined, ForgetReason, PromptComposed,
+    ReplyRecorded, SessionAbandoned, ThreadLinked, TokenUsage, WorkspaceCloneFailed,
+    WorkspaceCloned,
 };
 use airut::events::delivery::{
     CheckpointSent, DeliveryAbandoned, DeliveryAttempted, DeliveryFailed, DeliveryKind,
@@ -45,9 +46,9 @@ use airut::events::service::{
     ServiceStopped,
 };
 use airut::events::task::{
-    CompletionReason, InterruptionDecision, TaskCoalesced, TaskCompleted, TaskInterrupted,
-    TaskPhase, TaskPhaseEntered, TaskQueued, TaskRetryScheduled, TaskStarted, TaskStopRequested,
-    TodoItem, TodoListUpdated, TodoStatus,
+    CompletionReason, InterruptionDecision, TaskCoalesced, TaskCommandGiven, TaskCompleted,
+    TaskInterrupted, TaskPhase, TaskPhaseEntered, TaskQueued, TaskRetryScheduled, TaskStarted,
+    TaskStopRequested, TodoItem, TodoListUpdated, TodoStatus,
 };
 
 const CONVERSATION: ConversationId = ConversationId(0x0bad_cafe);
@@ -368,6 +369,12 @@ fn tasks() -> Vec<Event> {
             items: vec![todo],
         }
         .into(),
+        TaskCommandGiven {
+            task: TASK,
+            command: text("/model opus"),
+            by: text("alice@example.test"),
+        }
+        .into(),
         TaskStopRequested {
             task: TASK,
             by: text("local:root"),
@@ -410,6 +417,12 @@ fn conversations() -> Vec<Event> {
         ConversationParticipantJoined {
             conversation,
             identity: text("bob@example.test"),
+        }
+        .into(),
+        ConversationModelChosen {
+            conversation,
+            model: text("opus"),
+            by: text("alice@example.test"),
         }
         .into(),
         ThreadLinked {

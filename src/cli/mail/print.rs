@@ -14,6 +14,7 @@ pub(super) fn explanation(explained: &Explanation, unknown: Option<&str>, output
         ("Subject", explained.subject.clone()),
         ("Conversation", conversation(explained, unknown)),
         ("Model", explained.model_hint.clone().unwrap_or_default()),
+        ("Command", explained.command.clone().unwrap_or_default()),
         (
             "Message-ID",
             explained.message_id.clone().unwrap_or_default(),
@@ -41,6 +42,9 @@ pub(super) fn explanation(explained: &Explanation, unknown: Option<&str>, output
 fn verdict(explained: &Explanation) -> String {
     let detail = explained.detail.clone().unwrap_or_default();
     match (explained.verdict, &explained.reason) {
+        ("accepted", _) if explained.command.is_some() => {
+            "accepted: it gives a command, and becomes a task when it says more".to_owned()
+        }
         ("accepted", _) => "accepted: it becomes a task".to_owned(),
         ("declined", _) => "declined: its sender is told why, and nothing is worked on".to_owned(),
         ("rejected", Some(reason)) => format!(

@@ -15,6 +15,7 @@ use crate::events::message::{
 };
 use crate::events::task::TaskQueued;
 use crate::handlers::channels::Triaged;
+use crate::handlers::intake::command::Given;
 use crate::projections::conversations::Conversations;
 
 /// What a repository gives its new conversations.
@@ -46,6 +47,8 @@ pub struct Accepted {
     pub body: BlobRef,
     /// Its attachments, kept.
     pub attachments: Vec<StoredFile>,
+    /// What its first line asks of Airut itself.
+    pub command: Option<Given>,
 }
 
 /// Records that a message is not acted on.

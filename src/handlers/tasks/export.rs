@@ -132,6 +132,7 @@ impl Export<'_> {
                 }
             }
             ConversationEvent::ParticipantJoined(_)
+            | ConversationEvent::ModelChosen(_)
             | ConversationEvent::ThreadLinked(_)
             | ConversationEvent::WorkspaceCloned(_)
             | ConversationEvent::WorkspaceCloneFailed(_)
