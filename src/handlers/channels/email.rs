@@ -17,6 +17,7 @@ use crate::handlers::intake::Intake;
 pub mod auth;
 mod drain;
 pub mod filter;
+pub mod flowed;
 pub mod headers;
 pub mod html;
 pub mod imap;
@@ -28,6 +29,7 @@ pub mod smtp;
 pub mod thread;
 pub mod tls;
 pub mod too_long;
+pub mod unreadable;
 
 use headers::Headers;
 use tls::{Trust, TrustError};

@@ -12,6 +12,7 @@ use crate::handlers::channels::Triaged;
 use crate::handlers::intake::command::Command;
 use crate::handlers::replies::address::{Envelope, channel_of, target};
 use crate::projections::civil::iso_seconds;
+use crate::projections::conversations::Conversation;
 use crate::projections::state::State;
 use crate::projections::work_queue::QueuedTask;
 
@@ -69,16 +70,7 @@ impl Order<'_> {
             format!("In this conversation:\n\n{}", listed(&tasks))
         };
         if let Some(known) = state.conversations.get(self.conversation) {
-            // Rounded to ten-thousandths, in whole numbers.
-            let cost = (known.cost_microusd() + 50) / 100;
-            let last = known.replies.last();
-            let last = last.map_or_else(|| "none yet".to_owned(), |(at, _)| time(*at));
-            text += &format!(
-                "\n\nModel: `{}`  \nCost so far: ${}.{:04}  \nLast answer: {last}",
-                known.model,
-                cost / 10_000,
-                cost % 10_000
-            );
+            text = format!("{text}\n\n{}", standing(known));
         }
         let (executing, waiting) = (state.queue.executing(), state.queue.waiting());
         text + &format!("\n\nIn the whole service {executing} tasks run and {waiting} wait.")
@@ -170,6 +162,17 @@ fn decide_stops(
         };
         (StreamId::task(task.task), requested.into())
     })
+}
+
+/// What is known of a conversation beside its tasks.
+fn standing(known: &Conversation) -> String {
+    // Rounded to ten-thousandths, in whole numbers.
+    let cost = (known.cost_microusd() + 50) / 100;
+    let last = known.replies.last();
+    let last = last.map_or_else(|| "none yet".to_owned(), |(at, _)| time(*at));
+    let (dollars, rest) = (cost / 10_000, cost % 10_000);
+    let model = &known.model;
+    format!("Model: `{model}`  \nCost so far: ${dollars}.{rest:04}  \nLast answer: {last}")
 }
 
 /// Returns what a conversation is busy with or waits for, oldest first.
