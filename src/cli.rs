@@ -10,6 +10,7 @@ mod forget;
 mod format;
 mod init;
 mod log_source;
+mod mail;
 mod output;
 mod paths;
 mod pentest;
@@ -57,6 +58,8 @@ enum Command {
     Reply(reply::Arguments),
     /// Print the log
     Events(events::Arguments),
+    /// Look at a mail as Airut does
+    Mail(mail::Arguments),
     /// Print any view, conversation or task as it was at a moment
     Replay(replay::Arguments),
     /// Stop a task or whatever runs in a conversation
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Send(arguments) => send::run(&arguments, &output),
         Command::Reply(arguments) => reply::run(&arguments, &output),
         Command::Events(arguments) => events::run(&arguments, &output),
+        Command::Mail(arguments) => mail::run(&arguments, &output),
         Command::Replay(arguments) => replay::run(&arguments, &output),
         Command::Stop(arguments) => stop::run(&arguments, &output),
         Command::Forget(arguments) => forget::run(&arguments, &output),

@@ -31,6 +31,7 @@ pub mod command_run;
 pub mod evolution;
 pub mod look;
 pub mod machine;
+pub mod mail_explain;
 pub mod on_disk;
 pub mod pentest;
 pub mod policy;

@@ -12,6 +12,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+#[path = "cli/mail.rs"]
+mod mail;
 #[path = "cli/render.rs"]
 mod render;
 #[path = "cli/upgrade.rs"]

@@ -50,6 +50,7 @@ fn of_task(event: &TaskEvent) -> Option<TaskId> {
         | TaskEvent::Started(_)
         | TaskEvent::PhaseEntered(_)
         | TaskEvent::StopRequested(_)
+        | TaskEvent::CommandGiven(_)
         | TaskEvent::Interrupted(_) => None,
     }
 }
@@ -61,6 +62,7 @@ fn of_conversation(event: &ConversationEvent) -> Option<TaskId> {
         ConversationEvent::Created(_)
         | ConversationEvent::ParticipantJoined(_)
         | ConversationEvent::ParticipantInvited(_)
+        | ConversationEvent::ModelChosen(_)
         | ConversationEvent::ThreadLinked(_)
         | ConversationEvent::WorkspaceCloned(_)
         | ConversationEvent::WorkspaceCloneFailed(_)

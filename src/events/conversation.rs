@@ -173,4 +173,14 @@ data! {
         /// Bytes that their removal and that of the workspace made free.
         pub bytes_freed: u64,
     }
+
+    /// A participant chose the model that all later tasks of the conversation use.
+    pub struct ConversationModelChosen {
+        /// The conversation.
+        pub conversation: ConversationId,
+        /// The model, as the agent's program takes it.
+        pub model: String,
+        /// Verified identity of whoever chose it.
+        pub by: String,
+    }
 }

@@ -56,6 +56,7 @@ macro_rules! catalogue {
                 86 v1 Interrupted(TaskInterrupted),
                 87 v1 RetryScheduled(TaskRetryScheduled),
                 88 v1 Completed(TaskCompleted),
+                89 v1 CommandGiven(TaskCommandGiven),
             }
             Conversation(ConversationEvent) in conversation {
                 100 v1 Created(ConversationCreated),
@@ -69,6 +70,7 @@ macro_rules! catalogue {
                 108 v1 ForgetRequested(ConversationForgetRequested),
                 109 v1 Forgotten(ConversationForgotten),
                 110 v1 ParticipantInvited(ConversationParticipantInvited),
+                111 v1 ModelChosen(ConversationModelChosen),
             }
             Run(RunEvent) in run {
                 120 v1 Planned(RunPlanned),

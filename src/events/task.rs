@@ -146,4 +146,14 @@ data! {
         /// From its queueing to its end.
         pub duration_ms: u64,
     }
+
+    /// The first line of a task's message is a command to Airut itself.
+    pub struct TaskCommandGiven {
+        /// The task.
+        pub task: TaskId,
+        /// The command, for example `/model opus`.
+        pub command: String,
+        /// The verified sender.
+        pub by: String,
+    }
 }

@@ -22,7 +22,9 @@ use crate::handlers::barrier;
 use crate::handlers::bodies::{Bodies, BodyError};
 use crate::handlers::channels::Incoming;
 
+pub mod command;
 pub mod decide;
+pub mod obey;
 pub mod participants;
 pub mod triage;
 

@@ -186,6 +186,9 @@ impl Audit {
             TaskEvent::Started(started) => {
                 self.keep_of(started.task, recorded, || Moment::Started(started.clone()));
             }
+            TaskEvent::CommandGiven(given) => {
+                self.keep_of(given.task, recorded, || Moment::CommandGiven(given.clone()));
+            }
             TaskEvent::StopRequested(request) => {
                 self.keep_of(request.task, recorded, || {
                     Moment::StopRequested(request.clone())
@@ -196,15 +199,12 @@ impl Audit {
                     Moment::Interrupted(interrupted.clone())
                 });
             }
-            TaskEvent::RetryScheduled(retry) => {
-                self.keep_of(retry.task, recorded, || {
-                    Moment::RetryScheduled(retry.clone())
-                });
+            TaskEvent::RetryScheduled(put_off) => {
+                let moment = || Moment::RetryScheduled(put_off.clone());
+                self.keep_of(put_off.task, recorded, moment);
             }
-            TaskEvent::Completed(completed) => {
-                self.keep_of(completed.task, recorded, || {
-                    Moment::Completed(completed.clone())
-                });
+            TaskEvent::Completed(ended) => {
+                self.keep_of(ended.task, recorded, || Moment::Completed(ended.clone()));
             }
             TaskEvent::PhaseEntered(_) | TaskEvent::TodoListUpdated(_) => {}
         }
@@ -336,6 +336,7 @@ impl Audit {
             }
             ConversationEvent::ParticipantJoined(_)
             | ConversationEvent::ParticipantInvited(_)
+            | ConversationEvent::ModelChosen(_)
             | ConversationEvent::ThreadLinked(_)
             | ConversationEvent::WorkspaceCloned(_)
             | ConversationEvent::WorkspaceCloneFailed(_)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::conversation::{ReplyRecorded, WorkspaceCloned};
+use crate::events::conversation::{ConversationCreated, ReplyRecorded, WorkspaceCloned};
 use crate::events::event::{ConversationEvent, DeliveryEvent, MessageEvent};
 use crate::events::id::{
     AtMs, ChannelKind, ConversationId, DeliveryId, InboundId, RepoId, RunId, SessionId, TaskId,
@@ -219,29 +219,35 @@ impl Projection for Conversations {
     }
 }
 
+impl Conversation {
+    fn new(created: &ConversationCreated, at: AtMs) -> Self {
+        Self {
+            id: created.conversation,
+            repo: created.repo.clone(),
+            channel: created.channel,
+            owner: created.owner.clone(),
+            participants: BTreeSet::from([created.owner.clone()]),
+            invited: BTreeSet::new(),
+            model: created.model.clone(),
+            effort: created.effort.clone(),
+            created_at: at,
+            workspace: None,
+            session: None,
+            runs: Vec::new(),
+            replies: Vec::new(),
+            messages: BTreeSet::new(),
+            tasks: BTreeSet::new(),
+            deliveries: BTreeSet::new(),
+            last_activity: at,
+        }
+    }
+}
+
 impl Conversations {
     fn apply_own(&mut self, recorded: &Recorded, event: &ConversationEvent) {
         match event {
             ConversationEvent::Created(created) => {
-                let conversation = Conversation {
-                    id: created.conversation,
-                    repo: created.repo.clone(),
-                    channel: created.channel,
-                    owner: created.owner.clone(),
-                    participants: BTreeSet::from([created.owner.clone()]),
-                    invited: BTreeSet::new(),
-                    model: created.model.clone(),
-                    effort: created.effort.clone(),
-                    created_at: recorded.at,
-                    workspace: None,
-                    session: None,
-                    runs: Vec::new(),
-                    replies: Vec::new(),
-                    messages: BTreeSet::new(),
-                    tasks: BTreeSet::new(),
-                    deliveries: BTreeSet::new(),
-                    last_activity: recorded.at,
-                };
+                let conversation = Conversation::new(created, recorded.at);
                 self.by_id.insert(created.conversation, conversation);
             }
             ConversationEvent::ParticipantJoined(joined) => {
@@ -288,6 +294,11 @@ impl Conversations {
             ConversationEvent::Forgotten(forgotten) => {
                 self.forgetting.remove(&forgotten.conversation);
                 self.forgotten.insert(forgotten.conversation);
+            }
+            ConversationEvent::ModelChosen(chosen) => {
+                self.apply_to(chosen.conversation, |conversation| {
+                    conversation.model.clone_from(&chosen.model);
+                });
             }
             ConversationEvent::WorkspaceCloneFailed(_) => {}
         }

@@ -193,7 +193,9 @@ impl TaskBoard {
                 });
                 self.finish(completed.task);
             }
-            TaskEvent::StopRequested(_) | TaskEvent::Interrupted(_) => {}
+            TaskEvent::StopRequested(_)
+            | TaskEvent::Interrupted(_)
+            | TaskEvent::CommandGiven(_) => {}
         }
     }
 

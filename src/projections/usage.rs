@@ -104,6 +104,7 @@ impl Projection for Usage {
             Event::Conversation(
                 ConversationEvent::ParticipantJoined(_)
                 | ConversationEvent::ParticipantInvited(_)
+                | ConversationEvent::ModelChosen(_)
                 | ConversationEvent::ThreadLinked(_)
                 | ConversationEvent::WorkspaceCloned(_)
                 | ConversationEvent::WorkspaceCloneFailed(_)

@@ -248,7 +248,9 @@ impl WorkQueue {
             TaskEvent::Completed(completed) => {
                 self.tasks.remove(&completed.task);
             }
-            TaskEvent::PhaseEntered(_) | TaskEvent::TodoListUpdated(_) => {}
+            TaskEvent::PhaseEntered(_)
+            | TaskEvent::TodoListUpdated(_)
+            | TaskEvent::CommandGiven(_) => {}
         }
         self.note_version(event, recorded);
     }
@@ -264,6 +266,7 @@ impl WorkQueue {
             TaskEvent::Interrupted(e) => e.task,
             TaskEvent::RetryScheduled(e) => e.task,
             TaskEvent::Completed(e) => e.task,
+            TaskEvent::CommandGiven(e) => e.task,
         };
         self.change(task, |task| task.version = recorded.stream_version);
     }
@@ -289,6 +292,7 @@ impl WorkQueue {
                 }
             }
             ConversationEvent::Created(_)
+            | ConversationEvent::ModelChosen(_)
             | ConversationEvent::ParticipantJoined(_)
             | ConversationEvent::ParticipantInvited(_)
             | ConversationEvent::ThreadLinked(_)

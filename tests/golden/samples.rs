@@ -12,9 +12,9 @@ use airut::events::container::{
 };
 use airut::events::conversation::{
     ConversationCreated, ConversationForgetRequested, ConversationForgotten,
-    ConversationParticipantInvited, ConversationParticipantJoined, ForgetReason, PromptComposed,
-    ReplyRecorded, SessionAbandoned, ThreadLinked, TokenUsage, WorkspaceCloneFailed,
-    WorkspaceCloned,
+    ConversationModelChosen, ConversationParticipantInvited, ConversationParticipantJoined,
+    ForgetReason, PromptComposed, ReplyRecorded, SessionAbandoned, ThreadLinked, TokenUsage,
+    WorkspaceCloneFailed, WorkspaceCloned,
 };
 use airut::events::delivery::{
     CheckpointSent, DeliveryAbandoned, DeliveryAttempted, DeliveryFailed, DeliveryKind,
@@ -46,9 +46,9 @@ use airut::events::service::{
     ServiceStopped,
 };
 use airut::events::task::{
-    CompletionReason, InterruptionDecision, TaskCoalesced, TaskCompleted, TaskInterrupted,
-    TaskPhase, TaskPhaseEntered, TaskQueued, TaskRetryScheduled, TaskStarted, TaskStopRequested,
-    TodoItem, TodoListUpdated, TodoStatus,
+    CompletionReason, InterruptionDecision, TaskCoalesced, TaskCommandGiven, TaskCompleted,
+    TaskInterrupted, TaskPhase, TaskPhaseEntered, TaskQueued, TaskRetryScheduled, TaskStarted,
+    TaskStopRequested, TodoItem, TodoListUpdated, TodoStatus,
 };
 
 const CONVERSATION: ConversationId = ConversationId(0x0bad_cafe);
@@ -127,6 +127,7 @@ pub(crate) fn samples() -> Vec<Event> {
         messages(),
         tasks(),
         conversations(),
+        people(),
         forgetting(),
         runs(),
         containers(),
@@ -375,6 +376,12 @@ fn tasks() -> Vec<Event> {
             items: vec![todo],
         }
         .into(),
+        TaskCommandGiven {
+            task: TASK,
+            command: text("/model opus"),
+            by: text("alice@example.test"),
+        }
+        .into(),
         TaskStopRequested {
             task: TASK,
             by: text("local:root"),
@@ -412,18 +419,6 @@ fn conversations() -> Vec<Event> {
             owner: text("local:root"),
             model: text("opus"),
             effort: Some(text("high")),
-        }
-        .into(),
-        ConversationParticipantJoined {
-            conversation,
-            identity: text("bob@example.test"),
-        }
-        .into(),
-        ConversationParticipantInvited {
-            conversation,
-            identity: text("bob@example.test"),
-            by: text("alice@example.test"),
-            inbound: INBOUND,
         }
         .into(),
         ThreadLinked {
@@ -469,6 +464,30 @@ fn conversations() -> Vec<Event> {
             turns: 4,
             duration_ms: 65_000,
             is_error: false,
+        }
+        .into(),
+    ]
+}
+
+fn people() -> Vec<Event> {
+    let conversation = CONVERSATION;
+    vec![
+        ConversationParticipantJoined {
+            conversation,
+            identity: text("bob@example.test"),
+        }
+        .into(),
+        ConversationParticipantInvited {
+            conversation,
+            identity: text("bob@example.test"),
+            by: text("alice@example.test"),
+            inbound: INBOUND,
+        }
+        .into(),
+        ConversationModelChosen {
+            conversation,
+            model: text("opus"),
+            by: text("alice@example.test"),
         }
         .into(),
     ]

@@ -49,6 +49,12 @@ async fn an_unknown_conversation_becomes_a_new_one() {
     daemon.until("TaskCompleted", 1).await;
     daemon.drain().await;
     assert_ne!(conversation_of(&world.events(), "m1"), "ffffffff");
+    let ran = world.sandbox.ran.lock().unwrap();
+    assert!(
+        ran[0].prompt.contains("Subject: Fix it"),
+        "{}",
+        ran[0].prompt
+    );
 }
 
 #[tokio::test]

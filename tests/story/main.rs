@@ -8,6 +8,7 @@
 
 mod answers;
 mod audit;
+mod commands;
 mod conversations;
 mod crashes;
 mod deciders;

@@ -18,6 +18,7 @@ use crate::handlers::intake::Intake;
 pub mod auth;
 mod drain;
 pub mod filter;
+pub mod flowed;
 pub mod headers;
 pub mod hop;
 pub mod html;
@@ -35,6 +36,7 @@ pub mod smtp;
 pub mod thread;
 pub mod tls;
 pub mod too_long;
+pub mod unreadable;
 pub mod verify;
 
 use headers::Headers;

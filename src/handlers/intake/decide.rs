@@ -3,8 +3,8 @@
 use crate::events::Event;
 use crate::events::conversation::{ConversationCreated, ThreadLinked};
 use crate::events::id::{
-    Actor, AtMs, BlobRef, ChannelKind, ConversationId, InboundId, Position, Sha256, StoredFile,
-    StreamId,
+    Actor, AtMs, BlobRef, ChannelKind, ConversationId, InboundId, Position, RepoId, Sha256,
+    StoredFile, StreamId,
 };
 use crate::events::log::{Context, Expected};
 use crate::events::message::{
@@ -13,6 +13,7 @@ use crate::events::message::{
 };
 use crate::events::task::TaskQueued;
 use crate::handlers::channels::Triaged;
+use crate::handlers::intake::command::Given;
 use crate::handlers::intake::participants::{
     Circle, Invitation, decide_inviting, decide_joining, may_take_part,
 };
@@ -47,6 +48,8 @@ pub struct Accepted {
     pub body: BlobRef,
     /// Its attachments, kept.
     pub attachments: Vec<StoredFile>,
+    /// What its first line asks of Airut itself.
+    pub command: Option<Given>,
 }
 
 /// Records that a message is not acted on.
@@ -75,7 +78,12 @@ pub fn decide_acceptance(
     accepted: Accepted,
     defaults: &Defaults,
 ) -> Decision {
-    let continued = find_conversation(conversations, received, &accepted.triaged);
+    let continued = find_conversation(
+        conversations,
+        &received.repo,
+        received.channel,
+        &accepted.triaged,
+    );
     let new = continued.is_none();
     let conversation = conversation_of(conversations, received, &accepted.triaged);
     let mut decision = Decision {
@@ -114,7 +122,7 @@ pub fn conversation_of(
     received: &MessageReceived,
     triaged: &Triaged,
 ) -> ConversationId {
-    let continued = find_conversation(conversations, received, triaged);
+    let continued = find_conversation(conversations, &received.repo, received.channel, triaged);
     continued.map_or_else(
         || unused_id(conversations, received.inbound),
         |(conversation, _)| conversation,
@@ -123,15 +131,15 @@ pub fn conversation_of(
 
 /// Returns the conversation the message continues: the one it names, else one its thread is linked
 /// to, of the same repository and with its sender taking part (spec rows EML-18, EML-19).
-fn find_conversation(
+pub fn find_conversation(
     conversations: &Conversations,
-    received: &MessageReceived,
+    repo: &RepoId,
+    channel: ChannelKind,
     triaged: &Triaged,
 ) -> Option<(ConversationId, HintSource)> {
-    let takes_part = |conversation: &Conversation| {
-        may_take_part(conversation, received.channel, &triaged.identity)
-    };
-    pointed_at(conversations, received, triaged)
+    let takes_part =
+        |conversation: &Conversation| may_take_part(conversation, channel, &triaged.identity);
+    pointed_at(conversations, (repo, channel), triaged)
         .into_iter()
         .find(|(conversation, _)| takes_part(conversation))
         .map(|(conversation, source)| (conversation.id, source))
@@ -143,7 +151,8 @@ fn find_foreign(
     received: &MessageReceived,
     triaged: &Triaged,
 ) -> Option<(ConversationId, HintSource)> {
-    pointed_at(conversations, received, triaged)
+    let of = (&received.repo, received.channel);
+    pointed_at(conversations, of, triaged)
         .into_iter()
         .map(|(conversation, source)| (conversation.id, source))
         .next()
@@ -153,17 +162,17 @@ fn find_foreign(
 /// its thread is linked to, newest first.
 fn pointed_at<'a>(
     conversations: &'a Conversations,
-    received: &MessageReceived,
+    (repo, channel): (&RepoId, ChannelKind),
     triaged: &Triaged,
 ) -> Vec<(&'a Conversation, HintSource)> {
     let keys = thread_keys(&triaged.reply_to);
     let linked = keys.iter().rev();
-    let linked = linked.filter_map(|key| conversations.by_thread(received.channel, key));
+    let linked = linked.filter_map(|key| conversations.by_thread(channel, key));
     let linked = linked.map(|id| (id, HintSource::Thread));
     let all = triaged.conversation_hint.clone().into_iter().chain(linked);
     let known = all.filter_map(|(id, source)| Some((conversations.get(id)?, source)));
     known
-        .filter(|(conversation, _)| conversation.repo == received.repo)
+        .filter(|(conversation, _)| conversation.repo == *repo)
         .collect()
 }
 

@@ -8,6 +8,7 @@ use crate::config::types::Repo;
 use crate::events::message::{MessageReceived, RejectionReason};
 use crate::events::seal::Owner;
 use crate::handlers::channels::{Channel, Evidence, Triage, Triaged};
+use crate::handlers::intake::command::{self, Command, Given};
 use crate::handlers::intake::decide::{Accepted, Defaults};
 use crate::handlers::ports::{EffectError, Ports};
 use crate::tasks;
@@ -66,15 +67,36 @@ async fn accepted(
     ports: &Ports,
     repo: &Repo,
     owner: Owner,
-    triaged: Triaged,
+    mut triaged: Triaged,
     media_type: &str,
 ) -> Result<Verdict, EffectError> {
     let defaults = Defaults {
         model: repo.model.clone(),
         effort: repo.effort.clone(),
     };
+    let is_work = media_type != DECLINED_MEDIA_TYPE;
+    let command = is_work.then(|| take_command(&mut triaged)).flatten();
     let accepted = keep(ports, owner, triaged, media_type).await?;
+    let accepted = Accepted {
+        command,
+        ..accepted
+    };
     Ok(Verdict::Accepted(Box::new(accepted), defaults))
+}
+
+/// Takes the command off a text that is work too; a text that is only a command stays as it is.
+fn take_command(triaged: &mut Triaged) -> Option<Given> {
+    let (command, rest) = command::split(&triaged.body);
+    let command = command?;
+    if let Command::Model(model) = &command {
+        triaged.model_hint = Some(model.clone());
+    }
+    let has_files = !triaged.attachments.is_empty();
+    let is_work = command.leaves_work(rest, has_files);
+    if is_work {
+        triaged.body = rest.to_owned();
+    }
+    Some(Given { command, is_work })
 }
 
 async fn keep(
@@ -93,5 +115,6 @@ async fn keep(
         triaged,
         body,
         attachments,
+        command: None,
     })
 }

@@ -133,6 +133,7 @@ impl Export<'_> {
             }
             ConversationEvent::ParticipantJoined(_)
             | ConversationEvent::ParticipantInvited(_)
+            | ConversationEvent::ModelChosen(_)
             | ConversationEvent::ThreadLinked(_)
             | ConversationEvent::WorkspaceCloned(_)
             | ConversationEvent::WorkspaceCloneFailed(_)

@@ -3,12 +3,15 @@
 //! was written. Messages of different sources wait for nobody.
 
 use crate::clock;
-use crate::events::id::{ChannelKind, Position, RepoId};
+use crate::events::id::{BlobRef, ChannelKind, Position, RepoId};
 use crate::events::log::{Append, AppendError};
+use crate::events::message::MessageReceived;
+use crate::events::seal::Owner;
 use crate::handlers::effect::{Effect, Rejection, RejectionReply, Subject};
 use crate::handlers::intake::decide::{
     Accepted, Decision, conversation_of, decide_acceptance, decide_rejection, judged_context,
 };
+use crate::handlers::intake::obey::Order;
 use crate::handlers::intake::triage::Verdict;
 use crate::handlers::ports::EffectError;
 use crate::handlers::worker::{Phase, Worker, WorkerError};
@@ -85,7 +88,11 @@ impl Worker {
             Verdict::Accepted(accepted, _) => self.reply_to(&judged.message, accepted),
             Verdict::Rejected(..) => None,
         };
-        let append = self.append_of(judged);
+        let answer = match self.answer_command(&judged).await {
+            Ok(answer) => answer,
+            Err(error) => return self.fail(subject, &error),
+        };
+        let append = self.append_of(judged, answer.as_ref());
         match self.ports.append(append).await {
             Ok(()) => {
                 self.settle_flight(subject);
@@ -105,16 +112,53 @@ impl Worker {
         }
     }
 
-    fn append_of(&self, judged: Judged) -> Append {
+    /// Keeps the answer to a command that leaves no work.
+    async fn answer_command(&self, judged: &Judged) -> Result<Option<BlobRef>, EffectError> {
+        let received = &judged.message.received;
+        let Verdict::Accepted(accepted, _) = &judged.verdict else {
+            return Ok(None);
+        };
+        let is_work = accepted.command.as_ref().is_none_or(|given| given.is_work);
+        let Some(order) = self.order(received, accepted).filter(|_| !is_work) else {
+            return Ok(None);
+        };
+        let text = order.answer(self.state());
+        let owner = Owner::Task(received.inbound.task());
+        let kept = self.ports.bodies.put_markdown(owner, &text).await?;
+        Ok(Some(kept))
+    }
+
+    fn order<'a>(
+        &self,
+        received: &'a MessageReceived,
+        accepted: &'a Accepted,
+    ) -> Option<Order<'a>> {
+        let conversations = &self.state().conversations;
+        Some(Order {
+            command: &accepted.command.as_ref()?.command,
+            received,
+            triaged: &accepted.triaged,
+            conversation: conversation_of(conversations, received, &accepted.triaged),
+        })
+    }
+
+    fn append_of(&self, judged: Judged, answer: Option<&BlobRef>) -> Append {
         let received = &judged.message.received;
         let conversations = &self.state().conversations;
-        let decision: Decision = match judged.verdict {
+        let (from, now) = (self.ports.mail_from(&received.repo), clock::now());
+        let obeyed = match &judged.verdict {
+            Verdict::Accepted(accepted, _) => self.order(received, accepted),
+            Verdict::Rejected(..) => None,
+        };
+        let obeyed = obeyed.map(|order| order.decide(self.state(), answer, from, now));
+        let mut decision: Decision = match judged.verdict {
             Verdict::Accepted(accepted, defaults) => {
                 decide_acceptance(conversations, received, *accepted, &defaults)
             }
             Verdict::Rejected(reason, detail) => decide_rejection(received, reason, detail),
         };
-        let (causation, now) = (Some(judged.message.position), clock::now());
+        decision.events.extend(obeyed.into_iter().flatten());
+        let causation = Some(judged.message.position);
         Append {
             expected: decision.expected,
             events: decision.events,

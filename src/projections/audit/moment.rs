@@ -19,8 +19,8 @@ use crate::events::run::{
     AgentErrorOutput, AgentEventObserved, PolicyInForce, RunOutcomeClassified, RunPlanned,
 };
 use crate::events::task::{
-    TaskCoalesced, TaskCompleted, TaskInterrupted, TaskQueued, TaskRetryScheduled, TaskStarted,
-    TaskStopRequested,
+    TaskCoalesced, TaskCommandGiven, TaskCompleted, TaskInterrupted, TaskQueued,
+    TaskRetryScheduled, TaskStarted, TaskStopRequested,
 };
 
 /// How an allowed request ended.
@@ -51,6 +51,8 @@ pub enum Moment {
     Coalesced(TaskCoalesced),
     /// Work on it begins.
     Started(TaskStarted),
+    /// Its message gave a command to Airut itself.
+    CommandGiven(TaskCommandGiven),
     /// Somebody wants it stopped.
     StopRequested(TaskStopRequested),
     /// A restart found it unfinished.

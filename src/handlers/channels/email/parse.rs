@@ -5,7 +5,7 @@ use mail_parser::{MessageParser, MessagePart, MimeHeaders as _, PartType};
 
 use crate::handlers::channels::Attachment;
 use crate::handlers::channels::email::headers::{self, Headers};
-use crate::handlers::channels::email::html;
+use crate::handlers::channels::email::{flowed, html, unreadable};
 use crate::handlers::channels::local::message::make_names_safe;
 
 /// Files taken from one mail; further ones are left out, and the text says so.
@@ -32,10 +32,13 @@ pub fn content(raw: &[u8]) -> Content {
             ..Content::default()
         };
     };
-    let (attachments, left_out) = attachments(&mail);
     let mut body = body(&mail).trim().to_owned();
+    let (attachments, left_out) = attachments(&mail, !has_words(&body));
     if body.is_empty() && mail.attachments().all(is_stray_text) && mail.html_part(0).is_none() {
         body = salvaged(raw);
+    }
+    for note in forwarded(&mail).chain(unreadable::words(&mail).map(ToOwned::to_owned)) {
+        body = format!("{body}\n\n{note}").trim().to_owned();
     }
     if left_out > 0 {
         body = format!("{body}\n\n[{left_out} further attachments were left out]");
@@ -67,10 +70,60 @@ fn body(mail: &mail_parser::Message<'_>) -> String {
         PartType::Html(html) => Some(html::to_markdown(html)),
         _ => None,
     });
-    let text = || mail.body_text(0).map(|text| text.replace("\r\n", "\n"));
+    let text = || {
+        let text = mail.body_text(0)?.replace("\r\n", "\n");
+        Some(
+            mail.text_part(0)
+                .and_then(|part| unflowed(part, &text))
+                .unwrap_or(text),
+        )
+    };
     html.filter(|html| !html.trim().is_empty())
         .or_else(text)
         .unwrap_or_default()
+}
+
+/// Whether a text says anything beside the pictures that it shows.
+fn has_words(body: &str) -> bool {
+    let after_picture = |rest: &str| rest.split_once(')').is_some_and(|(_, rest)| is_word(rest));
+    let (before, pictures) = body.split_once("![").unwrap_or((body, ""));
+    is_word(before) || pictures.split("![").any(after_picture)
+}
+
+fn is_word(text: &str) -> bool {
+    text.chars().any(char::is_alphanumeric)
+}
+
+/// Joins the lines of a part that says they were broken for display only.
+fn unflowed(part: &MessagePart<'_>, text: &str) -> Option<String> {
+    let kind = part.content_type().filter(|_| part.is_text())?;
+    let says = |name: &str, value: &str| {
+        let said = kind.attribute(name);
+        said.is_some_and(|said| said.eq_ignore_ascii_case(value))
+    };
+    let is_plain = kind
+        .subtype()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("plain"));
+    (is_plain && says("format", "flowed")).then(|| flowed::unflow(text, says("delsp", "yes")))
+}
+
+/// Most forwarded mails whose text is shown; of further ones the files are all there is.
+const FORWARDED_MAX: usize = 5;
+
+/// The texts of the mails that were forwarded whole, each with what it says of itself.
+fn forwarded<'a>(mail: &'a mail_parser::Message<'_>) -> impl Iterator<Item = String> + 'a {
+    let messages = mail.attachments().filter_map(|part| match &part.body {
+        PartType::Message(message) => Some(message),
+        _ => None,
+    });
+    messages.take(FORWARDED_MAX).filter_map(|message| {
+        let text = body(message);
+        let from = message.from().and_then(|from| from.first());
+        let from = from.and_then(|from| from.address()).unwrap_or("somebody");
+        let subject = one_line(message.subject().unwrap_or_default());
+        let head = format!("[forwarded mail from {}: {subject}]", one_line(from));
+        (!text.trim().is_empty()).then(|| format!("{head}\n\n{}", text.trim()))
+    })
 }
 
 /// An invitation, an answer to one or a cancellation (RFC 5546) is told by its method. A calendar that
@@ -109,9 +162,11 @@ fn salvaged(raw: &[u8]) -> String {
     lines.join("\n").trim().to_owned()
 }
 
-/// The files of a mail: whatever is no text of it and not shown within the text.
-fn attachments(mail: &mail_parser::Message<'_>) -> (Vec<Attachment>, usize) {
-    let is_file = |part: &&MessagePart<'_>| !is_inline(part) && !is_stray_text(part);
+/// The files of a mail: whatever is no text of it and not shown within the text; where there is no
+/// text, what is shown is all there is, as with a screenshot alone.
+fn attachments(mail: &mail_parser::Message<'_>, no_text: bool) -> (Vec<Attachment>, usize) {
+    let is_shown = |part: &&MessagePart<'_>| is_inline(part) && !no_text;
+    let is_file = |part: &&MessagePart<'_>| !is_shown(part) && !is_stray_text(part);
     let files: Vec<_> = mail.attachments().filter(is_file).collect();
     let left_out = files.len().saturating_sub(ATTACHMENTS_MAX);
     let mut files: Vec<Attachment> = files

@@ -99,17 +99,33 @@ fn safe_name(name: &str) -> String {
     let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let kept: String = base
         .chars()
-        .filter(|character| !character.is_control())
+        .filter(|character| !character.is_control() && !turns_the_text(*character))
         .collect();
     let kept = kept.trim().trim_start_matches('.').to_owned();
     if kept.is_empty() {
         return "attachment".to_owned();
     }
-    let mut end = kept.len().min(NAME_BYTES_MAX);
-    while !kept.is_char_boundary(end) {
-        end -= 1;
+    shortened(&kept)
+}
+
+/// Whether a character changes the direction of what follows, so that a name could show another
+/// ending than it has.
+fn turns_the_text(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Longest ending that a name keeps when it is shortened, in bytes, its dot included.
+const ENDING_BYTES_MAX: usize = 20;
+
+fn shortened(name: &str) -> String {
+    if name.len() <= NAME_BYTES_MAX {
+        return name.to_owned();
     }
-    kept[..end].to_owned()
+    let ending = name.rfind('.').map(|dot| &name[dot..]).unwrap_or_default();
+    let ending = Some(ending).filter(|ending| ending.len() <= ENDING_BYTES_MAX);
+    let ending = ending.unwrap_or_default();
+    let end = name.floor_char_boundary(NAME_BYTES_MAX - ending.len());
+    format!("{}{ending}", &name[..end])
 }
 
 fn distinct(name: &str, taken: &[String]) -> String {
@@ -161,6 +177,24 @@ mod tests {
             "a-3.txt",
         ];
         assert_eq!(names(&given), safe);
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_ending_and_none_turns_the_text_round() {
+        for length in [
+            NAME_BYTES_MAX - 5,
+            NAME_BYTES_MAX - 4,
+            NAME_BYTES_MAX - 3,
+            5_000,
+        ] {
+            let name = &names(&[&format!("{}.pdf", "x".repeat(length))])[0];
+            assert!(
+                name.len() <= NAME_BYTES_MAX && name.ends_with("x.pdf"),
+                "{length}"
+            );
+        }
+        assert!(names(&[&"ä".repeat(5_000)])[0].len() <= NAME_BYTES_MAX);
+        assert_eq!(names(&["invoice\u{202e}fdp.exe"]), ["invoicefdp.exe"]);
     }
 
     #[test]
