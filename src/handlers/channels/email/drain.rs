@@ -1,10 +1,6 @@
 //! Emptying the mailbox: each mail is durable first and deleted afterwards, and one that cannot be
 //! taken in holds up no other.
 
-use std::collections::BTreeSet;
-
-use futures_util::future::join_all;
-
 use crate::clock;
 use crate::config::types::Email;
 use crate::events::channel::ChannelMailPassedOver;
@@ -23,10 +19,6 @@ use crate::handlers::intake::{Intake, IntakeError};
 
 /// Mails in a row that the server may refuse; then it is the mailbox that is at fault.
 const REFUSED_IN_A_ROW_MAX: u32 = 10;
-/// Mails that are taken in together.
-const TOGETHER_MAILS_MAX: usize = 64;
-/// Bytes of the mails that are taken in together; longer ones are taken in one by one.
-const TOGETHER_BYTES_MAX: u32 = 4 << 20;
 /// Mails flagged as deleted that are looked at on one connection; the rest stay as they are.
 const FLAGGED_MAX: usize = 200;
 
@@ -39,59 +31,8 @@ impl EmailChannel {
         notes: &mut Notes,
     ) -> Result<(), ListenError> {
         let uids = mailbox.uids().await?;
-        let due = notes.due(&uids, clock::now());
-        for some in due.chunks(TOGETHER_MAILS_MAX) {
-            let taken = self.take_together(mailbox, intake, notes, some).await?;
-            let rest = some.iter().copied().filter(|uid| !taken.contains(uid));
-            self.take_one_by_one(mailbox, intake, notes, rest).await?;
-        }
-        notes.go_together();
-        Ok(())
-    }
-
-    /// Takes in those of some mails that are short and gave no trouble yet, with few questions and few
-    /// flushes; returns which. What fails for any reason is left for one by one.
-    async fn take_together(
-        &self,
-        mailbox: &mut Mailbox,
-        intake: &Intake,
-        notes: &mut Notes,
-        uids: &[u32],
-    ) -> Result<BTreeSet<u32>, ListenError> {
-        let quiet = notes.without_trouble(uids);
-        if quiet.len() < 2 {
-            return Ok(BTreeSet::new());
-        }
-        // Whichever of them makes the connection fail is found out one by one.
-        notes.go_one_by_one();
-        let kept = mailbox.fetch_short(&quiet, TOGETHER_BYTES_MAX).await?;
-        let receiving = kept.into_iter().map(async |kept| {
-            let uid = kept.uid;
-            let receipt = intake.receive(self.incoming(kept).await.ok()?).await.ok()?;
-            Some((uid, receipt.inbound))
-        });
-        let received = join_all(receiving).await;
-        let received: Vec<(u32, InboundId)> = received.into_iter().flatten().collect();
-        let uids: Vec<u32> = received.iter().map(|(uid, _)| *uid).collect();
-        if !uids.is_empty() {
-            mailbox.delete(&uids).await?;
-            barrier::barrier("mail-deleted");
-        }
-        let inbounds = received.into_iter().map(|(_, inbound)| inbound);
-        join_all(inbounds.map(|inbound| self.acknowledge(intake, inbound))).await;
-        notes.go_together();
-        Ok(uids.into_iter().collect())
-    }
-
-    async fn take_one_by_one(
-        &self,
-        mailbox: &mut Mailbox,
-        intake: &Intake,
-        notes: &mut Notes,
-        uids: impl Iterator<Item = u32>,
-    ) -> Result<(), ListenError> {
         let mut refused = 0;
-        for uid in uids {
+        for uid in notes.due(&uids, clock::now()) {
             let Err(error) = self.take(mailbox, intake, notes, uid).await else {
                 notes.settle(uid);
                 refused = 0;
@@ -143,7 +84,7 @@ impl EmailChannel {
         let incoming = self.incoming(kept).await?;
         match intake.known(&incoming.dedupe_key) {
             Some(inbound) => {
-                mailbox.delete(&[uid]).await?;
+                mailbox.delete(uid).await?;
                 self.acknowledge(intake, inbound).await;
             }
             None => notes.leave(uid),
@@ -169,7 +110,7 @@ impl EmailChannel {
             notes.leave(uid);
             return Ok(());
         }
-        mailbox.delete(&[uid]).await?;
+        mailbox.delete(uid).await?;
         barrier::barrier("mail-deleted");
         self.acknowledge(intake, receipt.inbound).await;
         Ok(())

@@ -187,60 +187,23 @@ impl Mailbox {
         }))
     }
 
-    /// Fetches several mails at once, as far as they are short: none is longer than `bytes_max`, nor
-    /// are all of them together.
-    ///
-    /// # Errors
-    /// [`ImapError`].
-    pub async fn fetch_short(
-        &mut self,
-        uids: &[u32],
-        bytes_max: u32,
-    ) -> Result<Vec<Kept>, ImapError> {
-        let sized = self.fetch_all(uids, "(UID RFC822.SIZE)").await?;
-        let mut room = bytes_max;
-        let mut fits = |fetch: &Fetch| {
-            let left = room.checked_sub(fetch.size?)?;
-            room = left;
-            fetch.uid
-        };
-        let short: Vec<u32> = sized.iter().filter_map(&mut fits).collect();
-        if short.is_empty() {
-            return Ok(vec![]);
-        }
-        let fetched = self.fetch_all(&short, "(UID BODY.PEEK[])").await?;
-        let kept = |fetch: Fetch| {
-            Some(Kept {
-                uid_validity: self.uid_validity,
-                uid: fetch.uid.filter(|uid| short.contains(uid))?,
-                raw: fetch.body()?.to_vec(),
-                too_long: None,
-            })
-        };
-        Ok(fetched.into_iter().filter_map(kept).collect())
-    }
-
     async fn fetch_items(&mut self, uid: u32, items: &str) -> Result<Option<Fetch>, ImapError> {
-        let fetched = self.fetch_all(&[uid], items).await?;
+        let session = &mut self.session;
+        let fetched = async {
+            let answers = session.uid_fetch(uid.to_string(), items).await?;
+            answers.try_collect::<Vec<Fetch>>().await
+        };
+        let fetched = within(FETCH_MAX, "FETCH", fetched).await?;
         Ok(fetched.into_iter().find(|fetch| fetch.uid == Some(uid)))
     }
 
-    async fn fetch_all(&mut self, uids: &[u32], items: &str) -> Result<Vec<Fetch>, ImapError> {
-        let session = &mut self.session;
-        let fetched = async {
-            let answers = session.uid_fetch(uid_set(uids), items).await?;
-            answers.try_collect::<Vec<Fetch>>().await
-        };
-        within(FETCH_MAX, "FETCH", fetched).await
-    }
-
-    /// Deletes mails, and nothing but them: where the server can only remove everything that is
-    /// flagged, and somebody else has flagged mail too, ours stay flagged until theirs is gone.
+    /// Deletes a mail, and nothing but it: where the server can only remove everything that is
+    /// flagged, and somebody else has flagged mail too, ours stays flagged until theirs is gone.
     ///
     /// # Errors
     /// [`ImapError`].
-    pub async fn delete(&mut self, uids: &[u32]) -> Result<(), ImapError> {
-        let uid_set = uid_set(uids);
+    pub async fn delete(&mut self, uid: u32) -> Result<(), ImapError> {
+        let uid_set = uid.to_string();
         let session = &mut self.session;
         let stored = async {
             let answers = session
@@ -249,7 +212,7 @@ impl Mailbox {
             answers.try_collect::<Vec<Fetch>>().await
         };
         within(COMMAND_MAX, "STORE", stored).await?;
-        self.flagged.extend(uids);
+        self.flagged.insert(uid);
         if self.has_uid_expunge {
             let session = &mut self.session;
             let expunged = async {
@@ -357,12 +320,6 @@ impl Mailbox {
             .map(|name| name.name().to_owned())
             .collect())
     }
-}
-
-/// Writes numbers as IMAP wants a set of them (RFC 9051, section 9, `sequence-set`).
-fn uid_set(uids: &[u32]) -> String {
-    let numbers: Vec<String> = uids.iter().map(ToString::to_string).collect();
-    numbers.join(",")
 }
 
 /// Reads all that the server said unasked; says whether mail came.

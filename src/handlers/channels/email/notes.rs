@@ -18,7 +18,6 @@ pub struct Notes {
     uid_validity: u32,
     left: BTreeSet<u32>,
     troubles: BTreeMap<u32, Trouble>,
-    one_by_one: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,24 +49,6 @@ impl Notes {
         let mut due: Vec<u32> = uids.iter().copied().filter(is_due).collect();
         due.sort_by_key(|uid| (failures(uid), *uid));
         due
-    }
-
-    /// Returns those of some mails that may be taken in together: none while they go one by one, and
-    /// never one that gave trouble.
-    pub fn without_trouble(&self, uids: &[u32]) -> Vec<u32> {
-        let is_quiet = |uid: &u32| !self.one_by_one && !self.troubles.contains_key(uid);
-        uids.iter().copied().filter(is_quiet).collect()
-    }
-
-    /// From now on mails are taken in one by one: one of several broke the connection, and it is not
-    /// known which.
-    pub fn go_one_by_one(&mut self) {
-        self.one_by_one = true;
-    }
-
-    /// Mails may be taken in together again.
-    pub fn go_together(&mut self) {
-        self.one_by_one = false;
     }
 
     /// Remembers that a mail was dealt with and stays where it is.
@@ -120,17 +101,6 @@ mod tests {
         assert_eq!(notes.due(&uids, again_at), [2, 3, 1]);
         notes.settle(1);
         assert_eq!(notes.due(&uids, now), [1, 2, 3]);
-    }
-
-    #[test]
-    fn mails_go_together_unless_one_gave_trouble_or_a_connection_broke() {
-        let mut notes = Notes::default();
-        notes.trouble(2, false, AtMs(0));
-        assert_eq!(notes.without_trouble(&[1, 2, 3]), [1, 3]);
-        notes.go_one_by_one();
-        assert!(notes.without_trouble(&[1, 2, 3]).is_empty());
-        notes.go_together();
-        assert_eq!(notes.without_trouble(&[1, 2, 3]), [1, 3]);
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Writer {
             Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => self.lines(&text),
             Event::Code(text) => {
                 let text = escaped(&text.replace('`', "'"));
-                self.text.extend(["`", &text, "`"]);
+                self.text.push_str(&format!("`{text}`"));
             }
             Event::SoftBreak | Event::HardBreak if self.in_table => self.cell(" "),
             Event::SoftBreak | Event::HardBreak => self.new_line(),
@@ -227,9 +227,9 @@ impl Writer {
         let text = text.replace('|', "¦").replace('\n', " ");
         let is_bare = text.trim().is_empty() || url == text || url == format!("mailto:{text}");
         if is_bare {
-            self.text.extend(["<", &url, ">"]);
+            self.text.push_str(&format!("<{url}>"));
         } else {
-            self.text.extend(["<", &url, "|", &text, ">"]);
+            self.text.push_str(&format!("<{url}|{text}>"));
         }
     }
 
