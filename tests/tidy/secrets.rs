@@ -5,6 +5,7 @@ use crate::{code, product_files};
 /// Files that expose a secret: where it is read, put in, signed with or sent, and nowhere else.
 const EXPOSE: &[&str] = &[
     "src/handlers/channels/email/imap/connect.rs",
+    "src/handlers/channels/email/oauth.rs",
     "src/handlers/channels/email/smtp.rs",
     "src/handlers/tasks/surrogates.rs",
     "src/sandbox/credentials.rs",
