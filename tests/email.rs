@@ -23,6 +23,7 @@ mod email {
     mod authority;
     mod golden;
     mod intake;
+    mod many;
     mod post;
     mod sending;
     mod tokens;

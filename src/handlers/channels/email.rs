@@ -20,6 +20,7 @@ pub mod filter;
 pub mod headers;
 pub mod hop;
 pub mod html;
+pub mod identity;
 pub mod imap;
 pub mod listen;
 pub mod markdown;
