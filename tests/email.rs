@@ -24,6 +24,7 @@ mod email {
     mod filtered;
     mod golden;
     mod intake;
+    mod many;
     mod post;
     mod sending;
     mod tokens;

@@ -1,14 +1,16 @@
 //! How messages come in: durable first, judged afterwards. It does not know how a source is told;
 //! it only says when that may happen.
 
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::events::Event;
 use crate::events::blobs::BlobError;
 use crate::events::channel::{
     ChannelConnected, ChannelDegraded, ChannelMailPassedOver, ChannelStopped,
 };
-use crate::events::event::ChannelEvent;
+use crate::events::event::{ChannelEvent, MessageEvent};
 use crate::events::id::{
     Actor, ChannelKind, InboundId, Position, RepoId, StreamId, StreamVersion, TaskId,
 };
@@ -56,6 +58,22 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
+/// A message whose bytes are kept, on the way to its record.
+struct Met {
+    inbound: InboundId,
+    source: MessageSource,
+    context: Context,
+    found: Found,
+}
+
+/// When a message was met.
+enum Found {
+    /// It was received before, at that position.
+    Before(Position),
+    /// Now, as far as is known.
+    Now(Box<MessageReceived>),
+}
+
 /// The door through which channels hand messages in; clones share it.
 #[derive(Debug, Clone)]
 pub struct Intake {
@@ -85,33 +103,68 @@ impl Intake {
     /// # Errors
     /// [`IntakeError`]: nothing was promised, and the source must not be told.
     pub async fn receive(&self, incoming: Incoming) -> Result<Receipt, IntakeError> {
+        let met = self.meet(incoming).await?;
+        self.record(met).await
+    }
+
+    /// Takes messages in together, in their order, so that what they wait for is shared; each is as
+    /// durable as its own receipt says.
+    pub async fn receive_all(&self, incoming: Vec<Incoming>) -> Vec<Result<Receipt, IntakeError>> {
+        let met = join_all(incoming.into_iter().map(|incoming| self.meet(incoming))).await;
+        // The appends are asked for one after the other, once all bodies are kept: what a sender
+        // wrote first is judged first.
+        let recorded = met.into_iter().map(|met| async { self.record(met?).await });
+        join_all(recorded).await
+    }
+
+    /// Keeps the bytes of a message, unless they are kept already.
+    async fn meet(&self, incoming: Incoming) -> Result<Met, IntakeError> {
         if self.closed.is_cancelled() {
             return Err(IntakeError::Closed);
         }
         let inbound = InboundId::from_dedupe_key(&incoming.dedupe_key);
         let source = incoming.source.clone();
         let context = channel_context(&incoming.repo, incoming.channel);
-        let stream = StreamId::inbound(inbound);
-        let received = match self.keep(inbound, incoming).await {
-            Ok(received) => received,
-            Err(error) => {
-                let first = self.erased(inbound, error)?;
-                self.ignore(inbound, first, source, context).await?;
-                return Ok(Receipt {
-                    inbound,
-                    task: inbound.task(),
-                    duplicate: true,
-                });
-            }
+        let found = match self.met_elsewhere(inbound, &source) {
+            Some(first) => Found::Before(first),
+            None => match self.keep(inbound, incoming).await {
+                Ok(received) => Found::Now(Box::new(received)),
+                Err(error) => Found::Before(self.erased(inbound, error)?),
+            },
         };
-        let append = Append::to(&stream, vec![received.into()], context.clone());
-        let duplicate = match self.log.append(append.once(received_key(inbound))).await {
-            Ok(appended) => appended.repeated,
-            Err(AppendError::KeyReused { first }) => {
+        Ok(Met {
+            inbound,
+            source,
+            context,
+            found,
+        })
+    }
+
+    /// Records the reception of a message, or that it was received before.
+    async fn record(&self, met: Met) -> Result<Receipt, IntakeError> {
+        let Met {
+            inbound,
+            source,
+            context,
+            found,
+        } = met;
+        let duplicate = match found {
+            Found::Before(first) => {
                 self.ignore(inbound, first, source, context).await?;
                 true
             }
-            Err(error) => return Err(error.into()),
+            Found::Now(received) => {
+                let stream = StreamId::inbound(inbound);
+                let append = Append::to(&stream, vec![(*received).into()], context.clone());
+                match self.log.append(append.once(received_key(inbound))).await {
+                    Ok(appended) => appended.repeated,
+                    Err(AppendError::KeyReused { first }) => {
+                        self.ignore(inbound, first, source, context).await?;
+                        true
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
         };
         barrier::appended("MessageReceived");
         Ok(Receipt {
@@ -119,6 +172,19 @@ impl Intake {
             task: inbound.task(),
             duplicate,
         })
+    }
+
+    /// Returns where a message was received first, if it came from another place then: the bytes of
+    /// its second copy need not be kept.
+    fn met_elsewhere(&self, inbound: InboundId, source: &MessageSource) -> Option<Position> {
+        let first = self.log.find_key(&received_key(inbound)).ok().flatten()?;
+        let recorded = self.log.read(Position(first.0 - 1), 1).ok()?.pop()?;
+        match recorded.event {
+            Event::Message(MessageEvent::Received(received)) if received.source != *source => {
+                Some(first)
+            }
+            _ => None,
+        }
     }
 
     /// Returns where a message was received first that cannot be kept, because its conversation is

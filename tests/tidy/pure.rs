@@ -64,6 +64,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/handlers/channels/email/filter.rs",
     "src/handlers/channels/email/flowed.rs",
     "src/handlers/channels/email/headers.rs",
+    "src/handlers/channels/email/identity.rs",
     "src/handlers/channels/email/hop.rs",
     "src/handlers/channels/email/html.rs",
     "src/handlers/channels/email/markdown.rs",

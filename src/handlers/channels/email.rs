@@ -22,6 +22,7 @@ pub mod flowed;
 pub mod headers;
 pub mod hop;
 pub mod html;
+pub mod identity;
 pub mod imap;
 pub mod listen;
 pub mod markdown;

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::config::types::Email;
 use crate::events::channel::ChannelMailPassedOver;
 use crate::events::event::ChannelEvent;
-use crate::events::id::{ChannelKind, InboundId, RepoId, Sha256};
+use crate::events::id::{ChannelKind, InboundId, RepoId};
 use crate::events::log::AppendError;
 use crate::events::message::MessageSource;
 use crate::handlers::barrier;
@@ -14,8 +14,10 @@ use crate::handlers::channels::email::headers::{self, Headers};
 use crate::handlers::channels::email::imap::{FOLDER, ImapError, Kept, Mailbox};
 use crate::handlers::channels::email::listen::ListenError;
 use crate::handlers::channels::email::notes::Notes;
-use crate::handlers::channels::email::{EmailChannel, parse, too_long};
+use crate::handlers::channels::email::{EmailChannel, identity, parse, too_long};
 use crate::handlers::intake::{Intake, IntakeError};
+
+mod together;
 
 /// Mails in a row that the server may refuse; then it is the mailbox that is at fault.
 const REFUSED_IN_A_ROW_MAX: u32 = 10;
@@ -31,8 +33,24 @@ impl EmailChannel {
         notes: &mut Notes,
     ) -> Result<(), ListenError> {
         let uids = mailbox.uids().await?;
+        let due = notes.due(&uids, clock::now());
+        for uids in due.chunks(together::MAILS_MAX) {
+            let left = self.take_together(mailbox, intake, notes, uids).await?;
+            self.take_singly(mailbox, intake, notes, &left).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes mails in one after the other, each with its own trouble.
+    async fn take_singly(
+        &self,
+        mailbox: &mut Mailbox,
+        intake: &Intake,
+        notes: &mut Notes,
+        uids: &[u32],
+    ) -> Result<(), ListenError> {
         let mut refused = 0;
-        for uid in notes.due(&uids, clock::now()) {
+        for uid in uids.iter().copied() {
             let Err(error) = self.take(mailbox, intake, notes, uid).await else {
                 notes.settle(uid);
                 refused = 0;
@@ -84,7 +102,7 @@ impl EmailChannel {
         let incoming = self.incoming(kept).await?;
         match intake.known(&incoming.dedupe_key) {
             Some(inbound) => {
-                mailbox.delete(uid).await?;
+                mailbox.delete(&[uid]).await?;
                 self.acknowledge(intake, inbound).await;
             }
             None => notes.leave(uid),
@@ -110,7 +128,7 @@ impl EmailChannel {
             notes.leave(uid);
             return Ok(());
         }
-        mailbox.delete(uid).await?;
+        mailbox.delete(&[uid]).await?;
         barrier::barrier("mail-deleted");
         self.acknowledge(intake, receipt.inbound).await;
         Ok(())
@@ -193,15 +211,10 @@ fn incoming(repo: RepoId, email: &Email, kept: Kept) -> Incoming {
         raw,
         too_long,
     } = kept;
-    let digest = Sha256::of(&raw);
     let head = headers::head(&raw);
     let headers = Headers::of(head);
     let header = |name| headers.first(name).unwrap_or_default();
-    let message_id: String = parse::one_line(header("message-id"))
-        .chars()
-        .take(KEY_ID_MAX)
-        .collect();
-    let (user, server) = (&email.username, &email.imap.server);
+    let account = format!("{}@{}", email.username, email.imap.server);
     Incoming {
         repo,
         channel: ChannelKind::Email,
@@ -211,7 +224,7 @@ fn incoming(repo: RepoId, email: &Email, kept: Kept) -> Incoming {
             uid,
         },
         // Not the number: a mailbox that was rebuilt gives the same mail another one.
-        dedupe_key: format!("mail:{user}@{server}:{message_id}#{digest}"),
+        dedupe_key: identity::dedupe_key(&account, &raw, too_long.is_none()),
         claimed_sender: parse::one_line(header("from")),
         title: parse::subject(head),
         raw: match too_long {
@@ -221,7 +234,3 @@ fn incoming(repo: RepoId, email: &Email, kept: Kept) -> Incoming {
         media_type: "message/rfc822".to_owned(),
     }
 }
-
-/// Longest part of a `Message-ID` in a deduplication key, in characters; the digest beside it tells
-/// mails apart in any case.
-const KEY_ID_MAX: usize = 200;

@@ -1,7 +1,7 @@
 //! A connection to the mailbox: always over verified TLS, every step bounded in time. Nothing is
 //! marked as seen, and everything that is not deleted counts as work, seen or not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_imap::types::{Fetch, NameAttribute, UnsolicitedResponse};
@@ -187,23 +187,61 @@ impl Mailbox {
         }))
     }
 
-    async fn fetch_items(&mut self, uid: u32, items: &str) -> Result<Option<Fetch>, ImapError> {
-        let session = &mut self.session;
-        let fetched = async {
-            let answers = session.uid_fetch(uid.to_string(), items).await?;
-            answers.try_collect::<Vec<Fetch>>().await
-        };
-        let fetched = within(FETCH_MAX, "FETCH", fetched).await?;
-        Ok(fetched.into_iter().find(|fetch| fetch.uid == Some(uid)))
-    }
-
-    /// Deletes a mail, and nothing but it: where the server can only remove everything that is
-    /// flagged, and somebody else has flagged mail too, ours stays flagged until theirs is gone.
+    /// Returns the lengths in bytes of the mails that are still there, with one command.
     ///
     /// # Errors
     /// [`ImapError`].
-    pub async fn delete(&mut self, uid: u32) -> Result<(), ImapError> {
-        let uid_set = uid.to_string();
+    pub async fn sizes(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, u32>, ImapError> {
+        let fetched = self.fetch_set(&set(uids), "(UID RFC822.SIZE)").await?;
+        let sized = fetched.into_iter().map(|fetch| (fetch.uid, fetch.size));
+        Ok(sized
+            .filter_map(|(uid, size)| Some((uid?, size?)))
+            .collect())
+    }
+
+    /// Fetches mails with one command, oldest first; what has gone meanwhile, or came without a
+    /// text, is left out. All of them are in memory at once, so the caller bounds their length.
+    ///
+    /// # Errors
+    /// [`ImapError`].
+    pub async fn fetch_together(&mut self, uids: &[u32]) -> Result<Vec<Kept>, ImapError> {
+        let uid_validity = self.uid_validity;
+        let fetched = self.fetch_set(&set(uids), "(UID BODY.PEEK[])").await?;
+        let kept = |fetch: &Fetch| {
+            Some(Kept {
+                uid_validity,
+                uid: fetch.uid.filter(|uid| uids.contains(uid))?,
+                raw: fetch.body()?.to_vec(),
+                too_long: None,
+            })
+        };
+        let mut kept: Vec<Kept> = fetched.iter().filter_map(kept).collect();
+        kept.sort_by_key(|kept| kept.uid);
+        kept.dedup_by_key(|kept| kept.uid);
+        Ok(kept)
+    }
+
+    async fn fetch_items(&mut self, uid: u32, items: &str) -> Result<Option<Fetch>, ImapError> {
+        let fetched = self.fetch_set(&uid.to_string(), items).await?;
+        Ok(fetched.into_iter().find(|fetch| fetch.uid == Some(uid)))
+    }
+
+    async fn fetch_set(&mut self, uid_set: &str, items: &str) -> Result<Vec<Fetch>, ImapError> {
+        let session = &mut self.session;
+        let fetched = async {
+            let answers = session.uid_fetch(uid_set, items).await?;
+            answers.try_collect::<Vec<Fetch>>().await
+        };
+        within(FETCH_MAX, "FETCH", fetched).await
+    }
+
+    /// Deletes mails, and nothing but them: where the server can only remove everything that is
+    /// flagged, and somebody else has flagged mail too, ours stay flagged until theirs is gone.
+    ///
+    /// # Errors
+    /// [`ImapError`].
+    pub async fn delete(&mut self, uids: &[u32]) -> Result<(), ImapError> {
+        let uid_set = set(uids);
         let session = &mut self.session;
         let stored = async {
             let answers = session
@@ -212,7 +250,7 @@ impl Mailbox {
             answers.try_collect::<Vec<Fetch>>().await
         };
         within(COMMAND_MAX, "STORE", stored).await?;
-        self.flagged.insert(uid);
+        self.flagged.extend(uids);
         if self.has_uid_expunge {
             let session = &mut self.session;
             let expunged = async {
@@ -320,6 +358,12 @@ impl Mailbox {
             .map(|name| name.name().to_owned())
             .collect())
     }
+}
+
+/// Writes numbers as a command names them (RFC 3501, section 9, sequence-set).
+fn set(uids: &[u32]) -> String {
+    let words: Vec<String> = uids.iter().map(u32::to_string).collect();
+    words.join(",")
 }
 
 /// Reads all that the server said unasked; says whether mail came.

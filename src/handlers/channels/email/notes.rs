@@ -51,6 +51,11 @@ impl Notes {
         due
     }
 
+    /// Says whether a mail gave trouble since it last gave none.
+    pub fn is_troubled(&self, uid: u32) -> bool {
+        self.troubles.contains_key(&uid)
+    }
+
     /// Remembers that a mail was dealt with and stays where it is.
     pub fn leave(&mut self, uid: u32) {
         self.left.insert(uid);

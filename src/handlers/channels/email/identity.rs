@@ -1,0 +1,149 @@
+//! What makes two mails the same: the `Message-ID` and the content, without what the servers on
+//! the way wrote above it. It knows no mailbox and no log. Pure.
+
+use crate::events::id::Sha256;
+use crate::handlers::channels::email::headers::{self, Headers};
+use crate::handlers::channels::email::parse;
+
+/// Header fields that the route leaves and not the sender (RFC 5321, section 4.4; RFC 7208,
+/// section 9.1; RFC 8617): they differ between two copies that came by two routes. `DKIM-Signature`
+/// is not among them, because whether a mail is authentic follows from it.
+const TRACE: [&str; 12] = [
+    "received",
+    "return-path",
+    "delivered-to",
+    "x-original-to",
+    "x-delivered-to",
+    "envelope-to",
+    "x-envelope-to",
+    "received-spf",
+    "arc-seal",
+    "arc-message-signature",
+    "arc-authentication-results",
+    "x-received",
+];
+
+/// Longest part of a `Message-ID` in a key, in characters; the digest beside it tells mails apart
+/// in any case.
+const ID_CHARS_MAX: usize = 200;
+
+/// Returns the key of a mail in an account: the same for each copy of it, however it comes.
+///
+/// What a server found out about the mail is part of the key, without its comments, so that a
+/// forged copy that comes first does not make the genuine one its duplicate. A mail without a
+/// `Message-ID`, or one that is not whole, counts with every byte that is there of it.
+pub fn dedupe_key(account: &str, raw: &[u8], is_whole: bool) -> String {
+    let head = headers::head(raw);
+    let headers = Headers::of(head);
+    let id = parse::one_line(headers.first("message-id").unwrap_or_default());
+    let id: String = id.chars().take(ID_CHARS_MAX).collect();
+    let digest = if id.is_empty() || !is_whole {
+        Sha256::of(raw)
+    } else {
+        content(head, &raw[head.len()..])
+    };
+    format!("mail:{account}:{id}#{digest}")
+}
+
+/// Digests the sender's header fields and the text behind them.
+fn content(head: &[u8], text: &[u8]) -> Sha256 {
+    let mut fields = Vec::with_capacity(head.len());
+    for field in raw_fields(head) {
+        let name = field.split(|byte| *byte == b':').next().unwrap_or_default();
+        let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
+        if TRACE.contains(&name.as_str()) {
+            continue;
+        }
+        if name == "authentication-results" {
+            fields.extend(without_comments(field));
+        } else {
+            fields.extend_from_slice(field);
+        }
+    }
+    // Two digests in one, so that no text can be taken for a header.
+    let parts = [Sha256::of(&fields), Sha256::of(text)].map(|part| part.to_string());
+    Sha256::of(parts.concat().as_bytes())
+}
+
+/// Splits a header into its fields, each with the lines that continue it.
+fn raw_fields(head: &[u8]) -> Vec<&[u8]> {
+    let (mut fields, mut start, mut at) = (Vec::new(), 0, 0);
+    for line in head.split_inclusive(|byte| *byte == b'\n') {
+        let continues = matches!(line.first(), Some(b' ' | b'\t'));
+        if !continues && at > start {
+            fields.push(&head[start..at]);
+            start = at;
+        }
+        at += line.len();
+    }
+    if at > start {
+        fields.push(&head[start..at]);
+    }
+    fields
+}
+
+/// Returns a field without its comments (RFC 5322, section 3.2.2), which name the host that a copy
+/// came from, and without white space.
+fn without_comments(field: &[u8]) -> Vec<u8> {
+    let mut depth = 0_usize;
+    let mut kept = Vec::with_capacity(field.len());
+    for byte in field {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            byte if depth == 0 && !byte.is_ascii_whitespace() => kept.push(*byte),
+            _ => {}
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAIL: &str = "From: a@example.test\r\nMessage-ID: <1@x>\r\nSubject: Hi\r\n\tthere\r\n\r\n\
+                        Received: text\r\n";
+
+    fn key(mail: &str) -> String {
+        dedupe_key("bot@server", mail.as_bytes(), true)
+    }
+
+    #[test]
+    fn two_copies_by_two_routes_are_one_mail() {
+        let to = "Return-Path: <a@example.test>\r\nDelivered-To: bot@example.test\r\n\
+                  Received: from one\r\n\tby two; Mon\r\n\
+                  Authentication-Results: mx; spf=pass (10.0.0.1) smtp.mailfrom=a; dmarc=pass\r\n";
+        let alias = "Delivered-To: alias@example.test\r\nRECEIVED: from three\r\n by four\r\n\
+                     X-Original-To: alias\r\nAuthentication-Results: mx;\r\n spf=pass (10.0.0.2) \
+                     smtp.mailfrom=a; dmarc=pass\r\n";
+        assert_eq!(key(&format!("{to}{MAIL}")), key(&format!("{alias}{MAIL}")));
+    }
+
+    #[test]
+    fn another_content_or_another_verdict_is_another_mail() {
+        let verdict = |word: &str| format!("Authentication-Results: mx; dmarc={word}\r\n{MAIL}");
+        let keys = [
+            key(MAIL),
+            key(&MAIL.replace("there", "here")),
+            key(&MAIL.replace("Received: text", "Received: word")),
+            key(&MAIL.replace("<1@x>", "<2@x>")),
+            key(&MAIL.replace("From:", "DKIM-Signature: b=1\r\nFrom:")),
+            key(&verdict("pass")),
+            key(&verdict("fail")),
+            dedupe_key("other@server", MAIL.as_bytes(), true),
+        ];
+        let distinct: std::collections::BTreeSet<&String> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+    }
+
+    #[test]
+    fn without_an_id_or_a_whole_text_every_byte_counts() {
+        let nameless = MAIL.replace("Message-ID", "Subject");
+        let copy = |mail: &str| format!("Received: from one\r\n{mail}");
+        assert_ne!(key(&nameless), key(&copy(&nameless)));
+        let header_only = |mail: &str| dedupe_key("bot@server", mail.as_bytes(), false);
+        assert_ne!(header_only(MAIL), header_only(&copy(MAIL)));
+        assert_eq!(key(MAIL), key(&copy(MAIL)));
+    }
+}
