@@ -138,7 +138,7 @@ mod tests {
                 inner: full(vec![b'x'; bytes]),
                 read: Vec::new(),
                 at_end: Some(Box::new(move |read: &[u8]| {
-                    sender.send(read.len()).unwrap()
+                    sender.send(read.len()).unwrap();
                 })),
             };
             let passed = refusal.boxed_unsync().collect().await.unwrap().to_bytes();
