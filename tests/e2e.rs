@@ -22,6 +22,7 @@ mod e2e {
     mod command_keys;
     mod command_life;
     mod failures;
+    mod fetching;
     mod forget;
     mod ground;
     mod kill;

@@ -21,6 +21,7 @@ mod git;
 mod journal;
 mod options;
 mod origin;
+mod registry;
 mod scenario;
 mod site;
 mod stream;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::journal::Journal;
 use crate::options::Options;
-use crate::{AnyError, anthropic, git, origin};
+use crate::{AnyError, anthropic, git, origin, registry};
 
 /// The body of every answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -152,11 +152,26 @@ async fn answer(site: &Site, request: Request<Incoming>, sni: Option<String>) ->
         host,
         body,
     };
-    match asked.host.as_str() {
+    let response = match asked.host.as_str() {
         "api.anthropic.com" => anthropic::answer(site, &asked).await,
         host if host.starts_with("git.") => git::answer(site, &asked).await,
-        _ => origin::answer(&asked),
+        _ => registry::answer(site, &asked).unwrap_or_else(|| origin::answer(&asked)),
+    };
+    if asked.head.method == http::Method::HEAD {
+        return without_body(response);
     }
+    response
+}
+
+/// Tells of a body and does not send it: over HTTP/2 nobody else leaves it out (RFC 9110, 9.3.2).
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts
+            .headers
+            .insert(http::header::CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(parts, Full::default().boxed_unsync())
 }
 
 fn host_of(head: &http::request::Parts) -> String {
