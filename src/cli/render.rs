@@ -23,13 +23,13 @@ pub(super) struct Arguments {
     /// Print the HTML alone, to be opened in a browser
     #[arg(long, conflicts_with = "text")]
     html: bool,
-    /// Print the plain text alone
+    /// Print the plain text alone; for Slack, its markup
     #[arg(long)]
     text: bool,
     /// Attach a file; may be given several times
     #[arg(long = "file", value_name = "PATH")]
     files: Vec<PathBuf>,
-    /// Take the sender's address of this repository; without it, an example
+    /// Take the sender's address of this repository's mailbox; without it, an example
     #[arg(long, value_name = "ID")]
     repo: Option<String>,
     /// The configuration file
@@ -43,6 +43,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Channel {
     Email,
+    Slack,
 }
 
 /// Prints the reply.
@@ -50,6 +51,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
     let draft = draft(arguments)?;
     let printed = match arguments.channel {
         Channel::Email => email(arguments, &draft)?,
+        Channel::Slack => slack(arguments, &draft)?,
     };
     output.foreign(printed.trim_end());
     Ok(ExitCode::SUCCESS)
@@ -65,6 +67,17 @@ fn email(arguments: &Arguments, draft: &Draft) -> anyhow::Result<String> {
     }
     let mail = draft.mail(&from(arguments)?)?;
     Ok(String::from_utf8_lossy(&mail).replace("\r\n", "\n"))
+}
+
+/// Returns the calls that would be made, as JSON, or the text in Slack's markup.
+fn slack(arguments: &Arguments, draft: &Draft) -> anyhow::Result<String> {
+    if arguments.html {
+        anyhow::bail!("a reply to Slack has no HTML: use --text for its markup");
+    }
+    if arguments.text {
+        return Ok(draft.mrkdwn().join("\n\n"));
+    }
+    Ok(serde_json::to_string_pretty(&draft.slack_calls())?)
 }
 
 fn from(arguments: &Arguments) -> anyhow::Result<String> {

@@ -5,6 +5,7 @@ use crate::events::delivery::{DeliveryKind, DeliveryTarget};
 use crate::events::id::{AtMs, ConversationId, DeliveryId, RepoId, TaskId};
 use crate::events::message::ReplyAddress;
 use crate::handlers::channels::email::{markdown, render};
+use crate::handlers::channels::slack::mrkdwn;
 use crate::handlers::channels::{Attachment, OutboundMessage};
 use crate::handlers::replies::address::{self, Envelope};
 use crate::handlers::tasks::directories::media_type;
@@ -40,6 +41,29 @@ impl Draft {
         markdown::to_html(&self.markdown)
     }
 
+    /// Returns the text in Slack's markup, one of each message.
+    pub fn mrkdwn(&self) -> Vec<String> {
+        mrkdwn::split(&mrkdwn::of_markdown(&self.markdown), mrkdwn::TEXT_CHARS_MAX)
+    }
+
+    /// Returns the calls of Slack's Web API that answer an example message: method and body of each.
+    /// Where a file's bytes go, Slack's answer says, so nothing that follows is known here.
+    pub fn slack_calls(&self) -> Vec<serde_json::Value> {
+        let (channel, thread) = EXAMPLE_THREAD;
+        let texts = self.mrkdwn().into_iter().map(|text| {
+            let body = serde_json::json!({
+                "channel": channel, "thread_ts": thread, "text": text,
+                "mrkdwn": true, "unfurl_links": false, "unfurl_media": false,
+            });
+            serde_json::json!({"method": "chat.postMessage", "body": body})
+        });
+        let files = self.files.iter().map(|(name, bytes)| {
+            let body = serde_json::json!({"filename": name, "length": bytes.len()});
+            serde_json::json!({"method": "files.getUploadURLExternal", "body": body})
+        });
+        texts.chain(files).collect()
+    }
+
     fn message(&self, from: &str) -> OutboundMessage {
         let files = self.files.iter().map(|(name, bytes)| Attachment {
             name: name.clone(),
@@ -60,6 +84,9 @@ impl Draft {
         }
     }
 }
+
+/// Channel and thread of the example message in Slack.
+const EXAMPLE_THREAD: (&str, &str) = ("C0123456789", "1767225600.000100");
 
 const EXAMPLE_CONVERSATION: ConversationId = ConversationId(0x1f2e_3d4c);
 

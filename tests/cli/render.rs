@@ -73,3 +73,29 @@ fn a_reply_is_from_the_mailbox_of_the_repository_that_is_named() {
         "{unknown:?}"
     );
 }
+
+#[test]
+fn a_reply_to_slack_is_shown_as_the_calls_that_would_be_made() {
+    let home = Home::new();
+    let render = |more: &[&str]| {
+        fs::write(home.path().join("reply.md"), REPLY).unwrap();
+        let mut arguments = vec!["render", "--channel", "slack", "reply.md"];
+        arguments.extend(more);
+        home.run(&arguments)
+    };
+    let calls = said(&render(&["--file", "reply.md"]));
+    let calls: serde_json::Value = serde_json::from_str(&calls).unwrap();
+    let text = calls[0]["body"]["text"].as_str().unwrap();
+    assert_eq!(calls[0]["method"], "chat.postMessage");
+    assert_eq!(calls[1]["body"]["filename"], "reply.md");
+    assert!(
+        text.starts_with("*Done*\n\nSee `main.rs` and &lt;b&gt;this"),
+        "{text}"
+    );
+    assert_eq!(said(&render(&["--text"])), format!("{text}\n"));
+    let refused = render(&["--html"]);
+    assert!(
+        !refused.status.success() && complained(&refused).contains("--text"),
+        "{refused:?}"
+    );
+}

@@ -1,4 +1,3 @@
-//! The Slack channel. So far it holds what an answer looks like there; the connection follows.
+//! The Slack channel: what an answer is in Slack's own markup. Nothing here speaks to Slack.
 
 pub mod mrkdwn;
-pub mod pieces;

@@ -1,161 +1,128 @@
-//! Markdown as Slack's mrkdwn (spec row SLK-20; Slack API, *Formatting text for app surfaces*). Pure.
-//!
-//! Nothing of the text becomes a mention or a command of Slack's: `&`, `<` and `>` are written out, and
-//! only links to the web and to mailboxes stand between angle brackets. A table, which mrkdwn has not,
-//! becomes a block of text with aligned columns.
+//! Markdown as Slack's mrkdwn (spec row SLK-20; <https://docs.slack.dev/messaging/formatting-message-text>),
+//! and its division into messages. `&`, `<` and `>` of the text are written out, so that no text ever
+//! mentions anybody. Pure.
 
-use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream};
-use unicode_width::UnicodeWidthStr as _;
+mod pieces;
+mod table;
+
+pub use pieces::{TEXT_CHARS_MAX, split};
+
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 
 use crate::handlers::channels::email::markdown::is_harmless;
+use table::Table;
 
-/// What stands before and after a block of code.
-pub const FENCE: &str = "```";
+/// Deepest lists that are moved in; what is deeper stands as far in as the last of them.
+const DEPTH_MAX: usize = 24;
 
-/// Widest column of a table, in places of a terminal; what is wider is not padded any further.
-const COLUMN_WIDTH_MAX: usize = 80;
+/// Begins and ends a block of code.
+const FENCE: &str = "```";
 
 /// Converts an answer.
-pub fn to_mrkdwn(markdown: &str) -> String {
+pub fn of_markdown(markdown: &str) -> String {
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
-    let mut writer = Writer::default();
+    let mut writer = Writer {
+        open: vec![String::new()],
+        ..Writer::default()
+    };
     for event in TextMergeStream::new(Parser::new_ext(markdown, options)) {
         writer.write(event);
     }
-    writer.text.trim_matches('\n').to_owned()
+    let text = writer.open.concat();
+    text.trim_end().to_owned()
 }
 
 /// Returns a text with what Slack means something by written out.
-pub fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;");
+    text.replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[derive(Default)]
 struct Writer {
-    text: String,
-    /// What each line begins with.
-    quotes: usize,
-    /// For each open list, the number of its next item; nothing for one without numbers.
+    /// What is written of each open quote and item; the first is the whole.
+    open: Vec<String>,
+    /// The next number of each open list; nothing for one of points.
     lists: Vec<Option<u64>>,
-    /// For each open link, where its text began and where it leads, if it is written as a link.
-    links: Vec<Option<(usize, String)>>,
-    /// Open marks of bold text: a heading is one, and bold within bold is none.
+    /// For each open link or image, where it leads if it is written as one.
+    links: Vec<Option<String>>,
+    /// Open headings and strong words: a sign within a sign would end it.
     bold: usize,
-    in_code: bool,
-    /// Whether the next block goes on in the line of its item's mark.
-    after_mark: bool,
-    rows: Vec<Vec<String>>,
-    in_table: bool,
+    code: Option<String>,
+    table: Option<Table>,
 }
 
 impl Writer {
+    fn push(&mut self, text: &str) {
+        if let Some(table) = &mut self.table {
+            table.push(text);
+        } else if let Some(last) = self.open.last_mut() {
+            last.push_str(text);
+        }
+    }
+
+    /// Leaves an empty line before a block, unless it begins what is open.
+    fn block(&mut self, gap: &str) {
+        if let Some(last) = self.open.last_mut()
+            && !last.is_empty()
+        {
+            last.truncate(last.trim_end().len());
+            last.push_str(gap);
+        }
+    }
+
+    fn sign(&mut self, sign: &str) {
+        // A table is shown as code, in which signs mean nothing.
+        if self.table.is_none() {
+            self.push(sign);
+        }
+    }
+
     fn write(&mut self, event: Event<'_>) {
         match event {
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
-            Event::Text(text) | Event::Code(text) | Event::InlineHtml(text) if self.in_table => {
-                self.cell(&text);
+            Event::Text(text) => match &mut self.code {
+                Some(code) => code.push_str(&text),
+                None => self.push(&escaped(&text)),
+            },
+            // Slack has no way to write the sign itself within code.
+            Event::Code(text) if text.contains('`') || self.table.is_some() => {
+                self.push(&escaped(&text));
             }
-            Event::Text(text) if self.in_code => {
-                // A fence within would end the block.
-                let text = text.replace(FENCE, "`\u{200b}``");
-                self.lines(text.trim_end_matches('\n'));
-            }
-            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => self.lines(&text),
-            Event::Code(text) => {
-                let text = escaped(&text.replace('`', "'"));
-                self.text.push_str(&format!("`{text}`"));
-            }
-            Event::SoftBreak | Event::HardBreak if self.in_table => self.cell(" "),
-            Event::SoftBreak | Event::HardBreak => self.new_line(),
+            Event::Code(text) => self.push(&format!("`{}`", escaped(&text))),
+            Event::Html(text) | Event::InlineHtml(text) => self.push(&escaped(&text)),
+            Event::SoftBreak | Event::HardBreak => self.push("\n"),
             Event::Rule => {
-                self.block();
-                self.text.push_str("———");
+                self.block("\n\n");
+                self.push("———\n\n");
             }
-            Event::TaskListMarker(done) => self.text.push_str(if done { "☑ " } else { "☐ " }),
+            Event::TaskListMarker(done) => self.push(if done { "☑ " } else { "☐ " }),
             // None of these is asked for.
             Event::FootnoteReference(_) | Event::InlineMath(_) | Event::DisplayMath(_) => {}
         }
     }
 
-    /// Writes a text that may have several lines.
-    fn lines(&mut self, text: &str) {
-        for (index, line) in text.split('\n').enumerate() {
-            if index > 0 {
-                self.new_line();
-            }
-            self.text.push_str(&escaped(line));
-        }
-    }
-
-    fn new_line(&mut self) {
-        self.text.push('\n');
-        self.begin_line();
-    }
-
-    fn begin_line(&mut self) {
-        self.text.push_str(&"> ".repeat(self.quotes.min(1)));
-        if !self.in_code {
-            self.text
-                .push_str(&"    ".repeat(self.lists.len().saturating_sub(1)));
-        }
-    }
-
-    /// Begins a block: after an empty line, but close together within lists and quotes.
-    fn block(&mut self) {
-        if std::mem::take(&mut self.after_mark) {
-            return;
-        }
-        if !self.text.is_empty() {
-            self.text.push('\n');
-            if self.lists.is_empty() && self.quotes == 0 {
-                self.text.push('\n');
-            }
-        }
-        self.begin_line();
-    }
-
     fn start(&mut self, tag: Tag<'_>) {
         match tag {
-            Tag::Paragraph | Tag::HtmlBlock => self.block(),
+            Tag::Paragraph | Tag::HtmlBlock => self.block("\n\n"),
             Tag::Heading { .. } => {
-                self.block();
-                self.bold(1);
+                self.block("\n\n");
+                self.start_bold();
             }
-            Tag::BlockQuote(_) => {
-                if self.quotes == 0 && self.lists.is_empty() && !self.text.is_empty() {
-                    self.text.push('\n');
-                }
-                self.quotes += 1;
-            }
-            Tag::CodeBlock(_) => {
-                self.block();
-                self.text.push_str(FENCE);
-                self.in_code = true;
-                self.new_line();
-            }
+            Tag::Strong => self.start_bold(),
+            Tag::Emphasis => self.sign("_"),
+            Tag::Strikethrough => self.sign("~"),
+            Tag::CodeBlock(_) => self.code = Some(String::new()),
             Tag::List(first) => {
-                if self.lists.is_empty() && self.quotes == 0 && !self.text.is_empty() {
-                    self.text.push('\n');
-                }
-                self.after_mark = false;
+                self.block(if self.lists.is_empty() { "\n\n" } else { "\n" });
                 self.lists.push(first);
             }
-            Tag::Item => self.item(),
-            Tag::Table(_) => (self.in_table, self.rows) = (true, vec![]),
-            Tag::TableHead | Tag::TableRow => self.rows.push(vec![]),
-            Tag::TableCell => {
-                if let Some(row) = self.rows.last_mut() {
-                    row.push(String::new());
-                }
-            }
-            _ if self.in_table => {}
-            Tag::Emphasis => self.text.push('_'),
-            Tag::Strong => self.bold(1),
-            Tag::Strikethrough => self.text.push('~'),
+            Tag::Item | Tag::BlockQuote(_) => self.open.push(String::new()),
+            Tag::Table(alignments) => self.table = Some(Table::new(alignments)),
+            Tag::TableHead | Tag::TableRow => self.in_table(Table::row),
+            Tag::TableCell => self.in_table(Table::cell),
             Tag::Link {
                 link_type,
                 dest_url,
@@ -166,141 +133,115 @@ impl Writer {
                 dest_url,
                 ..
             } => {
-                self.start_link(link_type, &dest_url);
+                let is_inner = self.links.iter().any(Option::is_some);
+                let is_link =
+                    !is_inner && self.table.is_none() && is_harmless(link_type, &dest_url);
+                let scheme = if link_type == pulldown_cmark::LinkType::Email {
+                    "mailto:"
+                } else {
+                    ""
+                };
+                // A bar would end the address.
+                let url = escaped(&dest_url).replace('|', "%7C");
+                if is_link {
+                    self.push(&format!("<{scheme}{url}|"));
+                }
+                self.links.push(is_link.then_some(url));
             }
             _ => {}
         }
     }
 
-    fn bold(&mut self, opened: usize) {
-        if self.bold == 0 {
-            self.text.push('*');
+    fn in_table(&mut self, step: fn(&mut Table)) {
+        if let Some(table) = &mut self.table {
+            step(table);
         }
-        self.bold += opened;
     }
 
-    fn not_bold(&mut self) {
+    fn start_bold(&mut self) {
+        if self.bold == 0 {
+            self.sign("*");
+        }
+        self.bold += 1;
+    }
+
+    fn end_bold(&mut self) {
         self.bold = self.bold.saturating_sub(1);
         if self.bold == 0 {
-            self.text.push('*');
+            self.sign("*");
         }
     }
 
-    fn item(&mut self) {
-        if !self.text.is_empty() {
-            self.text.push('\n');
+    fn end(&mut self, tag: TagEnd) {
+        match tag {
+            TagEnd::Heading(_) => {
+                self.end_bold();
+                self.push("\n\n");
+            }
+            TagEnd::Strong => self.end_bold(),
+            TagEnd::Emphasis => self.sign("_"),
+            TagEnd::Strikethrough => self.sign("~"),
+            TagEnd::CodeBlock => {
+                let code = self.code.take().unwrap_or_default();
+                self.fenced(&code);
+            }
+            TagEnd::Item => self.end_item(),
+            TagEnd::List(_) => {
+                self.lists.pop();
+                self.push("\n");
+            }
+            TagEnd::BlockQuote(_) => self.end_quote(),
+            TagEnd::Table => {
+                let text = self.table.take().map(|table| table.text());
+                let text = text.unwrap_or_default();
+                self.block("\n\n");
+                self.push(&format!("{FENCE}\n{text}{FENCE}\n\n"));
+            }
+            TagEnd::Link | TagEnd::Image => {
+                if matches!(self.links.pop(), Some(Some(_))) {
+                    self.push(">");
+                }
+            }
+            _ => {}
         }
-        self.begin_line();
-        let mark = match self.lists.last_mut() {
+    }
+
+    /// Writes a block of code; the language is dropped, for Slack would show it.
+    fn fenced(&mut self, code: &str) {
+        self.block("\n\n");
+        let code = table::without_fences(&escaped(code));
+        self.push(&format!(
+            "{FENCE}\n{}\n{FENCE}\n\n",
+            code.trim_end_matches('\n')
+        ));
+    }
+
+    fn end_item(&mut self) {
+        let item = self.open.pop().unwrap_or_default();
+        let marker = match self.lists.last_mut() {
             Some(Some(number)) => {
                 *number += 1;
                 format!("{}. ", *number - 1)
             }
             _ => "• ".to_owned(),
         };
-        self.text.push_str(&mark);
-        self.after_mark = true;
-    }
-
-    fn start_link(&mut self, kind: LinkType, url: &str) {
-        let within = self.links.iter().any(Option::is_some);
-        let url = (!within && is_harmless(kind, url)).then(|| {
-            let scheme = if kind == LinkType::Email {
-                "mailto:"
-            } else {
-                ""
-            };
-            let url = url
-                .replace('|', "%7C")
-                .replace('<', "%3C")
-                .replace('>', "%3E");
-            format!("{scheme}{}", escaped(&url))
-        });
-        self.links.push(url.map(|url| (self.text.len(), url)));
-    }
-
-    fn end_link(&mut self) {
-        let Some(Some((start, url))) = self.links.pop() else {
-            return;
-        };
-        let text = self.text.split_off(start);
-        let text = text.replace('|', "¦").replace('\n', " ");
-        let is_bare = text.trim().is_empty() || url == text || url == format!("mailto:{text}");
-        if is_bare {
-            self.text.push_str(&format!("<{url}>"));
+        let indent = if self.lists.len() < DEPTH_MAX {
+            "    "
         } else {
-            self.text.push_str(&format!("<{url}|{text}>"));
-        }
+            ""
+        };
+        let inner = item.trim_end().replace('\n', &format!("\n{indent}"));
+        self.push(&format!("{marker}{inner}\n"));
     }
 
-    fn cell(&mut self, text: &str) {
-        if let Some(cell) = self.rows.last_mut().and_then(|row| row.last_mut()) {
-            cell.push_str(&text.replace(FENCE, "'''"));
+    fn end_quote(&mut self) {
+        let quote = self.open.pop().unwrap_or_default();
+        self.block("\n\n");
+        for line in quote.trim_end().split('\n') {
+            self.push(&format!("> {line}\n"));
         }
+        self.push("\n");
     }
-
-    fn end(&mut self, tag: TagEnd) {
-        match tag {
-            TagEnd::Heading(_) => self.not_bold(),
-            TagEnd::BlockQuote(_) => self.quotes = self.quotes.saturating_sub(1),
-            TagEnd::CodeBlock => {
-                self.new_line();
-                self.in_code = false;
-                self.text.push_str(FENCE);
-            }
-            TagEnd::List(_) => drop(self.lists.pop()),
-            TagEnd::Item => self.after_mark = false,
-            TagEnd::Table => self.end_table(),
-            _ if self.in_table => {}
-            TagEnd::Emphasis => self.text.push('_'),
-            TagEnd::Strong => self.not_bold(),
-            TagEnd::Strikethrough => self.text.push('~'),
-            TagEnd::Link | TagEnd::Image => self.end_link(),
-            _ => {}
-        }
-    }
-
-    fn end_table(&mut self) {
-        self.in_table = false;
-        let rows = std::mem::take(&mut self.rows);
-        self.block();
-        self.text.push_str(FENCE);
-        self.in_code = true;
-        for line in aligned(&rows) {
-            self.new_line();
-            self.text.push_str(&escaped(&line));
-        }
-        self.new_line();
-        self.in_code = false;
-        self.text.push_str(FENCE);
-    }
-}
-
-/// Returns the lines of a table, its first row set off; columns are as wide as they look in a font
-/// whose characters take one place or two (East Asian Width, UAX #11).
-fn aligned(rows: &[Vec<String>]) -> Vec<String> {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        let widest = cells.map(|cell| cell.trim().width()).max();
-        widest.unwrap_or_default().min(COLUMN_WIDTH_MAX)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut lines = Vec::with_capacity(rows.len() + 1);
-    for (index, row) in rows.iter().enumerate() {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| {
-            let cell = cell.trim();
-            let missing = width.saturating_sub(cell.width());
-            format!("{cell}{}", " ".repeat(missing))
-        });
-        let line = cells.collect::<Vec<_>>().join(" | ");
-        lines.push(line.trim_end().to_owned());
-        if index == 0 {
-            let line: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-            lines.push(line.join("-|-"));
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -1,87 +1,113 @@
+//! Answers in Slack's markup, and divided.
+
+use proptest::prelude::*;
+
 use super::*;
 
 #[track_caller]
 fn check(markdown: &str, expected: &str) {
-    assert_eq!(to_mrkdwn(markdown), expected, "{markdown}");
+    assert_eq!(of_markdown(markdown), expected, "{markdown}");
 }
 
 #[test]
-fn everything_an_answer_is_made_of_becomes_mrkdwn() {
-    check("a **b** *c* ~~d~~ `e<f`", "a *b* _c_ ~d~ `e&lt;f`");
-    check(
-        "## Two **three**\nline one\nline two",
-        "*Two three*\n\nline one\nline two",
-    );
-    check("one\n\ntwo\n\n---\n\nthree", "one\n\ntwo\n\n———\n\nthree");
-    check(
-        "see\n\n```rust\nlet a = b < c;\n\nd\n```\nend",
-        "see\n\n```\nlet a = b &lt; c;\n\nd\n```\n\nend",
-    );
-    check("> said\n> more\n\nanswered", "> said\n> more\n\nanswered");
-    check("a\n\n> one\n>\n> two\n\nb", "a\n\n> one\n> two\n\nb");
-    check(
-        "Do:\n\n- one\n- two\n  1. sub\n  2. [x] done\n- [ ] open",
-        "Do:\n\n• one\n• two\n    1. sub\n    2. ☑ done\n• ☐ open",
-    );
-    check("7. seven\n8. eight\n\nend", "7. seven\n8. eight\n\nend");
+fn words_get_slack_s_signs() {
+    check("**a** *b* ~~c~~ `d`", "*a* _b_ ~c~ `d`");
+    check("# Head **strong**\n\ntext", "*Head strong*\n\ntext");
+    check("a  \nb\nc", "a\nb\nc");
+    check("`` a`b ``", "a`b");
+    check("above\n\n---\n\nbelow", "above\n\n———\n\nbelow");
+    check("> a\n> b\n\nc", "> a\n> b\n\nc");
 }
 
 #[test]
-fn links_lead_to_the_web_and_to_mailboxes_only() {
-    check(
-        "[a](https://x.test/?a=1&b=2)",
-        "<https://x.test/?a=1&amp;b=2|a>",
-    );
-    check("[a|b](https://x.test)", "<https://x.test|a¦b>");
-    check("<https://x.test>", "<https://x.test>");
-    check("<a@x.test>", "<mailto:a@x.test>");
-    check("![pic](https://x.test/p.png)", "<https://x.test/p.png|pic>");
-    check(
-        "[![pic](http://x.test/p)](https://x.test)",
-        "<https://x.test|pic>",
-    );
-    check("[here](src/main.rs) [b](javascript:x)", "here b");
-}
-
-#[test]
-fn no_text_becomes_a_mention_or_a_link_of_its_own() {
-    check(
-        "<@U123> <!channel> &amp; <#C1>",
-        "&lt;@U123&gt; &lt;!channel&gt; &amp; &lt;#C1&gt;",
-    );
-    check("`<!here>`", "`&lt;!here&gt;`");
-    check("```\n<!everyone>\n```", "```\n&lt;!everyone&gt;\n```");
+fn no_text_mentions_anybody() {
+    check("<!here> & <@U123>", "&lt;!here&gt; &amp; &lt;@U123&gt;");
+    check("`<!channel>`", "`&lt;!channel&gt;`");
+    check("```\n<@U1>\n```", "```\n&lt;@U1&gt;\n```");
     check(
         "[<!here>](https://x.test)",
         "<https://x.test|&lt;!here&gt;>",
     );
     check(
-        "|<!here>|\n|-|\n|<@U1>|",
-        "```\n&lt;!here&gt;\n-------\n&lt;@U1&gt;\n```",
+        "[a](<https://x.test/|<!here>>)",
+        "[a](&lt;https://x.test/|&lt;!here&gt;&gt;)",
     );
+    check("[a](<!here>)", "a");
 }
 
 #[test]
-fn a_table_is_aligned_as_it_looks() {
+fn links_lead_to_the_web_or_a_mailbox_or_are_their_text() {
     check(
-        "| name | **n** |\n|---|--:|\n| 日本 | 1 |\n| a `b` | 22 |",
-        "```\nname | n\n-----|---\n日本 | 1\na b  | 22\n```",
+        "[a & b](https://x.test/?a=1&b=2)",
+        "<https://x.test/?a=1&amp;b=2|a &amp; b>",
+    );
+    check("![pic](https://x.test/p|q)", "<https://x.test/p%7Cq|pic>");
+    check(
+        "[a](javascript:x) <a@x.test>",
+        "a <mailto:a@x.test|a@x.test>",
     );
 }
 
 #[test]
-fn a_fence_within_code_does_not_end_it() {
-    let text = to_mrkdwn("````\na\n```\nb\n````");
-    assert_eq!(text.matches(FENCE).count(), 2, "{text}");
+fn lists_keep_their_numbers_and_depth() {
+    check("3. a\n4. b", "3. a\n4. b");
+    check("- a\n  - b\n    c\n- d", "• a\n    • b\n        c\n• d");
+    check("- [x] a\n- [ ] b\n\nend", "• ☑ a\n• ☐ b\n\nend");
 }
 
-proptest::proptest! {
+#[test]
+fn code_loses_its_language_and_cannot_end_its_block() {
+    check("```rust\nfn a() {}\n```", "```\nfn a() {}\n```");
+    check("````\n```\n````", "```\n`\u{200b}``\n```");
+}
+
+#[test]
+fn a_table_stands_in_columns_as_wide_as_they_are_shown() {
+    check(
+        "| a | b |\n|---|--:|\n| 日本 | 1 |\n| `<x>` | 22 |",
+        "```\na    |  b\n-----|---\n日本 |  1\n&lt;x&gt;  | 22\n```",
+    );
+}
+
+#[test]
+fn a_text_up_to_the_limit_is_one_message() {
+    let lengths = |count: usize| {
+        let pieces = split(&"é".repeat(count), TEXT_CHARS_MAX);
+        pieces
+            .iter()
+            .map(|piece| piece.chars().count())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(lengths(TEXT_CHARS_MAX - 1), [TEXT_CHARS_MAX - 1]);
+    assert_eq!(lengths(TEXT_CHARS_MAX), [TEXT_CHARS_MAX]);
+    assert_eq!(lengths(TEXT_CHARS_MAX + 1).len(), 2);
+}
+
+#[test]
+fn a_block_of_code_that_is_divided_is_closed_and_opened_again() {
+    let text = format!("```\n{}```\nend", "a line of code\n".repeat(6));
+    let pieces = split(&text, 64);
+    assert!(pieces.len() > 1);
+    for piece in &pieces {
+        assert_eq!(piece.matches(FENCE).count() % 2, 0, "{piece}");
+    }
+}
+
+fn letters(text: &str) -> String {
+    text.replace(FENCE, "").split_whitespace().collect()
+}
+
+proptest! {
     #[test]
-    fn angle_brackets_are_links_of_ours_alone(text in "[a-c<>@!#&*_`|\n \\-\\[\\]()\"1.:/h~]{0,200}") {
-        let mrkdwn = to_mrkdwn(&text);
-        for part in mrkdwn.split('<').skip(1) {
-            let is_ours = ["http://", "https://", "mailto:"].iter().any(|scheme| part.starts_with(scheme));
-            proptest::prop_assert!(is_ours, "{}", mrkdwn);
+    fn nothing_is_lost_and_every_piece_fits(
+        lines in prop::collection::vec("[a-zé&<>` *]{0,150}|```", 0..40),
+        max in 64_usize..400,
+    ) {
+        let text = of_markdown(&lines.join("\n"));
+        let pieces = split(&text, max);
+        for piece in &pieces {
+            prop_assert!(piece.chars().count() <= max, "{} of {max}", piece.chars().count());
         }
+        prop_assert_eq!(letters(&pieces.concat()), letters(&text));
     }
 }
