@@ -52,6 +52,20 @@ pub fn target(reply_to: &ReplyAddress, envelope: Envelope<'_>) -> DeliveryTarget
     }
 }
 
+/// Returns where a mail goes that answers none (spec row EML-43); an answer to it finds the conversation
+/// by its `Message-ID` and its subject. `envelope.subject` is its title.
+pub fn new_mail(to: &str, envelope: Envelope<'_>) -> DeliveryTarget {
+    let title = shortened(envelope.subject);
+    let subject = format!("[ID:{}] {title}", envelope.conversation);
+    DeliveryTarget::Email {
+        to: to.to_owned(),
+        subject: subject.trim_end().to_owned(),
+        message_id: message_id_of(envelope),
+        in_reply_to: String::new(),
+        references: vec![],
+    }
+}
+
 /// Returns the channel that leads there.
 pub fn channel_of(target: &DeliveryTarget) -> ChannelKind {
     match target {
@@ -90,9 +104,13 @@ fn domain(from: &str) -> &str {
     }
 }
 
-fn reply_subject(subject: &str, conversation: ConversationId) -> String {
+fn shortened(subject: &str) -> &str {
     let end = subject.char_indices().nth(SUBJECT_CHARS_MAX);
-    let mut rest = subject[..end.map_or(subject.len(), |(at, _)| at)].trim();
+    subject[..end.map_or(subject.len(), |(at, _)| at)].trim()
+}
+
+fn reply_subject(subject: &str, conversation: ConversationId) -> String {
+    let mut rest = shortened(subject);
     while let Some(shorter) = without_reply_prefix(rest) {
         rest = shorter;
     }
@@ -132,6 +150,8 @@ fn extended(references: &[String], message_id: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handlers::channels::email::headers::Headers;
+    use crate::handlers::channels::email::thread::conversation_hint;
 
     fn envelope<'a>(subject: &'a str, from: &'a str) -> Envelope<'a> {
         Envelope {
@@ -159,6 +179,34 @@ mod tests {
             references: vec!["<1@example.org>".to_owned(), "<2@example.org>".to_owned()],
         };
         assert_eq!(target(&reply_to, envelope), expected);
+    }
+
+    #[test]
+    fn a_mail_that_answers_none_is_answered_into_its_conversation() {
+        let target = new_mail(
+            "alice@example.org",
+            envelope("Weekly report", "airut@example.org"),
+        );
+        let DeliveryTarget::Email {
+            subject,
+            message_id,
+            in_reply_to,
+            references,
+            ..
+        } = target
+        else {
+            panic!("it is no mail");
+        };
+        assert_eq!(subject, "[ID:000000ab] Weekly report");
+        assert!(in_reply_to.is_empty() && references.is_empty());
+        for (head, subject) in [
+            (format!("In-Reply-To: {message_id}\n"), ""),
+            (String::new(), "Re: [ID:000000ab] Weekly report"),
+        ] {
+            let headers = Headers::of(head.as_bytes());
+            let found = conversation_hint(&headers, subject).map(|(id, _)| id);
+            assert_eq!(found, Some(ConversationId(0xab)), "{head}{subject}");
+        }
     }
 
     #[test]
