@@ -2,7 +2,7 @@
 //! `name - reason`. What is compared is measured in the same run, on the same disk.
 //!
 //! `make bench ONLY=proxy` measures one section alone: `log`, `rebuild` (a part of it),
-//! `daemon`, `run` or `proxy`.
+//! `daemon`, `mail`, `run` or `proxy`.
 #![expect(clippy::unwrap_used, reason = "a bench may stop at the first surprise")]
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
@@ -16,8 +16,16 @@
 )]
 mod common;
 mod parts;
+#[path = "../tests/email/post.rs"]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    dead_code,
+    reason = "the servers of the tests of mail, which need more of them"
+)]
+mod post;
 
-use parts::{daemon, log, podman, proxy, rebuild, run, sled};
+use parts::{daemon, log, mail, podman, proxy, rebuild, run, sled};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -44,6 +52,9 @@ fn main() {
     }
     if wanted("daemon") {
         daemon::start();
+    }
+    if wanted("mail") {
+        mail::intake();
     }
     if wanted("run") {
         let bare = podman::bare();

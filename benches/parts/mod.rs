@@ -2,6 +2,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod log;
+pub(crate) mod mail;
 pub(crate) mod podman;
 pub(crate) mod proxy;
 pub(crate) mod rebuild;

@@ -45,6 +45,6 @@ pub const ENVIRONMENT: [(&str, &str); 2] = [
     ("TOKIO_WORKER_THREADS", "4"),
     (
         "GLIBC_TUNABLES",
-        "glibc.malloc.mmap_threshold=4194304:glibc.malloc.trim_threshold=8388608",
+        "glibc.malloc.arena_max=2:glibc.malloc.mmap_threshold=1048576:glibc.malloc.trim_threshold=2097152",
     ),
 ];

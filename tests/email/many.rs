@@ -1,7 +1,5 @@
 //! Many mails at once, and the same mail more than once, on real servers.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt as _, chown};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,27 +16,10 @@ use crate::email::post::{Listening, Post};
 /// Mails that wait in the mailbox at the start.
 const WAITING: usize = 10_000;
 
-/// Puts mails into the bot's mailbox as its server does, without the way through Postfix.
-fn put(post: &Post, count: usize) {
-    // The first mail makes the server create the mailbox.
-    post.servers
-        .send(ALICE, &message(ALICE, "first@example.test", "first", "x"));
-    assert_eq!(post.servers.inbox(BOT).len(), 1);
-    let inbox = post.directory().join("mail/mail").join(BOT).join("Maildir");
-    let facts = fs::metadata(&inbox).unwrap();
-    for number in 1..count {
-        let id = format!("{number}@example.test");
-        let raw = message(ALICE, &id, &number.to_string(), "Please.");
-        let path = inbox.join(format!("new/17000{number:05}.M{number}.test"));
-        fs::write(&path, raw).unwrap();
-        chown(&path, Some(facts.uid()), Some(facts.gid())).unwrap();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_waiting_mails_come_in_each_once_and_are_deleted() {
     let Some(post) = Post::start() else { return };
-    put(&post, WAITING);
+    post.put(WAITING);
     let email = post.account(MailTls::Implicit, MailTls::StartTls);
     let store = SledStore::open(&post.directory().join("log")).unwrap();
     let log = Log::open(Arc::new(store)).unwrap();

@@ -1,6 +1,7 @@
 //! One test's mail servers, and a mail channel that listens to them with a log of its own.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::common::PATIENCE;
-use crate::common::mail::{ALICE, BOT, MailServers, PASSWORD, script};
+use crate::common::mail::{ALICE, BOT, MailServers, PASSWORD, message, script};
 use crate::common::world::take_slot;
 
 /// Mail servers with their files.
@@ -79,6 +80,23 @@ impl Post {
             },
             tls_ca_file: Some(self.servers.ca_file()),
             ..account()
+        }
+    }
+
+    /// Puts mails into the bot's empty mailbox as its server does, without the way through Postfix.
+    pub(crate) fn put(&self, count: usize) {
+        // The first mail makes the server create the mailbox.
+        let first = message(ALICE, "first@example.test", "first", "x");
+        self.servers.send(ALICE, &first);
+        assert_eq!(self.servers.inbox(BOT).len(), 1);
+        let inbox = self.directory().join("mail/mail").join(BOT).join("Maildir");
+        let facts = fs::metadata(&inbox).unwrap();
+        for number in 1..count {
+            let id = format!("{number}@example.test");
+            let raw = message(ALICE, &id, &number.to_string(), "Please.");
+            let path = inbox.join(format!("new/17000{number:05}.M{number}.test"));
+            fs::write(&path, raw).unwrap();
+            chown(&path, Some(facts.uid()), Some(facts.gid())).unwrap();
         }
     }
 

@@ -1,6 +1,7 @@
 //! `airut allowlist explain --jsonl`: many questions, a line each, answered in their order. Each
 //! allowlist is read once.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::cli::output::Output;
 use crate::service::policy::Policy;
@@ -19,14 +21,16 @@ const KEPT_MAX: usize = 256;
 const ANSWERS_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Deserialize)]
-struct Question {
-    #[serde(default)]
-    allowlist: Value,
-    host: String,
-    #[serde(default)]
-    path: String,
-    #[serde(default)]
-    method: String,
+struct Question<'a> {
+    /// As it stands in the line: the same text is the same allowlist, and is read once.
+    #[serde(default, borrow)]
+    allowlist: Option<&'a RawValue>,
+    #[serde(borrow)]
+    host: Cow<'a, str>,
+    #[serde(default, borrow)]
+    path: Cow<'a, str>,
+    #[serde(default, borrow)]
+    method: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -75,7 +79,7 @@ impl Kept {
     }
 
     fn answer(&mut self, line: &str) -> serde_json::Result<String> {
-        let question: Result<Question, _> = serde_json::from_str(line);
+        let question: Result<Question<'_>, _> = serde_json::from_str(line);
         let question = match question {
             Ok(question) => question,
             Err(error) => return unanswered(&error.to_string()),
@@ -93,26 +97,23 @@ impl Kept {
         })
     }
 
-    fn policy(&mut self, told: Value) -> Result<&Policy, String> {
-        let (key, told) = match told {
-            Value::Null => {
-                let named = self.named.as_ref();
-                return named.ok_or_else(|| "no allowlist is named".to_owned());
-            }
-            Value::String(text) => (text, None),
-            other => (other.to_string(), Some(other)),
+    fn policy(&mut self, told: Option<&RawValue>) -> Result<&Policy, String> {
+        let Some(told) = told.map(RawValue::get) else {
+            let named = self.named.as_ref();
+            return named.ok_or_else(|| "no allowlist is named".to_owned());
         };
-        if !self.policies.contains_key(&key) {
+        if !self.policies.contains_key(told) {
             if self.policies.len() >= KEPT_MAX {
                 self.policies.clear();
             }
-            let read = match told {
-                Some(value) => Policy::from_json(value),
-                None => read(&key),
+            let read = match serde_json::from_str(told) {
+                Ok(Value::String(text)) => read(&text),
+                Ok(value) => Policy::from_json(value),
+                Err(error) => Err(error.to_string()),
             };
-            self.policies.insert(key.clone(), read);
+            self.policies.insert(told.to_owned(), read);
         }
-        match self.policies.get(&key) {
+        match self.policies.get(told) {
             Some(Ok(policy)) => Ok(policy),
             Some(Err(error)) => Err(error.clone()),
             None => Err("no allowlist is named".to_owned()),

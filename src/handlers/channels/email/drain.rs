@@ -2,7 +2,7 @@
 //! taken in holds up no other.
 
 use crate::clock;
-use crate::config::types::Email;
+use crate::config::types::{Email, Verify};
 use crate::events::channel::ChannelMailPassedOver;
 use crate::events::event::ChannelEvent;
 use crate::events::id::{ChannelKind, InboundId, RepoId};
@@ -215,6 +215,10 @@ fn incoming(repo: RepoId, email: &Email, kept: Kept) -> Incoming {
     let headers = Headers::of(head);
     let header = |name| headers.first(name).unwrap_or_default();
     let account = format!("{}@{}", email.username, email.imap.server);
+    // Where Airut itself verifies mails, the route proves a sender: a forged copy that comes first must
+    // not make the genuine one its duplicate.
+    let is_judged_by_header = matches!(email.auth.verify, Verify::Header);
+    let counts_alike = too_long.is_none() && is_judged_by_header;
     Incoming {
         repo,
         channel: ChannelKind::Email,
@@ -224,7 +228,7 @@ fn incoming(repo: RepoId, email: &Email, kept: Kept) -> Incoming {
             uid,
         },
         // Not the number: a mailbox that was rebuilt gives the same mail another one.
-        dedupe_key: identity::dedupe_key(&account, &raw, too_long.is_none()),
+        dedupe_key: identity::dedupe_key(&account, &raw, counts_alike),
         claimed_sender: parse::one_line(header("from")),
         title: parse::subject(head),
         raw: match too_long {

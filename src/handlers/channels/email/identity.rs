@@ -31,13 +31,14 @@ const ID_CHARS_MAX: usize = 200;
 ///
 /// What a server found out about the mail is part of the key, without its comments, so that a
 /// forged copy that comes first does not make the genuine one its duplicate. A mail without a
-/// `Message-ID`, or one that is not whole, counts with every byte that is there of it.
-pub fn dedupe_key(account: &str, raw: &[u8], is_whole: bool) -> String {
+/// `Message-ID`, and any mail unless `routes_count_alike`, counts with every byte that is there of it:
+/// one that is not whole, or whose route is what proves its sender.
+pub fn dedupe_key(account: &str, raw: &[u8], routes_count_alike: bool) -> String {
     let head = headers::head(raw);
     let headers = Headers::of(head);
     let id = parse::one_line(headers.first("message-id").unwrap_or_default());
     let id: String = id.chars().take(ID_CHARS_MAX).collect();
-    let digest = if id.is_empty() || !is_whole {
+    let digest = if id.is_empty() || !routes_count_alike {
         Sha256::of(raw)
     } else {
         content(head, &raw[head.len()..])
