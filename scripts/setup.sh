@@ -153,8 +153,8 @@ set_up_mail() {
     if [ "$(id -u)" = 0 ] && [ ! -e /etc/postfix/main.cf ]; then
         echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
     fi
-    packages "the tests send and read real mail" postfix dovecot-imapd dovecot-lmtpd openssl \
-        rspamd
+    packages "the tests send, read and compare real mail" postfix dovecot-imapd dovecot-lmtpd openssl \
+        rspamd python3
     case $missing in
     *dovecot-imapd*) ! command -v systemctl >/dev/null || systemctl --quiet disable dovecot ;;
     esac

@@ -21,6 +21,7 @@ mod common;
 
 mod email {
     mod authority;
+    mod corpora;
     mod filtered;
     mod golden;
     mod intake;
