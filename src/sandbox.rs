@@ -16,6 +16,8 @@ pub mod git;
 #[cfg(feature = "gateway")]
 pub mod github;
 #[cfg(feature = "gateway")]
+pub mod https;
+#[cfg(feature = "gateway")]
 pub mod link_server;
 #[cfg(feature = "gateway")]
 pub mod mirrors;

@@ -51,7 +51,11 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
     let Command::Explain(arguments) = &arguments.command;
     let kept = read(&arguments.file)?;
     let judged = super::block_on(judge(arguments, &kept))??;
-    let looked_up = super::block_on(look_up())?;
+    let looked_up = if judged.points_at_any() {
+        super::block_on(look_up())?
+    } else {
+        Ok(Known::default())
+    };
     let explanation = explain(&kept, judged, looked_up.as_ref().ok());
     if arguments.json {
         output.line(&serde_json::to_string_pretty(&explanation)?);

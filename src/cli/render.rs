@@ -63,7 +63,7 @@ fn email(arguments: &Arguments, draft: &Draft) -> anyhow::Result<String> {
         return Ok(draft.html());
     }
     if arguments.text {
-        return Ok(draft.markdown.clone());
+        return Ok(draft.text());
     }
     let mail = draft.mail(&from(arguments)?)?;
     Ok(String::from_utf8_lossy(&mail).replace("\r\n", "\n"))

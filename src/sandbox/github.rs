@@ -14,7 +14,6 @@ use crate::config::types::GithubAppSecret;
 use crate::sandbox::github::api::{Api, CallError};
 use crate::sandbox::proxy::github::is_fresh;
 use crate::sandbox::proxy::wire::{IssuedToken, Secret};
-use crate::tasks::TaskSet;
 
 /// Why there is no token; the run's proxy answers 502 then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,9 +46,9 @@ impl GithubTokens {
     ///
     /// # Errors
     /// When a further authority does not read.
-    pub fn new(further: Option<&str>, tasks: TaskSet) -> Result<Self, CallError> {
+    pub fn new(further: Option<&str>) -> Result<Self, CallError> {
         Ok(Self {
-            api: Api::new(further, tasks)?,
+            api: Api::new(further)?,
             slots: Mutex::default(),
         })
     }

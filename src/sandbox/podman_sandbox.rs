@@ -131,7 +131,7 @@ impl PodmanSandbox {
         seccomp: Option<PathBuf>,
     ) -> Result<Self, SandboxError> {
         let tasks = TaskSet::new();
-        let github = GithubTokens::new(settings.upstream_ca.as_deref(), tasks.clone());
+        let github = GithubTokens::new(settings.upstream_ca.as_deref());
         let github = github.map_err(|error| SandboxError::Host(error.to_string()))?;
         Ok(Self {
             github: Arc::new(github),

@@ -38,6 +38,8 @@ mod upstream;
 mod watch;
 pub mod wire;
 
+pub use upstream::resolver_of;
+
 /// What the proxy's process finds in its environment: few threads on a machine with many processors,
 /// too, and an allocator (glibc's, see its manual, *Memory Allocation Tunables*) that keeps the buffers
 /// of a stream instead of giving each back to the kernel and asking for it again.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::config::types::{Email, Verify};
 use crate::events::Recorded;
 use crate::events::id::{ChannelKind, ConversationId, RepoId};
-use crate::events::message::HintSource;
+use crate::events::message::{HintSource, ReplyAddress};
 use crate::handlers::channels::email::headers::{self, Headers};
 use crate::handlers::channels::email::imap::MAIL_BYTES_MAX;
 use crate::handlers::channels::email::{self, EmailChannel, parse, thread, too_long};
@@ -63,6 +63,20 @@ pub enum Judged {
     By(RepoId, Triage),
     /// Nobody did, for this reason.
     Not(String),
+}
+
+impl Judged {
+    /// Returns whether the mail may continue a conversation: only then it matters which there are.
+    pub fn points_at_any(&self) -> bool {
+        let Self::By(_, Triage::Accepted(triaged) | Triage::Declined(triaged)) = self else {
+            return false;
+        };
+        let is_in_thread = matches!(
+            &triaged.reply_to,
+            ReplyAddress::Email { references, .. } if !references.is_empty()
+        );
+        triaged.conversation_hint.is_some() || is_in_thread
+    }
 }
 
 /// The conversations that the log knows, folded from its records.

@@ -36,9 +36,14 @@ impl Draft {
         Ok(mail.formatted())
     }
 
+    /// Returns the mail's plain text alone.
+    pub fn text(&self) -> String {
+        render::shown(&self.message(EXAMPLE_FROM))
+    }
+
     /// Returns the mail's HTML alone, a page that a browser shows.
     pub fn html(&self) -> String {
-        markdown::to_html(&self.markdown)
+        markdown::to_html(&self.text())
     }
 
     /// Returns the text in Slack's markup, one of each message.

@@ -157,7 +157,7 @@ impl World {
             journal: journal.clone(),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskSet::new());
-        let apps = apps(&origin, tasks.clone());
+        let apps = apps(&origin);
         let server = LinkServer::bind(directory.path()).unwrap();
         let server = server.with_apps(apps.clone());
         let mut state = server.state();
@@ -297,7 +297,7 @@ fn app(name: &str, surrogate: &str) -> AppCredential {
 }
 
 /// The apps' keys, as the daemon has them.
-fn apps(origin: &Origin, tasks: TaskSet) -> RunApps {
+fn apps(origin: &Origin) -> RunApps {
     let key = include_str!("../golden/github/app.pem");
     let app = |installation_id| GithubAppSecret {
         app_id: SecretString::from("12"),
@@ -311,7 +311,7 @@ fn apps(origin: &Origin, tasks: TaskSet) -> RunApps {
     };
     let apps = [("GH_TOKEN", app(7)), ("LOST", app(8))];
     let apps = apps.map(|(name, app)| (name.to_owned(), app));
-    let tokens = GithubTokens::new(Some(&origin.authority), tasks).unwrap();
+    let tokens = GithubTokens::new(Some(&origin.authority)).unwrap();
     RunApps::new(Arc::new(tokens), BTreeMap::from(apps))
 }
 

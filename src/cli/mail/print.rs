@@ -1,7 +1,7 @@
 //! An explanation as an operator reads it: the verdict first, then what it rests on, then the text.
 
 use crate::cli::output::Output;
-use crate::service::mail_explain::{Continued, Explanation};
+use crate::service::mail_explain::{Continued, Explanation, Identity};
 
 /// Prints an explanation; `unknown` says why no conversation was looked up.
 pub(super) fn explanation(explained: &Explanation, unknown: Option<&str>, output: Output) {
@@ -65,16 +65,9 @@ fn sender(explained: &Explanation) -> String {
     }
 }
 
-fn identity(
-    explained: &Explanation,
-    field: impl Fn(&crate::service::mail_explain::Identity) -> &String,
-) -> String {
-    explained
-        .identity
-        .as_ref()
-        .map(field)
-        .cloned()
-        .unwrap_or_default()
+fn identity(explained: &Explanation, field: impl Fn(&Identity) -> &String) -> String {
+    let known = explained.identity.as_ref();
+    known.map(field).cloned().unwrap_or_default()
 }
 
 fn conversation(explained: &Explanation, unknown: Option<&str>) -> String {

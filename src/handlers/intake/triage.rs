@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::config::types::Repo;
+use crate::events::id::{BlobRef, StoredFile};
 use crate::events::message::{MessageReceived, RejectionReason};
 use crate::events::seal::Owner;
 use crate::handlers::channels::{Channel, Evidence, Triage, Triaged};
@@ -76,10 +77,12 @@ async fn accepted(
     };
     let is_work = media_type != DECLINED_MEDIA_TYPE;
     let command = is_work.then(|| take_command(&mut triaged)).flatten();
-    let accepted = keep(ports, owner, triaged, media_type).await?;
+    let (body, attachments) = keep(ports, owner, &mut triaged, media_type).await?;
     let accepted = Accepted {
+        triaged,
+        body,
+        attachments,
         command,
-        ..accepted
     };
     Ok(Verdict::Accepted(Box::new(accepted), defaults))
 }
@@ -99,22 +102,18 @@ fn take_command(triaged: &mut Triaged) -> Option<Given> {
     Some(Given { command, is_work })
 }
 
+/// Keeps the text and the files, which are taken out.
 async fn keep(
     ports: &Ports,
     owner: Owner,
-    mut triaged: Triaged,
+    triaged: &mut Triaged,
     media_type: &str,
-) -> Result<Accepted, EffectError> {
+) -> Result<(BlobRef, Vec<StoredFile>), EffectError> {
     let text = triaged.body.clone().into_bytes();
     let body = ports.bodies.put(owner, text, media_type).await?;
     let mut attachments = Vec::with_capacity(triaged.attachments.len());
     for attachment in std::mem::take(&mut triaged.attachments) {
         attachments.push(ports.bodies.put_file(owner, attachment).await?);
     }
-    Ok(Accepted {
-        triaged,
-        body,
-        attachments,
-        command: None,
-    })
+    Ok((body, attachments))
 }

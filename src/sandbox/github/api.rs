@@ -7,17 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use http::{Method, Request, Uri};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::sandbox::https;
 use crate::sandbox::proxy::wire::AllowedRepository;
-use crate::tasks::TaskSet;
 
 /// Time for one call; then it has failed.
 const CALL_TIME_MAX: Duration = Duration::from_secs(30);
@@ -49,7 +47,6 @@ pub struct Token {
 #[derive(Clone)]
 pub struct Api {
     tls: TlsConnector,
-    tasks: TaskSet,
 }
 
 impl Api {
@@ -57,7 +54,7 @@ impl Api {
     ///
     /// # Errors
     /// When a further authority does not read.
-    pub fn new(further: Option<&str>, tasks: TaskSet) -> Result<Self, CallError> {
+    pub fn new(further: Option<&str>) -> Result<Self, CallError> {
         let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         for authority in CertificateDer::pem_slice_iter(further.unwrap_or_default().as_bytes()) {
             let authority = authority.map_err(|error| failed("authorities", &error))?;
@@ -68,7 +65,7 @@ impl Api {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let tls = TlsConnector::from(Arc::new(config));
-        Ok(Self { tls, tasks })
+        Ok(Self { tls })
     }
 
     /// Asks for a token of an installation.
@@ -136,28 +133,13 @@ impl Api {
         body: String,
     ) -> Result<Bytes, CallError> {
         let uri: Uri = url.parse().map_err(|error| failed(url, &error))?;
-        let host = uri.host().unwrap_or_default().to_owned();
-        let port = uri.port_u16().unwrap_or(443);
-        let connected = TcpStream::connect((host.as_str(), port)).await;
-        let stream = connected.map_err(|error| failed(url, &error))?;
-        let name = ServerName::try_from(host).map_err(|error| failed(url, &error))?;
-        let secured = self.tls.connect(name, stream).await;
-        let stream = TokioIo::new(secured.map_err(|error| failed(url, &error))?);
-        let handshake = hyper::client::conn::http1::handshake(stream).await;
-        let (mut sender, connection) = handshake.map_err(|error| failed(url, &error))?;
-        // It ends with its sender.
-        self.tasks.spawn(async move {
-            let _ended = connection.await;
-        });
         let request = request(method, &uri, bearer, body).map_err(|error| failed(url, &error))?;
-        let response = sender.send_request(request).await;
-        let (parts, body) = response.map_err(|error| failed(url, &error))?.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| CallError(format!("{url}: {error}")))?;
-        if !parts.status.is_success() {
-            return Err(CallError(format!("{url}: answered {}", parts.status)));
+        let answered = https::call(&self.tls, &uri, request, ANSWER_BYTES_MAX).await;
+        let (status, body) = answered.map_err(|error| failed(url, &error))?;
+        if !status.is_success() {
+            return Err(CallError(format!("{url}: answered {status}")));
         }
-        Ok(body.to_bytes())
+        Ok(body)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use http::header::{HeaderValue, TRANSFER_ENCODING};
 use http::{Request, Response};
@@ -251,16 +251,23 @@ impl Upstream {
 }
 
 fn resolver(upstream_dns: SocketAddr) -> Result<TokioResolver, String> {
-    let mut server = NameServerConfig::udp_and_tcp(upstream_dns.ip());
-    for connection in &mut server.connections {
-        connection.port = upstream_dns.port();
+    let (config, options) = resolver_of(upstream_dns, CONNECT_TIME_MAX / 3);
+    let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let built = builder.with_options(options).build();
+    built.map_err(|error| error.to_string())
+}
+
+/// Returns how one name server is asked, and nothing else: no search domain, no file of hosts.
+pub fn resolver_of(server: SocketAddr, patience: Duration) -> (ResolverConfig, ResolverOpts) {
+    let mut name_server = NameServerConfig::udp_and_tcp(server.ip());
+    for connection in &mut name_server.connections {
+        connection.port = server.port();
     }
-    let config = ResolverConfig::from_parts(None, vec![], vec![server]);
-    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-    let options: &mut ResolverOpts = builder.options_mut();
-    options.use_hosts_file = hickory_resolver::config::ResolveHosts::Never;
-    options.timeout = CONNECT_TIME_MAX / 3;
-    builder.build().map_err(|error| error.to_string())
+    let config = ResolverConfig::from_parts(None, vec![], vec![name_server]);
+    let mut options = ResolverOpts::default();
+    options.use_hosts_file = ResolveHosts::Never;
+    options.timeout = patience;
+    (config, options)
 }
 
 fn client_config(further: Option<&str>) -> Result<ClientConfig, String> {

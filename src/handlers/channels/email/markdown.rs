@@ -25,10 +25,8 @@ const LINE: &str = "1px solid #999999";
 
 /// Converts an answer.
 pub fn to_html(markdown: &str) -> String {
-    let options =
-        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut writer = Writer::default();
-    for event in TextMergeStream::new(Parser::new_ext(markdown, options)) {
+    for event in read(markdown) {
         writer.write(event);
         if writer.html.len() > HTML_BYTES_MAX {
             return page(&format!(
@@ -65,8 +63,24 @@ fn escaped(text: &str) -> String {
     html
 }
 
-/// Whether whoever reads an answer may follow a link in it: one to the web or to a mailbox.
-pub fn is_harmless(kind: LinkType, url: &str) -> bool {
+/// Reads an answer's Markdown, for whatever it is written as.
+pub fn read(markdown: &str) -> impl Iterator<Item = Event<'_>> {
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
+    TextMergeStream::new(Parser::new_ext(markdown, options))
+}
+
+/// Returns where a link leads that whoever reads an answer may follow: to the web or to a mailbox.
+pub fn followed(kind: LinkType, url: &str) -> Option<String> {
+    let scheme = if kind == LinkType::Email {
+        "mailto:"
+    } else {
+        ""
+    };
+    is_harmless(kind, url).then(|| format!("{scheme}{url}"))
+}
+
+fn is_harmless(kind: LinkType, url: &str) -> bool {
     let begins = |scheme: &&str| {
         let start = url.get(..scheme.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
@@ -177,15 +191,11 @@ impl Writer {
                 dest_url,
                 ..
             } => {
-                let is_link = !self.is_in_link() && is_harmless(link_type, &dest_url);
-                self.links.push(is_link);
-                if is_link {
-                    let scheme = if link_type == LinkType::Email {
-                        "mailto:"
-                    } else {
-                        ""
-                    };
-                    self.push(&format!("<a href=\"{scheme}{}\">", escaped(&dest_url)));
+                let is_inner = self.is_in_link();
+                let url = followed(link_type, &dest_url).filter(|_| !is_inner);
+                self.links.push(url.is_some());
+                if let Some(url) = url {
+                    self.push(&format!("<a href=\"{}\">", escaped(&url)));
                 }
             }
             _ => {}

@@ -9,11 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use http_body_util::Full;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
@@ -21,6 +18,7 @@ use crate::clock;
 use crate::config::types::MicrosoftOauth2;
 use crate::handlers::channels::email::oauth::answer::{Token, form, read};
 use crate::handlers::channels::email::tls::Trust;
+use crate::sandbox::https;
 
 pub mod answer;
 
@@ -141,24 +139,8 @@ impl Tokens {
     /// Posts the form and reads the answer, on a connection of its own.
     async fn exchange(&self, endpoint: &str) -> Result<(StatusCode, Bytes), String> {
         let uri: Uri = endpoint.parse().map_err(words)?;
-        let host = uri.host().unwrap_or_default().to_owned();
-        let port = uri.port_u16().unwrap_or(443);
-        let tcp = TcpStream::connect((host.as_str(), port)).await;
-        let name = ServerName::try_from(host).map_err(words)?;
-        let tls = self.tls.0.connect(name, tcp.map_err(words)?).await;
-        let stream = TokioIo::new(tls.map_err(words)?);
-        let handshake = hyper::client::conn::http1::handshake(stream).await;
-        let (mut sender, connection) = handshake.map_err(words)?;
         let request = self.request(&uri).map_err(words)?;
-        let answer = async move {
-            let response = sender.send_request(request).await.map_err(words)?;
-            let (parts, body) = response.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-            Ok((parts.status, body.map_err(words)?.to_bytes()))
-        };
-        // The connection works only while it is waited for, and ends with its sender.
-        let (answer, _ended) = tokio::join!(answer, connection);
-        answer
+        https::call(&self.tls.0, &uri, request, ANSWER_BYTES_MAX).await
     }
 
     fn request(&self, uri: &Uri) -> Result<Request<Full<Bytes>>, http::Error> {

@@ -51,7 +51,14 @@ const LONG_TEXT_NAME: &str = "response.md";
 /// # Errors
 /// [`RenderError`]; trying again does not help.
 pub fn mail(message: &OutboundMessage, from: &str, at: AtMs) -> Result<Message, RenderError> {
-    build(message, (from, at), &message.body)
+    let files: Vec<&Attachment> = message.files.iter().collect();
+    build(message, (from, at), &message.body, &files)
+}
+
+/// Returns the text that the mail shows, as Markdown.
+pub fn shown(message: &OutboundMessage) -> String {
+    let files: Vec<&Attachment> = message.files.iter().collect();
+    shown_and_kept(message, &message.body, &files).0
 }
 
 /// Builds the mail so that a server takes it which takes at most `bytes_max`: the largest files are
@@ -65,9 +72,8 @@ pub fn mail_within(
     at: AtMs,
     bytes_max: usize,
 ) -> Result<Message, RenderError> {
-    let mut reduced = message.clone();
-    reduced.files.clear();
-    let room = bytes_max.saturating_sub(mail(&reduced, from, at)?.formatted().len());
+    let bare = build(message, (from, at), &message.body, &[])?;
+    let room = bytes_max.saturating_sub(bare.formatted().len());
     let mut by_size: Vec<&Attachment> = message.files.iter().collect();
     by_size.sort_by_key(|file| file.bytes.len());
     // The note about what is left out needs room, too.
@@ -80,8 +86,11 @@ pub fn mail_within(
         (left, fitting) = (rest, fitting + 1);
     }
     let left_out = &by_size[fitting..];
+    if left_out.is_empty() {
+        return mail(message, from, at);
+    }
     let stays = |file: &&Attachment| !left_out.iter().any(|other| std::ptr::eq(*other, *file));
-    reduced.files = message.files.iter().filter(stays).cloned().collect();
+    let kept: Vec<&Attachment> = message.files.iter().filter(stays).collect();
     let notes: Vec<String> = left_out.iter().map(|file| left_out_note(file)).collect();
     let body = message.body.trim_end();
     let largest = megabytes(bytes_max);
@@ -89,7 +98,7 @@ pub fn mail_within(
         "*Could not attach {}: the mail server takes mails of at most {largest}.*",
         notes.join(", ")
     );
-    build(&reduced, (from, at), &format!("{body}\n\n{note}"))
+    build(message, (from, at), &format!("{body}\n\n{note}"), &kept)
 }
 
 /// Bytes that the note about one file may take; names are shortened to fit.
@@ -118,24 +127,16 @@ fn build(
     message: &OutboundMessage,
     (from, at): (&str, AtMs),
     body: &str,
+    files: &[&Attachment],
 ) -> Result<Message, RenderError> {
     let builder = with_headers(message, from, at)?;
-    let mut body = body.to_owned();
-    if message.labelled_duplicate {
-        body = format!("{DUPLICATE_NOTE}\n\n{body}");
-    }
-    let long = (body.len() > TEXT_BYTES_MAX).then(|| long_text(&body, &message.files));
-    if let Some(file) = &long {
-        let name = &file.name;
-        let shown = beginning(&body, TEXT_BYTES_MAX);
-        body = format!("{shown}\n\n*The answer is longer: all of it is in the attached `{name}`.*");
-    }
+    let (body, long) = shown_and_kept(message, body, files);
     let boundary = boundary(message, &body);
     let text = MultiPart::alternative()
         .boundary(format!("text-{boundary}"))
         .singlepart(SinglePart::plain(body.clone()))
         .singlepart(SinglePart::html(to_html(&body)));
-    let mut files = long.iter().chain(&message.files).peekable();
+    let mut files = long.iter().chain(files.iter().copied()).peekable();
     if files.peek().is_none() {
         return Ok(builder.multipart(text)?);
     }
@@ -153,8 +154,29 @@ fn build(
     Ok(builder.multipart(parts)?)
 }
 
+/// Returns what a mail shows of a text, and the file with all of it where that is more.
+fn shown_and_kept(
+    message: &OutboundMessage,
+    body: &str,
+    files: &[&Attachment],
+) -> (String, Option<Attachment>) {
+    let body = if message.labelled_duplicate {
+        format!("{DUPLICATE_NOTE}\n\n{body}")
+    } else {
+        body.to_owned()
+    };
+    if body.len() <= TEXT_BYTES_MAX {
+        return (body, None);
+    }
+    let whole = long_text(&body, files);
+    let (name, shown) = (&whole.name, beginning(&body, TEXT_BYTES_MAX));
+    let shown =
+        format!("{shown}\n\n*The answer is longer: all of it is in the attached `{name}`.*");
+    (shown, Some(whole))
+}
+
 /// Returns a text as a file whose name no other file has.
-fn long_text(body: &str, others: &[Attachment]) -> Attachment {
+fn long_text(body: &str, others: &[&Attachment]) -> Attachment {
     let numbered = (2..).map(|number| format!("response-{number}.md"));
     let mut names = std::iter::once(LONG_TEXT_NAME.to_owned()).chain(numbered);
     let is_free = |name: &String| others.iter().all(|other| other.name != *name);
@@ -382,6 +404,13 @@ mod tests {
             text.contains("Could not attach `1.bin` (2.0 MB)") && text.contains("0.2 MB"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_mail_without_files_to_leave_out_names_none() {
+        let mail = within(&with_files(&[]), 10);
+        assert!(!mail.contains("Could not attach"), "{mail}");
+        assert_eq!(mail, formatted(&with_files(&[])));
     }
 
     #[test]

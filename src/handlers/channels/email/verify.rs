@@ -5,7 +5,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use mail_auth::dmarc::verify::DmarcParameters;
 use mail_auth::spf::verify::SpfParameters;
 use mail_auth::{AuthenticatedMessage, DmarcOutput, DmarcResult, MessageAuthenticator, SpfOutput};
@@ -13,6 +12,7 @@ use mail_auth::{AuthenticatedMessage, DmarcOutput, DmarcResult, MessageAuthentic
 use crate::handlers::channels::Evidence;
 use crate::handlers::channels::email::headers::Headers;
 use crate::handlers::channels::email::{auth, hop};
+use crate::sandbox::proxy::resolver_of;
 
 /// Time for all questions of one mail; then it is tried again later.
 const VERIFY_MAX: Duration = Duration::from_secs(60);
@@ -41,14 +41,7 @@ impl Verifier {
     /// # Errors
     /// Words, when no resolver can be made.
     pub fn new(resolver: SocketAddr, server: &str) -> Result<Self, String> {
-        let mut name_server = NameServerConfig::udp_and_tcp(resolver.ip());
-        for connection in &mut name_server.connections {
-            connection.port = resolver.port();
-        }
-        let config = ResolverConfig::from_parts(None, vec![], vec![name_server]);
-        let mut options = ResolverOpts::default();
-        options.use_hosts_file = ResolveHosts::Never;
-        options.timeout = QUESTION_MAX;
+        let (config, options) = resolver_of(resolver, QUESTION_MAX);
         let authenticator = MessageAuthenticator::new(config, options);
         Ok(Self {
             authenticator: authenticator.map_err(|error| error.to_string())?,

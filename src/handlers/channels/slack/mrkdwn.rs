@@ -7,9 +7,9 @@ mod table;
 
 pub use pieces::{TEXT_CHARS_MAX, split};
 
-use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, TextMergeStream};
+use pulldown_cmark::{Event, Tag, TagEnd};
 
-use crate::handlers::channels::email::markdown::is_harmless;
+use crate::handlers::channels::email::markdown::{followed, read};
 use table::Table;
 
 /// Deepest lists that are moved in; what is deeper stands as far in as the last of them.
@@ -20,13 +20,11 @@ const FENCE: &str = "```";
 
 /// Converts an answer.
 pub fn of_markdown(markdown: &str) -> String {
-    let options =
-        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut writer = Writer {
         open: vec![String::new()],
         ..Writer::default()
     };
-    for event in TextMergeStream::new(Parser::new_ext(markdown, options)) {
+    for event in read(markdown) {
         writer.write(event);
     }
     let text = writer.open.concat();
@@ -45,8 +43,8 @@ struct Writer {
     open: Vec<String>,
     /// The next number of each open list; nothing for one of points.
     lists: Vec<Option<u64>>,
-    /// For each open link or image, where it leads if it is written as one.
-    links: Vec<Option<String>>,
+    /// For each open link or image, whether it is written as a link.
+    links: Vec<bool>,
     /// Open headings and strong words: a sign within a sign would end it.
     bold: usize,
     code: Option<String>,
@@ -133,20 +131,13 @@ impl Writer {
                 dest_url,
                 ..
             } => {
-                let is_inner = self.links.iter().any(Option::is_some);
-                let is_link =
-                    !is_inner && self.table.is_none() && is_harmless(link_type, &dest_url);
-                let scheme = if link_type == pulldown_cmark::LinkType::Email {
-                    "mailto:"
-                } else {
-                    ""
-                };
-                // A bar would end the address.
-                let url = escaped(&dest_url).replace('|', "%7C");
-                if is_link {
-                    self.push(&format!("<{scheme}{url}|"));
+                let is_inner = self.links.contains(&true) || self.table.is_some();
+                let url = followed(link_type, &dest_url).filter(|_| !is_inner);
+                self.links.push(url.is_some());
+                if let Some(url) = url {
+                    // A bar would end the address.
+                    self.push(&format!("<{}|", escaped(&url).replace('|', "%7C")));
                 }
-                self.links.push(is_link.then_some(url));
             }
             _ => {}
         }
@@ -197,12 +188,14 @@ impl Writer {
                 self.block("\n\n");
                 self.push(&format!("{FENCE}\n{text}{FENCE}\n\n"));
             }
-            TagEnd::Link | TagEnd::Image => {
-                if matches!(self.links.pop(), Some(Some(_))) {
-                    self.push(">");
-                }
-            }
+            TagEnd::Link | TagEnd::Image => self.end_link(),
             _ => {}
+        }
+    }
+
+    fn end_link(&mut self) {
+        if self.links.pop() == Some(true) {
+            self.push(">");
         }
     }
 
