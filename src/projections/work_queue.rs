@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::container::ContainerRole;
 use crate::events::event::{
-    ContainerEvent, ConversationEvent, MessageEvent, RunEvent, ServiceEvent, TaskEvent,
+    ContainerEvent, ConversationEvent, MessageEvent, ProxyEvent, RunEvent, ServiceEvent, TaskEvent,
 };
 use crate::events::id::{
     AtMs, BlobRef, ConversationId, InboundId, Position, RepoId, RunId, SessionId, StoredFile,
@@ -82,6 +82,9 @@ pub struct QueuedTask {
     pub run: Option<RunId>,
     /// Whether that run's stream holds a result line.
     pub result_seen: bool,
+    /// Where its honey surrogate was met on its way out, in words: whatever else happens, no agent is
+    /// run for this task again.
+    pub honey_seen: Option<String>,
     /// The newest session an agent of this task named.
     pub session: Option<SessionId>,
     /// How often a restart found it executing.
@@ -109,6 +112,12 @@ impl QueuedTask {
     /// Returns whether it waits for its turn.
     pub fn is_waiting(&self) -> bool {
         matches!(self.state, TaskState::Waiting { .. })
+    }
+
+    /// Returns whether what is recorded of its newest run is all there will be: the agent has given
+    /// its result, or must not go on.
+    pub fn has_ended(&self) -> bool {
+        self.result_seen || self.honey_seen.is_some()
     }
 
     /// Returns the newest message, whose sender gets the answer.
@@ -182,6 +191,7 @@ impl WorkQueue {
             started: 0,
             run: None,
             result_seen: false,
+            honey_seen: None,
             session: None,
             interruptions: 0,
             retries: 0,
@@ -223,6 +233,10 @@ impl WorkQueue {
         if let Some(task) = self.tasks.get_mut(&task) {
             change(task);
         }
+    }
+
+    fn note_honey(&mut self, task: TaskId, place: &str) {
+        self.change(task, |task| task.honey_seen = Some(place.to_owned()));
     }
 
     fn apply_task(&mut self, event: &TaskEvent, recorded: &Recorded) {
@@ -333,6 +347,7 @@ impl WorkQueue {
                     task.spent.duration_ms += if by_agent { exited.duration_ms } else { 0 };
                 });
             }
+            ContainerEvent::RunFrozen(frozen) => self.note_honey(frozen.run.task, &frozen.why),
             ContainerEvent::NetworkCreated(_)
             | ContainerEvent::NetworkRemoved(_)
             | ContainerEvent::Created(_)
@@ -344,7 +359,6 @@ impl WorkQueue {
             | ContainerEvent::Removed(_)
             | ContainerEvent::OrphanRemoved(_)
             | ContainerEvent::OrphanRemovalFailed(_)
-            | ContainerEvent::RunFrozen(_)
             | ContainerEvent::FrozenRunReleased(_) => {}
         }
     }
@@ -365,14 +379,14 @@ fn state_after_failure(task: &QueuedTask, not_before: AtMs) -> TaskState {
     match task.state {
         TaskState::Abandoning => TaskState::Abandoning,
         TaskState::Concluding => TaskState::Concluding,
-        TaskState::Running { .. } if task.result_seen => TaskState::Concluding,
+        TaskState::Running { .. } if task.has_ended() => TaskState::Concluding,
         TaskState::Running { .. } | TaskState::Waiting { .. } => TaskState::Waiting { not_before },
     }
 }
 
 impl Projection for WorkQueue {
     const NAME: &'static str = "work_queue";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
@@ -384,6 +398,9 @@ impl Projection for WorkQueue {
             Event::Run(event) => self.apply_run(event),
             Event::Container(event) => self.apply_container(event),
             Event::Service(ServiceEvent::Started(_)) => self.cut_off(),
+            Event::Proxy(ProxyEvent::HoneySurrogateSeen(seen)) => {
+                self.note_honey(seen.run.task, &seen.place);
+            }
             Event::Message(_)
             | Event::Service(_)
             | Event::Channel(_)

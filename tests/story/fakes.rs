@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use airut::events::container::{FrozenState, RunFrozen};
 use airut::events::id::{AtMs, ChannelKind, RunId};
+use airut::events::proxy::HoneySurrogateSeen;
 use airut::handlers::channels::{
     BoxFuture, Channel, Evidence, OutboundMessage, SendOutcome, Trace, Triage, Triaged,
 };
@@ -108,6 +109,8 @@ pub(crate) enum Act {
     Flood,
     /// Its honey surrogate is seen and it is frozen, whatever it has said.
     Freeze(&'static str),
+    /// Its honey surrogate is seen there, and the daemon dies before anything else is recorded.
+    SeeHoneyAndHang(&'static str),
     /// It runs until it is stopped.
     Hang,
     /// Its output is complete, but its container never ends.
@@ -206,6 +209,12 @@ impl FakeSandbox {
                 recorder.record(vec![frozen(run, why)]).await?;
                 137
             }
+            Act::SeeHoneyAndHang(place) => {
+                observe(vec![init]).await?;
+                recorder.record(vec![honey_seen(run, place)]).await?;
+                stop.cancelled().await;
+                143
+            }
             Act::Hang => {
                 observe(vec![init]).await?;
                 stop.cancelled().await;
@@ -288,6 +297,17 @@ fn frozen(run: RunId, why: &str) -> airut::events::Event {
         state: FrozenState::Paused,
         why: why.to_owned(),
         kept_until: AtMs(0),
+    }
+    .into()
+}
+
+fn honey_seen(run: RunId, place: &str) -> airut::events::Event {
+    HoneySurrogateSeen {
+        run,
+        request: None,
+        line: None,
+        place: place.to_owned(),
+        bytes_up: 0,
     }
     .into()
 }

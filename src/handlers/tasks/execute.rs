@@ -108,7 +108,7 @@ impl Execution<'_> {
     async fn use_recorded_run(&self) -> Result<Judged, Halt> {
         let task = &self.assignment.task;
         let run = task.run.unwrap_or_else(|| task.task.run(task.attempt));
-        let judged = recorded_run(self.ports, run).await?;
+        let judged = recorded_run(self.ports, run, task.honey_seen.as_deref()).await?;
         match self.session().filter(|_| is_unusable(&judged)) {
             Some(session) => {
                 self.abandon_session(&judged, session.clone()).await?;

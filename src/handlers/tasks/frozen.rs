@@ -6,7 +6,7 @@ use crate::handlers::tasks::answer::Said;
 use crate::handlers::tasks::run::Judged;
 
 /// Returns the judgement on a run as it is when the run was frozen.
-pub(super) fn judge_frozen(mut judged: Judged, frozen: &RunFrozen) -> Judged {
+pub(super) fn judge_frozen(judged: Judged, frozen: &RunFrozen) -> Judged {
     let RunFrozen {
         container,
         state,
@@ -17,10 +17,24 @@ pub(super) fn judge_frozen(mut judged: Judged, frozen: &RunFrozen) -> Judged {
         FrozenState::Paused => "paused",
         FrozenState::Killed => "killed",
     };
+    judge_honey(
+        judged,
+        format!("found in {why}\ncontainer {container} ({state})"),
+    )
+}
+
+/// Returns the judgement on a run that would have been frozen, if the service had not ended first:
+/// its next start removed the container, and nothing of it can be looked at.
+pub(super) fn judge_not_kept(judged: Judged, place: &str) -> Judged {
+    let words = "its container is not kept, since the service ended before it could be frozen";
+    judge_honey(judged, format!("found in {place}\n{words}"))
+}
+
+fn judge_honey(mut judged: Judged, reply: String) -> Judged {
     judged.judgement.outcome = RunOutcome::Frozen;
     judged.judgement.rule = "honey surrogate seen".to_owned();
     judged.said = Said {
-        reply: format!("found in {why}\ncontainer {container} ({state})"),
+        reply,
         last_lines: vec![],
         ..judged.said
     };

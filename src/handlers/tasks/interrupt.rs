@@ -12,7 +12,7 @@ pub const INTERRUPTIONS_MAX: u32 = 3;
 
 /// Decides what becomes of a task whose execution ended without a word.
 pub fn decide_interruption(task: &QueuedTask) -> InterruptionDecision {
-    if task.result_seen {
+    if task.has_ended() {
         InterruptionDecision::Conclude
     } else if task.interruptions >= INTERRUPTIONS_MAX {
         InterruptionDecision::Abandon

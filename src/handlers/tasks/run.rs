@@ -18,7 +18,7 @@ use crate::handlers::effect::Assignment;
 use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::tasks::answer::{Obstacle, Said};
 use crate::handlers::tasks::begin::context_of;
-use crate::handlers::tasks::frozen::judge_frozen;
+use crate::handlers::tasks::frozen::{judge_frozen, judge_not_kept};
 use crate::handlers::tasks::granted::policy_in_force;
 use crate::handlers::tasks::prepare::{Halt, Prepared};
 use crate::handlers::tasks::prompt::{PromptParts, compose};
@@ -106,11 +106,16 @@ pub async fn run_agent(
     })
 }
 
-/// Judges a run that ended before a restart by what the log holds of it.
+/// Judges a run that ended before a restart by what the log holds of it. `honey_seen` is where its
+/// honey surrogate was met: the service may have ended before the run was frozen.
 ///
 /// # Errors
 /// [`EffectError`] when the log or a body does not read.
-pub async fn recorded_run(ports: &Ports, run: RunId) -> Result<Judged, EffectError> {
+pub async fn recorded_run(
+    ports: &Ports,
+    run: RunId,
+    honey_seen: Option<&str>,
+) -> Result<Judged, EffectError> {
     let record = read_record(ports, run).await?;
     let answered = record.transcript.results().last();
     // The sweep ended whatever still ran: an answer that was complete by then counts.
@@ -131,9 +136,10 @@ pub async fn recorded_run(ports: &Ports, run: RunId) -> Result<Judged, EffectErr
         stderr_tail: String::new(),
     };
     let judged = judge(run, &record.transcript, facts, &end);
-    Ok(match &record.frozen {
-        Some(frozen) => judge_frozen(judged, frozen),
-        None => judged,
+    Ok(match (&record.frozen, honey_seen) {
+        (Some(frozen), _) => judge_frozen(judged, frozen),
+        (None, Some(place)) => judge_not_kept(judged, place),
+        (None, None) => judged,
     })
 }
 
