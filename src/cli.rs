@@ -22,6 +22,7 @@ mod reply;
 mod restore;
 mod run_gateway;
 mod sandbox;
+mod schedule;
 mod send;
 mod stop;
 mod upgrade;
@@ -84,6 +85,8 @@ enum Command {
     Backup(backup::Arguments),
     /// Put a backup in the place of a log that is not there
     Restore(restore::Arguments),
+    /// Tell when a schedule is due
+    Schedule(schedule::Arguments),
     /// Run a command in the sandbox, without a daemon
     Sandbox(sandbox::Arguments),
 }
@@ -117,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Log(arguments) => rebuild::run(&arguments, &output),
         Command::Backup(arguments) => backup::run(&arguments, &output),
         Command::Restore(arguments) => restore::run(&arguments, &output),
+        Command::Schedule(arguments) => schedule::run(&arguments, &output),
         Command::Sandbox(arguments) => return sandbox::run(&arguments.command, output),
     };
     ran.unwrap_or_else(|error| {

@@ -16,6 +16,7 @@ pub mod perform;
 pub mod ports;
 pub mod react;
 pub mod replies;
+pub mod schedule;
 pub mod setback;
 pub mod snapshots;
 pub mod tasks;

@@ -37,24 +37,11 @@ pub mod pentest;
 pub mod policy;
 pub mod rendering;
 pub mod rotate;
+pub mod scheduling;
 pub mod standby;
 pub mod surface;
 
 pub use assemble::{SOCKET_NAME, ServicePlan, StartError};
-
-/// What the command line may use beside a service of its own: the daemon's socket, ids and the
-/// views of a log. Nothing else of the other rooms.
-pub mod for_cli {
-    pub use crate::events::codec::{StoredRecord, decode};
-    pub use crate::events::id::{
-        ConversationId, InboundId, Position, RepoId, Sha256, StreamId, TaskId,
-    };
-    pub use crate::events::log::{Log, ReadError};
-    pub use crate::events::{Event, Recorded};
-    pub use crate::handlers::channels::local::{client, protocol};
-    pub use crate::projections::{conversations, task_board, views};
-    pub use crate::service::look;
-}
 
 /// How long the listeners may take to end.
 const LISTENERS_PATIENCE: Duration = Duration::from_secs(5);

@@ -16,6 +16,8 @@ use tempfile::TempDir;
 mod mail;
 #[path = "cli/render.rs"]
 mod render;
+#[path = "cli/schedule.rs"]
+mod schedule;
 #[path = "cli/upgrade.rs"]
 mod upgrade;
 

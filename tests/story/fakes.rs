@@ -188,8 +188,7 @@ impl FakeSandbox {
             }
             Act::UnknownSessionAndHang => {
                 observe(vec![failure("error_during_execution", "null", UNKNOWN)]).await?;
-                stop.cancelled().await;
-                143
+                stopped(&stop).await
             }
             Act::Overloaded => {
                 observe(vec![init, failure("success", "529", "Overloaded")]).await?;
@@ -200,30 +199,23 @@ impl FakeSandbox {
                 137
             }
             Act::Freeze(why) => {
-                observe(vec![
-                    init,
-                    said("I am done."),
-                    result("I am done.", &session),
-                ])
-                .await?;
+                let done = "I am done.";
+                observe(vec![init, said(done), result(done, &session)]).await?;
                 recorder.record(vec![frozen(run, why)]).await?;
                 137
             }
             Act::SeeHoneyAndHang(place) => {
                 observe(vec![init]).await?;
                 recorder.record(vec![honey_seen(run, place)]).await?;
-                stop.cancelled().await;
-                143
+                stopped(&stop).await
             }
             Act::Hang => {
                 observe(vec![init]).await?;
-                stop.cancelled().await;
-                143
+                stopped(&stop).await
             }
             Act::AnswerAndHang(text) => {
                 observe(vec![init, said(text), result(text, &session)]).await?;
-                stop.cancelled().await;
-                143
+                stopped(&stop).await
             }
         };
         recorder.record(vec![exited(run, exit_code)]).await?;
@@ -310,6 +302,12 @@ fn honey_seen(run: RunId, place: &str) -> airut::events::Event {
         bytes_up: 0,
     }
     .into()
+}
+
+/// Waits until the run is to stop; returns the exit code of a process that is told to end.
+async fn stopped(stop: &CancellationToken) -> i32 {
+    stop.cancelled().await;
+    143
 }
 
 fn end_of(exit_code: i32) -> RunEnd {

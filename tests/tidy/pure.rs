@@ -60,6 +60,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/sandbox/proxy/strict/chunks.rs",
     "src/sandbox/proxy/strict/head.rs",
     "src/sandbox/proxy/target.rs",
+    "src/handlers/schedule/cron.rs",
     "src/handlers/channels/email/auth.rs",
     "src/handlers/channels/email/filter.rs",
     "src/handlers/channels/email/flowed.rs",
