@@ -22,12 +22,16 @@ mod common;
 mod email {
     mod authority;
     mod corpora;
+    mod cut;
     mod filtered;
     mod golden;
     mod intake;
+    mod mailbox;
     mod many;
     mod post;
+    mod relay;
     mod sending;
+    mod stripped;
     mod tokens;
     mod trouble;
     mod verified;
