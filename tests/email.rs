@@ -12,14 +12,11 @@
     reason = "the tests are outside the service and its ports"
 )]
 
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "of the test world only the mail servers are needed here"
-)]
+#[expect(dead_code, reason = "not all of the test world is needed here")]
 mod common;
 
 mod email {
+    mod answered;
     mod authority;
     mod corpora;
     mod cut;
@@ -29,6 +26,7 @@ mod email {
     mod mailbox;
     mod many;
     mod post;
+    mod refused;
     mod relay;
     mod sending;
     mod stripped;
