@@ -33,10 +33,25 @@ shot() {
     pngquant --force --strip --quality 40-90 --output "doc/images/reply-$2.png" 32 "$work/$2.png"
 }
 
+# The files that are attached to an answer, as mail programs list them below it.
+files_of() {
+    case $1 in
+    with-files) echo "chart.png (48 KB) figures.csv (2 KB)" ;;
+    too-long) echo "response.md (97 KB)" ;;
+    esac | sed 's|\([^ ]*\) (\([^)]*\)) *|<span style="border:1px solid #8c959f;border-radius:6px;\
+padding:6px 10px;margin-right:8px;font:13px sans-serif">\&#128206; \1 <small>\2</small></span>|g'
+}
+
 for text in tests/golden/replies/*.md; do
     name=$(basename "$text" .md)
     [ "$name" = example ] && continue
-    target/debug/airut render --channel email --html "$text" >"$work/$name.html"
+    files=$(files_of "$name")
+    target/debug/airut render --channel email --html "$text" |
+        awk -v files="$files" '{
+            if (files != "") { gsub(/&/, "\\\\&", files) }
+            if (files != "" && sub("</body>", "<div style=\"margin:16px 0 8px\">" files "</div>&")) { files = "" }
+            print
+        }' >"$work/$name.html"
     shot "$name" "$name" 600 1
 done
 shot answer answer-dark 600 0

@@ -12,22 +12,24 @@
     reason = "the tests are outside the service and its ports"
 )]
 
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "of the test world only the mail servers are needed here"
-)]
+#[expect(dead_code, reason = "not all of the test world is needed here")]
 mod common;
 
 mod email {
+    mod answered;
     mod authority;
     mod corpora;
+    mod cut;
     mod filtered;
     mod golden;
     mod intake;
+    mod mailbox;
     mod many;
     mod post;
+    mod refused;
+    mod relay;
     mod sending;
+    mod stripped;
     mod tokens;
     mod trouble;
     mod verified;

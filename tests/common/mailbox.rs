@@ -15,6 +15,8 @@ use crate::common::PATIENCE;
 /// A signed-in connection with the inbox selected.
 pub(crate) struct Mailbox {
     stream: BufReader<StreamOwned<ClientConnection, TcpStream>>,
+    /// The lines of the newest answer.
+    said: Vec<String>,
 }
 
 /// A message as it lies in the mailbox.
@@ -41,6 +43,7 @@ impl Mailbox {
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut mailbox = Self {
             stream: BufReader::new(StreamOwned::new(tls, tcp)),
+            said: Vec::new(),
         };
         mailbox.line();
         mailbox.command(&format!("LOGIN {user} {password}"));
@@ -54,18 +57,53 @@ impl Mailbox {
         messages.into_iter().map(|raw| Mail { raw }).collect()
     }
 
-    /// Sends a command and returns the literals of its answer.
+    /// The threads of the inbox as the server reads them (RFC 5256), each with the places of its
+    /// mails.
+    pub(crate) fn threads(&mut self) -> Vec<Vec<usize>> {
+        self.command("SELECT INBOX");
+        self.command("THREAD REFERENCES UTF-8 ALL");
+        let answer = self
+            .said
+            .iter()
+            .find_map(|line| line.strip_prefix("* THREAD "));
+        let (mut threads, mut depth) = (Vec::new(), 0);
+        let mut words = String::new();
+        for character in answer.unwrap_or_default().chars() {
+            match character {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            words.push(if character.is_ascii_digit() {
+                character
+            } else {
+                ' '
+            });
+            if depth == 0 {
+                let numbers = words.split_whitespace().map(|word| word.parse().unwrap());
+                let mut thread: Vec<usize> = numbers.collect();
+                thread.sort_unstable();
+                threads.push(thread);
+                words.clear();
+            }
+        }
+        threads
+    }
+
+    /// Sends a command and returns the literals of its answer; its lines are kept in `said`.
     fn command(&mut self, command: &str) -> Vec<Vec<u8>> {
         let stream = self.stream.get_mut();
         write!(stream, "a {command}\r\n").unwrap();
         stream.flush().unwrap();
         let mut literals = Vec::new();
+        self.said.clear();
         loop {
             let line = self.line();
             if let Some(answer) = line.strip_prefix("a ") {
                 assert!(answer.starts_with("OK"), "{command}: {answer}");
                 return literals;
             }
+            self.said.push(line.clone());
             if let Some(length) = literal_length(&line) {
                 let mut literal = vec![0; length];
                 self.stream.read_exact(&mut literal).unwrap();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use airut::config::types::{Email, EmailAuth, Imap, MailTls, Smtp, Verify};
 use airut::events::blobs::Blobs;
-use airut::events::id::RepoId;
+use airut::events::id::{Position, RepoId};
 use airut::events::log::memory::MemoryStore;
 use airut::events::log::{Log, Subscription};
 use airut::events::message::MessageReceived;
@@ -198,7 +198,15 @@ impl Listening {
             }
         };
         let found = tokio::time::timeout(PATIENCE, found).await;
-        found.expect("the event comes")
+        found.unwrap_or_else(|_| panic!("the event does not come: {}", self.said()))
+    }
+
+    /// The last events of the log, for whoever reads of a failure.
+    fn said(&self) -> String {
+        let last = self.log.head().position.0.saturating_sub(20);
+        let events = self.log.read(Position(last), 20).unwrap();
+        let lines = events.iter().map(|event| format!("\n  {:?}", event.event));
+        lines.collect()
     }
 
     /// Waits for the next message, and returns it with its bytes.

@@ -2,6 +2,7 @@
 //! verified TLS. What a mail says and who it is from is judged by pure files beside it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -116,11 +117,7 @@ impl EmailChannel {
                 searched: "nothing: it is no mail".to_owned(),
             };
         };
-        let found = async {
-            let mut mailbox = imap::Mailbox::open(&self.email, &self.trust, &self.sign_in).await?;
-            mailbox.find(message_id).await
-        };
-        match found.await {
+        match self.find(message_id).await {
             Ok(Ok(folder)) => Trace::Found {
                 receipt: format!("{message_id} is in {folder}"),
             },
@@ -131,6 +128,24 @@ impl EmailChannel {
                 error: error.to_string(),
             },
         }
+    }
+}
+
+/// Pauses in seconds between the searches for a mail that may just have been sent: a server accepts it, and puts
+/// it into its folder a moment later. Not found after the last of them, it counts as not there.
+const SEARCH_PAUSES_S: [u64; 3] = [1, 2, 4];
+
+impl EmailChannel {
+    /// Looks for a mail, again and again while it may be under way.
+    async fn find(&self, message_id: &str) -> Result<Result<String, Vec<String>>, imap::ImapError> {
+        let mut mailbox = imap::Mailbox::open(&self.email, &self.trust, &self.sign_in).await?;
+        for pause in SEARCH_PAUSES_S {
+            if let Ok(folder) = mailbox.find(message_id).await? {
+                return Ok(Ok(folder));
+            }
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+        }
+        mailbox.find(message_id).await
     }
 }
 

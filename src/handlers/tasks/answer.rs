@@ -4,6 +4,7 @@
 use crate::events::conversation::TokenUsage;
 use crate::events::run::RunOutcome;
 use crate::events::task::CompletionReason;
+use crate::sandbox::agent::NO_OUTPUT;
 
 /// Lines of the agent's output that a failure shows.
 pub const OUTPUT_LINES_MAX: usize = 10;
@@ -94,16 +95,7 @@ pub fn answer_outcome(outcome: RunOutcome, rule: &str, said: &Said) -> Answer {
             reason: CompletionReason::Success,
             detail: String::new(),
         },
-        RunOutcome::Timeout => Answer {
-            reason: CompletionReason::Timeout,
-            ..Answer::failed(
-                format!("time limit reached after {seconds} s"),
-                format!(
-                    "The task was interrupted after {seconds} seconds, which is its time limit. \
-                     Work done so far has been saved. Reply to this message to let it go on."
-                ),
-            )
-        },
+        RunOutcome::Timeout => answer_timeout(seconds, words),
         RunOutcome::Stopped => answer_obstacle(&Obstacle::Stopped(String::new())),
         RunOutcome::OutOfMemory => Answer::failed(
             "out of memory",
@@ -155,6 +147,25 @@ pub fn answer_outcome(outcome: RunOutcome, rule: &str, said: &Said) -> Answer {
         RunOutcome::AgentFailed | RunOutcome::ContainerFailed => {
             Answer::failed(rule, failure_text(said))
         }
+    }
+}
+
+/// What the agent had said by then is shown: it may be all that the sender waits for.
+fn answer_timeout(seconds: u64, words: &str) -> Answer {
+    let lasted = match seconds {
+        0..120 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds / 60),
+    };
+    let mut text = format!(
+        "The task was stopped after {lasted}, which is its time limit. Work done so far has been \
+         saved. Reply to this message to let it go on."
+    );
+    if !words.is_empty() && words != NO_OUTPUT {
+        text += &format!("\n\nThe last that the agent said:\n\n{words}");
+    }
+    Answer {
+        reason: CompletionReason::Timeout,
+        ..Answer::failed(format!("time limit reached after {seconds} s"), text)
     }
 }
 
@@ -359,6 +370,28 @@ mod tests {
             let advised = advises.iter().any(|word| answer.text.contains(word));
             assert!(advised, "{outcome:?}: {}", answer.text);
         }
+    }
+
+    #[test]
+    fn a_task_at_its_time_limit_says_after_how_long_and_shows_what_there_is() {
+        let text = |duration_ms, reply: &str| {
+            let said = Said {
+                reply: reply.to_owned(),
+                duration_ms,
+                ..Said::default()
+            };
+            answer_outcome(RunOutcome::Timeout, "rule", &said).text
+        };
+        let partial = text(1_800_123, "I found the cause.\n\n| a | b |");
+        assert!(partial.contains("stopped after 30 minutes"), "{partial}");
+        let end = "The last that the agent said:\n\nI found the cause.\n\n| a | b |";
+        assert!(partial.ends_with(end), "{partial}");
+        for nothing in ["", " \n", NO_OUTPUT] {
+            let silent = text(119_999, nothing);
+            assert!(silent.contains("after 119 seconds,"), "{silent}");
+            assert!(silent.ends_with("let it go on."), "{silent}");
+        }
+        assert!(text(120_000, "").contains("after 2 minutes,"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{self, Stopwatch};
 use crate::events::channel::{ChannelConnected, ChannelDegraded, ChannelStopped};
 use crate::events::event::ChannelEvent;
-use crate::events::id::{AtMs, ChannelKind};
+use crate::events::id::{AtMs, ChannelKind, RepoId, Sha256};
 use crate::handlers::channels::email::EmailChannel;
 use crate::handlers::channels::email::imap::{ImapError, Mailbox};
 use crate::handlers::channels::email::notes::Notes;
@@ -64,7 +64,7 @@ impl EmailChannel {
                     break;
                 }
                 Err(error) => {
-                    let pause = back_off(failures, clock::now().0);
+                    let pause = back_off(failures, &self.repo, clock::now());
                     self.report_degraded(intake, &error, failures, pause).await;
                     pause
                 }
@@ -174,24 +174,49 @@ async fn guarded(
     ended.unwrap_or(Err(ListenError::Defect))
 }
 
-/// Doubles up to the limit, and spreads so that many mailboxes do not come back at once.
-fn back_off(failures: u32, seed: u64) -> Duration {
+/// Doubles up to the limit, and spreads by repository and moment: the mailboxes of one server that
+/// failed together must not come back together.
+fn back_off(failures: u32, repo: &RepoId, now: AtMs) -> Duration {
     let doubled = BACK_OFF_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16));
     let limited = doubled.min(BACK_OFF_MAX);
-    limited.mul_f64(0.75 + 0.25 * f64::from(u8::try_from(seed % 256).unwrap_or(0)) / 255.0)
+    let spread = Sha256::of(format!("{repo} {now}").as_bytes()).0[0];
+    limited.mul_f64(0.75 + 0.25 * f64::from(spread) / 255.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn pause(failures: u32, repo: &str, now: u64) -> Duration {
+        back_off(failures, &RepoId(repo.to_owned()), AtMs(now))
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_pause_is_never_longer_than_the_limit_and_never_a_quarter_shorter_than_it_should_be(
+            failures: u32, repo in "[a-z]{1,8}", now: u64,
+        ) {
+            let full = 2_u64.saturating_pow(failures.saturating_sub(1).min(16)).min(300);
+            let (full, pause) = (Duration::from_secs(full), pause(failures, &repo, now));
+            proptest::prop_assert!(pause <= full && pause >= full.mul_f64(0.75));
+        }
+
+        #[test]
+        fn a_pause_grows_with_the_failures_until_the_limit(
+            failures in 1..8_u32, repo in "[a-z]{1,8}", now: u64,
+        ) {
+            proptest::prop_assert!(pause(failures, &repo, now) < pause(failures + 1, &repo, now));
+        }
+    }
+
     #[test]
-    fn the_pause_grows_and_has_a_limit() {
-        let pauses: Vec<u128> = [1, 2, 5, 9, 60]
-            .map(|n| back_off(n, 255).as_millis())
-            .to_vec();
-        assert_eq!(pauses, [1_000, 2_000, 16_000, 256_000, 300_000]);
-        assert_eq!(back_off(1, 0).as_millis(), 750);
+    fn mailboxes_that_failed_together_do_not_come_back_together() {
+        let repos = (0..64).map(|number| pause(9, &format!("repo-{number}"), 1_000));
+        let distinct: std::collections::BTreeSet<Duration> = repos.collect();
+        assert!(distinct.len() > 32, "{distinct:?}");
+        let moments: std::collections::BTreeSet<Duration> =
+            (0..64).map(|now| pause(9, "work", now)).collect();
+        assert!(moments.len() > 32, "{moments:?}");
     }
 
     #[tokio::test]

@@ -66,8 +66,9 @@ fn subject_of(mail: &mail_parser::Message<'_>, raw: &[u8]) -> String {
 
 /// The first HTML part as Markdown, or else the first text part as it is.
 fn body(mail: &mail_parser::Message<'_>) -> String {
+    let forwards = is_forward(mail.subject().unwrap_or_default());
     let html = mail.html_bodies().find_map(|part| match &part.body {
-        PartType::Html(html) => Some(html::to_markdown(html)),
+        PartType::Html(html) => Some(html::to_markdown(html, forwards)),
         _ => None,
     });
     let text = || {
@@ -81,6 +82,23 @@ fn body(mail: &mail_parser::Message<'_>) -> String {
     html.filter(|html| !html.trim().is_empty())
         .or_else(text)
         .unwrap_or_default()
+}
+
+/// What mail programs put before the subject of a mail that is forwarded, in the languages that they
+/// write it in.
+const FORWARD_MARKS: [&str; 13] = [
+    "fwd", "fw", "wg", "tr", "rv", "enc", "i", "vs", "vb", "vl", "pd", "doorst", "转发",
+];
+
+/// Whether a mail forwards another: then what looks like a quote is what it is about. An answer to one
+/// begins with another mark.
+fn is_forward(subject: &str) -> bool {
+    let mark = subject.split_once(':').map(|(mark, _)| mark.trim());
+    mark.is_some_and(|mark| {
+        FORWARD_MARKS
+            .iter()
+            .any(|known| mark.eq_ignore_ascii_case(known))
+    })
 }
 
 /// Whether a text says anything beside the pictures that it shows.

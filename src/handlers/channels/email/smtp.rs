@@ -194,13 +194,17 @@ const SIZE_ASKED_ABOVE: usize = 1 << 20;
 /// left out. It is what the large providers take.
 pub const MAIL_BYTES_MAX_UNSAID: usize = 25_000_000;
 
+/// Bytes that a server may write above a mail, and then counts against its limit (Postfix: `Received`).
+pub const SERVER_ADDS_BYTES_MAX: usize = 4 << 10;
+
 /// Returns how long a mail the server takes (RFC 1870), so that none is sent in vain.
 async fn bytes_max(connection: &mut AsyncSmtpConnection, bytes: usize) -> Result<usize, Failure> {
     if bytes <= SIZE_ASKED_ABOVE {
         return Ok(SIZE_ASKED_ABOVE);
     }
     let response = connection.command(Ehlo::new(ClientId::default())).await?;
-    Ok(size_max(response.message()).unwrap_or(MAIL_BYTES_MAX_UNSAID))
+    let said = size_max(response.message()).map(|max| max.saturating_sub(SERVER_ADDS_BYTES_MAX));
+    Ok(said.unwrap_or(MAIL_BYTES_MAX_UNSAID))
 }
 
 /// Reads the limit out of the lines that answer EHLO; 0 means that there is none.
