@@ -25,6 +25,7 @@ mod email {
     mod filtered;
     mod golden;
     mod intake;
+    mod long;
     mod many;
     mod post;
     mod sending;

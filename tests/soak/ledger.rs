@@ -10,6 +10,9 @@ pub(crate) struct Arrival<T> {
     pub(crate) kind: ArrivalKind,
     /// What tells it from others: the same for every attempt to send it.
     pub(crate) id: String,
+    /// What the first server called it when the daemon handed it over: a second copy with the same one
+    /// is the servers', which had it already.
+    pub(crate) handover: String,
     /// Whether it says that it may be a duplicate.
     pub(crate) is_labelled: bool,
     /// What is answered to stay in its conversation.
@@ -35,14 +38,26 @@ pub(crate) struct Ledger {
     answers: BTreeMap<u32, BTreeSet<String>>,
     arrived: BTreeMap<String, Copies>,
     others: Vec<String>,
-    acknowledgements: BTreeMap<String, u32>,
+    acknowledgements: BTreeMap<String, Copies>,
+    by_servers: u32,
 }
 
-/// How often one answer arrived.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How often one answer was handed over, by what the server called it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Copies {
-    plain: u32,
-    labelled: u32,
+    plain: BTreeSet<String>,
+    labelled: BTreeSet<String>,
+}
+
+impl Copies {
+    /// Says whether a copy is one that the servers made.
+    fn take<T>(&mut self, arrival: &Arrival<T>) -> bool {
+        let copies = match arrival.is_labelled {
+            true => &mut self.labelled,
+            false => &mut self.plain,
+        };
+        !copies.insert(arrival.handover.clone())
+    }
 }
 
 /// What became of everything.
@@ -57,7 +72,7 @@ pub(crate) struct Verdict {
     /// Answers with a label although nothing about them was unknown.
     pub(crate) labelled_for_nothing: BTreeSet<String>,
     /// Copies that say that they may be one.
-    pub(crate) labelled: u32,
+    pub(crate) labelled: usize,
     /// Of these, those whose first copy never came.
     pub(crate) labelled_alone: u32,
     /// What else came.
@@ -83,7 +98,8 @@ impl Ledger {
         let id = &arrival.id;
         match &arrival.kind {
             ArrivalKind::Acknowledgement => {
-                *self.acknowledgements.entry(id.clone()).or_default() += 1;
+                let copies = self.acknowledgements.entry(id.clone()).or_default();
+                self.by_servers += u32::from(copies.take(arrival));
                 0
             }
             ArrivalKind::Other(text) => {
@@ -96,10 +112,7 @@ impl Ledger {
                     self.answers.entry(*letter).or_default().insert(id.clone());
                 }
                 let copies = self.arrived.entry(id.clone()).or_default();
-                match arrival.is_labelled {
-                    true => copies.labelled += 1,
-                    false => copies.plain += 1,
-                }
+                self.by_servers += u32::from(copies.take(arrival));
                 self.answers.len() - before
             }
         }
@@ -122,6 +135,11 @@ impl Ledger {
         self.arrived.len()
     }
 
+    /// Copies that the servers made: they had the answer, and delivered it once more.
+    pub(crate) fn copies_by_servers(&self) -> u32 {
+        self.by_servers
+    }
+
     pub(crate) fn acknowledgements(&self) -> usize {
         self.acknowledgements.len()
     }
@@ -141,11 +159,13 @@ impl Ledger {
                 .map(|(id, _)| id.clone())
                 .collect()
         };
-        let alone = arrived().filter(|(_, copies)| copies.plain == 0).count();
+        let alone = arrived()
+            .filter(|(_, copies)| copies.plain.is_empty())
+            .count();
         let twice = self
             .acknowledgements
             .values()
-            .filter(|times| **times > 1)
+            .filter(|times| times.plain.len() > 1)
             .count();
         Verdict {
             lost: self.waiting().collect(),
@@ -155,9 +175,11 @@ impl Ledger {
                 .filter(|(_, answers)| answers.len() > 1)
                 .map(|(letter, _)| *letter)
                 .collect(),
-            doubled: ids(&|_, copies| copies.plain > 1),
-            labelled_for_nothing: ids(&|id, copies| copies.labelled > 0 && !unknown.contains(id)),
-            labelled: arrived().map(|(_, copies)| copies.labelled).sum(),
+            doubled: ids(&|_, copies| copies.plain.len() > 1),
+            labelled_for_nothing: ids(&|id, copies| {
+                !copies.labelled.is_empty() && !unknown.contains(id)
+            }),
+            labelled: arrived().map(|(_, copies)| copies.labelled.len()).sum(),
             labelled_alone: u32::try_from(alone).unwrap_or(u32::MAX),
             others: self.others.clone(),
             acknowledged_twice: u32::try_from(twice).unwrap_or(u32::MAX),
@@ -168,15 +190,22 @@ impl Ledger {
 #[test]
 fn a_lost_letter_a_second_answer_and_a_copy_without_its_label_are_seen() {
     let mut ledger = Ledger::default();
-    let answer = |letters: &[u32], id: &str, is_labelled| Arrival {
-        kind: ArrivalKind::Answer(letters.iter().copied().collect()),
-        id: id.to_owned(),
-        is_labelled,
-        thread: (),
+    let mut handovers = 0;
+    let mut answer = |letters: &[u32], id: &str, is_labelled| {
+        handovers += 1;
+        Arrival {
+            kind: ArrivalKind::Answer(letters.iter().copied().collect()),
+            id: id.to_owned(),
+            handover: handovers.to_string(),
+            is_labelled,
+            thread: (),
+        }
     };
     let numbers: Vec<u32> = (0..5).map(|_| ledger.send()).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5]);
-    assert_eq!(ledger.arrive(&answer(&[1, 2], "a", false)), 2);
+    let first = answer(&[1, 2], "a", false);
+    assert_eq!((ledger.arrive(&first), ledger.arrive(&first)), (2, 0));
+    assert_eq!(ledger.copies_by_servers(), 1);
     assert_eq!(ledger.arrive(&answer(&[2], "b", false)), 0);
     assert_eq!(ledger.arrive(&answer(&[3], "c", false)), 1);
     assert_eq!(ledger.arrive(&answer(&[3], "c", false)), 0);

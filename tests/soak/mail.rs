@@ -84,7 +84,8 @@ impl MailChannel {
         ]
     }
 
-    fn post(&self, raw: &[u8]) {
+    /// Hands a mail to the public port.
+    pub(crate) fn post(&self, raw: &[u8]) {
         let to = vec![BOT.parse().unwrap()];
         let envelope = Envelope::new(Some(ALICE.parse().unwrap()), to).unwrap();
         self.outgoing.send_raw(&envelope, raw).unwrap();
@@ -172,7 +173,22 @@ fn arrival(mail: Mail) -> Arrival<Mail> {
     Arrival {
         kind,
         id: mail.header("Message-ID").unwrap_or_default(),
+        handover: queue_id(&mail.raw),
         is_labelled: mail.header("X-Airut-Duplicate").is_some(),
         thread: mail,
     }
+}
+
+/// Returns what Postfix called a mail when the daemon handed it over.
+#[track_caller]
+fn queue_id(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(raw);
+    let named = text.split_once("(Postfix) with ESMTPSA id ");
+    let (_, rest) = named.unwrap_or_else(|| panic!("the daemon did not hand this over: {text}"));
+    let id: String = rest
+        .chars()
+        .take_while(char::is_ascii_alphanumeric)
+        .collect();
+    assert!(!id.is_empty(), "{text}");
+    id
 }

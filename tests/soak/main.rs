@@ -31,6 +31,7 @@ mod engine;
 mod ground;
 mod ledger;
 mod letter;
+mod long;
 mod mail;
 mod process;
 mod record;
@@ -123,10 +124,14 @@ fn print_figures(soaked: &Soaked, record: &Record, verdict: &Verdict, peak_kib: 
         ("lost", verdict.lost.len() as u64),
         ("answered_twice", verdict.answered_twice.len() as u64),
         ("doubled", verdict.doubled.len() as u64),
-        ("labelled_duplicates", u64::from(verdict.labelled)),
+        ("labelled_duplicates", verdict.labelled as u64),
         (
             "labelled_without_a_first",
             u64::from(verdict.labelled_alone),
+        ),
+        (
+            "copies_by_the_servers",
+            u64::from(ledger.copies_by_servers()),
         ),
         ("answers", ledger.answers() as u64),
         ("acknowledgements", ledger.acknowledgements() as u64),

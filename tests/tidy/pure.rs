@@ -17,6 +17,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/events/proxy.rs",
     "src/events/repository.rs",
     "src/events/run.rs",
+    "src/events/seal",
     "src/events/seal.rs",
     "src/events/service.rs",
     "src/events/task.rs",

@@ -1,5 +1,5 @@
-//! An agent that says at once which letters it was given: the numbers that it finds in its prompt. It
-//! knows no channel.
+//! An agent that says at once which letters it was given: the numbers that it finds in its prompt; asked
+//! to, it sends the files back that it was given. It knows no channel.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,10 +10,13 @@ use airut::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequ
 use airut::sandbox::recorder::{PortFuture, Recorder};
 use tokio_util::sync::CancellationToken;
 
-use crate::parts::{exited, keep_session, observe, result, said, session_of, started};
+use crate::parts::{exited, keep_session, observe, result, said, session_of, source_of, started};
 
 /// What stands before the number of a letter; `tests/soak/letter.rs` has the same.
 const MARK: &str = "soak-";
+
+/// What a letter says that wants its files back; `tests/soak/long.rs` says it.
+const FILES_BACK: &str = "Send the files back.";
 
 /// The sandbox of this agent: nothing of a run outlives it.
 pub(crate) struct InstantSandbox;
@@ -38,7 +41,11 @@ impl Sandbox for InstantSandbox {
             recorder.record(vec![started(run)]).await?;
             let session = session_of(&request);
             keep_session(&request, &session);
-            let echo = echo(&String::from_utf8_lossy(&request.stdin));
+            let prompt = String::from_utf8_lossy(&request.stdin);
+            if prompt.contains(FILES_BACK) {
+                send_files_back(&request);
+            }
+            let echo = echo(&prompt);
             let init = format!(r#"{{"type":"system","subtype":"init","session_id":"{session}"}}"#);
             let lines = vec![init, said(&echo), result(&echo, &session)];
             observe(recorder.as_ref(), run, lines).await?;
@@ -67,6 +74,14 @@ impl Sandbox for InstantSandbox {
     fn agent_binary(&self, version: String) -> PortFuture<'_, Result<PathBuf, RunFailure>> {
         let path = PathBuf::from("/claude").join(version);
         Box::pin(std::future::ready(Ok(path)))
+    }
+}
+
+fn send_files_back(request: &RunRequest) {
+    let [inbox, outbox] = ["/inbox", "/outbox"].map(|target| source_of(request, target));
+    for file in std::fs::read_dir(inbox).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), outbox.join(file.file_name())).unwrap();
     }
 }
 
