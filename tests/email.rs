@@ -23,6 +23,7 @@ mod email {
     mod authority;
     mod corpora;
     mod filtered;
+    mod folder;
     mod golden;
     mod intake;
     mod long;

@@ -68,6 +68,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/handlers/channels/email/identity.rs",
     "src/handlers/channels/email/hop.rs",
     "src/handlers/channels/email/html.rs",
+    "src/handlers/channels/email/imap/folder.rs",
     "src/handlers/channels/email/markdown.rs",
     "src/handlers/channels/email/oauth/answer.rs",
     "src/handlers/channels/email/parse.rs",

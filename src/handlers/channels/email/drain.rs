@@ -12,7 +12,7 @@ use crate::handlers::barrier;
 use crate::handlers::channels::Incoming;
 use crate::handlers::channels::email::headers::{self, Headers};
 use crate::handlers::channels::email::identity::Identity;
-use crate::handlers::channels::email::imap::{FOLDER, ImapError, Kept, Mailbox};
+use crate::handlers::channels::email::imap::{ImapError, Kept, Mailbox};
 use crate::handlers::channels::email::listen::ListenError;
 use crate::handlers::channels::email::notes::Notes;
 use crate::handlers::channels::email::{EmailChannel, parse, too_long};
@@ -159,7 +159,7 @@ impl EmailChannel {
         let passed_over = ChannelMailPassedOver {
             repo: self.repo.clone(),
             channel: ChannelKind::Email,
-            source: source(mailbox.uid_validity(), uid),
+            source: source(&self.email, mailbox.uid_validity(), uid),
             error: error.to_string().chars().take(ERROR_CHARS_MAX).collect(),
             failures,
             retry_at,
@@ -211,7 +211,7 @@ fn incoming(repo: RepoId, email: &Email, kept: Kept) -> Incoming {
         too_long,
     } = kept;
     let identity = Identity::new(&raw, too_long.is_none() && counts_alike(email));
-    let source = source(uid_validity, uid);
+    let source = source(email, uid_validity, uid);
     let incoming = described(repo, email, source, &raw, identity);
     Incoming {
         raw: match too_long {
@@ -228,9 +228,9 @@ fn counts_alike(email: &Email) -> bool {
     matches!(email.auth.verify, Verify::Header)
 }
 
-fn source(uid_validity: u32, uid: u32) -> MessageSource {
+fn source(email: &Email, uid_validity: u32, uid: u32) -> MessageSource {
     MessageSource::Mailbox {
-        folder: FOLDER.to_owned(),
+        folder: email.imap.folder.clone(),
         uid_validity,
         uid,
     }

@@ -15,6 +15,7 @@ use crate::handlers::channels::email::tls::Trust;
 
 mod connect;
 mod fetch;
+pub mod folder;
 
 use connect::{connect, sign_in};
 pub use fetch::{Fetched, Kept, PART_BYTES_MAX};
@@ -30,8 +31,8 @@ const FETCH_MAX: Duration = Duration::from_secs(300);
 pub const MAIL_BYTES_MAX: u32 = 50 << 20;
 /// Longest header that is taken in of a mail that is too long; the rest of the header is left out.
 pub const HEADER_BYTES_MAX: u32 = 256 << 10;
-/// The folder that is read.
-pub const FOLDER: &str = "INBOX";
+/// The folder that answers are looked for in, beside what the server calls sent.
+const INBOX: &str = "INBOX";
 
 /// Why the mailbox could not be used; it is tried again later.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,14 @@ pub enum ImapError {
         /// Who.
         username: String,
         /// Why.
+        error: String,
+    },
+    /// The server does not let the folder be read: there is none of this name, most likely.
+    #[error("the mailbox has no folder {folder:?} (imap.folder): {error}")]
+    Folder {
+        /// Its configured name.
+        folder: String,
+        /// What the server says.
         error: String,
     },
     /// A command failed, or the connection broke.
@@ -111,7 +120,15 @@ impl Mailbox {
         let signed_in = Box::pin(sign_in(email, means, client));
         let mut session = within(CONNECT_MAX, "signing in", signed_in).await?;
         let able = within(COMMAND_MAX, "CAPABILITY", session.capabilities()).await?;
-        let selected = within(COMMAND_MAX, "SELECT", session.select(FOLDER)).await?;
+        let folder = folder::on_the_wire(&email.imap.folder);
+        let selected = within(COMMAND_MAX, "SELECT", session.select(&folder)).await;
+        let selected = selected.map_err(|error| match error {
+            ImapError::Command(async_imap::error::Error::No(error)) => ImapError::Folder {
+                folder: email.imap.folder.clone(),
+                error,
+            },
+            other => other,
+        })?;
         Ok(Self {
             has_idle: able.has_str("IDLE"),
             has_uid_expunge: able.has_str("UIDPLUS"),
@@ -238,7 +255,7 @@ impl Mailbox {
         &mut self,
         message_id: &str,
     ) -> Result<Result<String, Vec<String>>, ImapError> {
-        let mut folders = vec![FOLDER.to_owned()];
+        let mut folders = vec![INBOX.to_owned()];
         folders.extend(self.sent_folders().await?);
         let id = message_id.replace(['"', '\\', '\r', '\n'], "");
         for folder in &folders {

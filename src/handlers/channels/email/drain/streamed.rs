@@ -95,7 +95,7 @@ impl EmailChannel {
             }
         }
         let (repo, email) = (self.repo.clone(), self.email.clone());
-        let source = source(mailbox.uid_validity(), uid);
+        let source = source(&self.email, mailbox.uid_validity(), uid);
         let described = tasks::apart(move || {
             let begun = gathered.begun?;
             let incoming = described(repo, &email, source, &begun.beginning, begun.identity);
