@@ -8,7 +8,7 @@ PROXY := $(TARGET_DIR)/$(HOST)/proxy/airut-proxy
 # The parts that scripts/setup.sh provides, for a recipe's shell.
 ENV := root=$(CURDIR); . scripts/env.sh;
 
-.PHONY: help setup build proxy demo test sim crash bench attack fuzz lint docs bless install check
+.PHONY: help setup build proxy demo test sim crash soak bench attack fuzz lint docs bless install check
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ demo: ## Watch one mail go in, Claude work in a sandbox, and the answer come bac
 test: ## Run every test against the real parts
 	scripts/setup.sh all
 	$(MAKE) --no-print-directory proxy
-	cargo build --example test-hosts
+	cargo build --example test-hosts --example soak-daemon
 	cargo test --doc
 	$(ENV) AIRUT_REQUIRE_REAL=1 cargo nextest run --lib --bins --tests --examples \
 		$(if $(CI),--profile ci)
@@ -42,6 +42,12 @@ sim: ## Simulate the core with faults, 10,000 seeds (SEED=n: one of them, step b
 crash: ## Kill sixteen writers with kill -9, ROUNDS=200 times on one log (SEED=n: other moments)
 	AIRUT_CRASH_ROUNDS=$(or $(ROUNDS),200) AIRUT_CRASH_SEED=$(or $(SEED),1) \
 		cargo nextest run --test crash --no-capture
+
+soak: ## Send MAILS=10000 while daemon, servers and connections die at random (SEED=n: the same moments)
+	scripts/setup.sh mail
+	cargo build --bin airut --example soak-daemon
+	AIRUT_REQUIRE_REAL=1 AIRUT_SOAK_MAILS=$(or $(MAILS),10000) AIRUT_SOAK_SEED=$(SEED) \
+		cargo nextest run --test soak --no-capture
 
 bench: ## Measure, beside raw sled and bare Podman in the same run (ONLY=proxy: one section)
 	scripts/setup.sh podman mail claude bench

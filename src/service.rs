@@ -21,6 +21,7 @@ use crate::handlers::operator::{Operator, Question};
 use crate::handlers::ports::{Channels, EffectError, Ports};
 use crate::handlers::worker::{Signals, Worker, WorkerError};
 use crate::service::backup::nightly::Nightly;
+use crate::service::standby::Starter;
 use crate::tasks::TaskSet;
 
 pub mod assemble;
@@ -88,17 +89,35 @@ impl Service {
     /// # Errors
     /// [`StartError`], each with what to do about it.
     pub async fn start(plan: ServicePlan) -> Result<Self, StartError> {
+        Self::start_in(plan, None).await
+    }
+
+    /// As [`Self::start`], but its runs are executed by what `sandbox` makes: for tests of everything
+    /// around the sandbox.
+    ///
+    /// # Errors
+    /// [`StartError`], each with what to do about it.
+    pub async fn start_with(plan: ServicePlan, sandbox: Starter) -> Result<Self, StartError> {
+        Self::start_in(plan, Some(sandbox)).await
+    }
+
+    async fn start_in(plan: ServicePlan, sandbox: Option<Starter>) -> Result<Self, StartError> {
         let boot = Stopwatch::start();
         barrier::arm(plan.crash_at.as_deref(), plan.crash_after.as_deref());
         let log = assemble::open_log(&plan.state_dir).await?;
-        let started = Self::start_on(log.clone(), plan, &boot).await;
+        let started = Self::start_on(log.clone(), plan, sandbox, &boot).await;
         if started.is_err() {
             log.close().await;
         }
         started
     }
 
-    async fn start_on(log: Log, plan: ServicePlan, boot: &Stopwatch) -> Result<Self, StartError> {
+    async fn start_on(
+        log: Log,
+        plan: ServicePlan,
+        sandbox: Option<Starter>,
+        boot: &Stopwatch,
+    ) -> Result<Self, StartError> {
         let config_sha256 = plan.config_sha256;
         let resilient = plan.resilient;
         // Only a log that was read to its end is written to.
@@ -112,7 +131,7 @@ impl Service {
         }
         let started = announce(&log, config_sha256, &plan.config).await;
         started.map_err(StartError::Announce)?;
-        let parts = assemble::assemble(plan, log, memory).await?;
+        let parts = assemble::assemble(plan, log, memory, sandbox).await?;
         Self::run(parts, boot, resilient).await
     }
 

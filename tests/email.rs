@@ -21,9 +21,11 @@ mod email {
     mod corpora;
     mod cut;
     mod filtered;
+    mod folder;
     mod golden;
     mod intake;
     mod mailbox;
+    mod long;
     mod many;
     mod post;
     mod refused;

@@ -268,6 +268,8 @@ pub struct Imap {
     pub use_idle: bool,
     /// Seconds after which an IDLE connection is made anew; at least 60, default 1740.
     pub idle_reconnect_interval_s: f64,
+    /// The folder that is read, as people write its name; default `INBOX`.
+    pub folder: String,
 }
 
 /// `repos.<id>.email.smtp`

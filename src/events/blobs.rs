@@ -14,7 +14,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::events::id::{BlobRef, Sha256};
 use crate::events::keys::{DIRECTORY, KeyError, KeyRing};
+use crate::events::seal::stream::PIECE_BYTES;
 use crate::events::seal::{BODY_OVERHEAD_BYTES, Owner, open_body, owner_of_body, seal_body};
+
+mod spool;
+mod streamed;
+
+pub use spool::Spool;
 
 /// Longest blob in bytes; a longer one is refused.
 pub const BLOB_BYTES_MAX: u64 = 128 * 1024 * 1024;
@@ -106,8 +112,9 @@ impl Blobs {
     /// [`BlobError::Disk`] when it could not be made durable.
     pub fn put(&self, owner: Owner, bytes: &[u8], media_type: &str) -> Result<BlobRef, BlobError> {
         let length = bytes.len() as u64;
-        if length > BLOB_BYTES_MAX {
-            return Err(BlobError::TooLarge { bytes: length });
+        within_limit(length)?;
+        if bytes.len() > PIECE_BYTES {
+            return self.put_long(owner, bytes, media_type);
         }
         let file = seal_body(&*self.keys.get_or_make(owner)?, owner, bytes);
         let sha256 = Sha256::of(&file);
@@ -133,7 +140,7 @@ impl Blobs {
         let owner = owner_of_body(&file).ok_or_else(damaged)?;
         let key = self.keys.get(owner)?;
         let key = key.ok_or(BlobError::Erased(blob.sha256))?;
-        open_body(&key, &file).ok_or_else(damaged)
+        open_body(&key, file).ok_or_else(damaged)
     }
 
     /// Checks a body as far as that goes without its key: its digest and its length.
@@ -200,12 +207,7 @@ impl Blobs {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), BlobError> {
-        let parent = path.parent().unwrap_or(&self.directory);
-        let made = std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(parent);
-        made.map_err(disk(parent))?;
+        self.make_parent(path).map_err(disk(path))?;
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let new = path.with_extension(format!("new-{}-{number}", std::process::id()));
         let written = write_synced(&new, bytes).and_then(|()| std::fs::rename(&new, path));
@@ -217,22 +219,40 @@ impl Blobs {
                 error,
             });
         }
-        File::open(parent)
-            .and_then(|directory| directory.sync_all())
-            .map_err(disk(parent))?;
-        File::open(&self.directory)
-            .and_then(|all| all.sync_all())
-            .map_err(disk(&self.directory))
+        self.sync_name(path)
+    }
+
+    fn make_parent(&self, path: &Path) -> std::io::Result<()> {
+        let parent = path.parent().unwrap_or(&self.directory);
+        let mut directory = std::fs::DirBuilder::new();
+        directory.recursive(true).mode(0o700).create(parent)
+    }
+
+    /// Makes the name of a file durable.
+    fn sync_name(&self, path: &Path) -> Result<(), BlobError> {
+        for directory in [path.parent().unwrap_or(&self.directory), &self.directory] {
+            let synced = File::open(directory).and_then(|directory| directory.sync_all());
+            synced.map_err(disk(directory))?;
+        }
+        Ok(())
     }
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn within_limit(bytes: u64) -> Result<(), BlobError> {
+    match bytes {
+        0..=BLOB_BYTES_MAX => Ok(()),
+        _ => Err(BlobError::TooLarge { bytes }),
+    }
+}
+
+/// Makes a file that nobody else can read.
+fn new_file(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
-    let mut file = options
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
+    options.create_new(true).write(true).mode(0o600).open(path)
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = new_file(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -268,6 +288,45 @@ mod tests {
             .put(Owner::Service, b"the body", "text/plain")
             .unwrap();
         assert_ne!(other.sha256, first.sha256);
+    }
+
+    #[test]
+    fn a_long_body_has_the_same_name_however_it_came() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let blobs = blobs(&directory);
+        let body: Vec<u8> = (0..2 * PIECE_BYTES).map(|at| (at % 249) as u8).collect();
+        for length in [PIECE_BYTES, PIECE_BYTES + 1, body.len()] {
+            let body = &body[..length];
+            let mut spool = blobs.spool().unwrap();
+            spool.write(body).unwrap();
+            let spooled = blobs.put_spooled(OWNER, &spool, "text/plain").unwrap();
+            let put = blobs.put(OWNER, body, "text/plain").unwrap();
+            assert_eq!(spooled, put);
+            let at_once = seal_body(&blobs.keys().get_or_make(OWNER).unwrap(), OWNER, body);
+            assert_eq!(put.sha256, Sha256::of(&at_once), "{length} bytes");
+            assert!(blobs.get(&put).unwrap() == body, "{length} bytes");
+        }
+        let places = std::fs::read_dir(directory.path().join("blobs")).unwrap();
+        let is_directory =
+            |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().path().is_dir();
+        assert!({ places }.all(is_directory), "nothing is left over");
+    }
+
+    #[test]
+    fn a_body_beyond_the_limit_is_refused_however_it_comes_and_one_at_it_is_not() {
+        within_limit(BLOB_BYTES_MAX).unwrap();
+        let directory = tempfile::TempDir::new().unwrap();
+        let blobs = blobs(&directory);
+        let mut spool = blobs.spool().unwrap();
+        let too_long = vec![7; BLOB_BYTES_MAX as usize + 1];
+        spool.write(&too_long).unwrap();
+        let spooled = blobs.put_spooled(OWNER, &spool, "text/plain");
+        for refused in [spooled, blobs.put(OWNER, &too_long, "text/plain")] {
+            assert!(
+                matches!(refused, Err(BlobError::TooLarge { .. })),
+                "{refused:?}"
+            );
+        }
     }
 
     #[test]

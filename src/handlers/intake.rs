@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::events::Event;
-use crate::events::blobs::BlobError;
+use crate::events::blobs::{BlobError, Spool};
 use crate::events::channel::{
     ChannelConnected, ChannelDegraded, ChannelMailPassedOver, ChannelStopped,
 };
@@ -103,14 +103,39 @@ impl Intake {
     /// # Errors
     /// [`IntakeError`]: nothing was promised, and the source must not be told.
     pub async fn receive(&self, incoming: Incoming) -> Result<Receipt, IntakeError> {
-        let met = self.meet(incoming).await?;
+        let met = self.meet(incoming, None).await?;
+        self.record(met).await
+    }
+
+    /// Returns an empty spool for a message that comes piece by piece.
+    ///
+    /// # Errors
+    /// [`IntakeError::Body`] when there is no room on the disk.
+    pub async fn spool(&self) -> Result<Spool, IntakeError> {
+        Ok(self.bodies.spool().await?)
+    }
+
+    /// Takes a message in whose bytes are in a spool, as [`Self::receive`] does; `incoming.raw` is
+    /// empty then.
+    ///
+    /// # Errors
+    /// As [`Self::receive`].
+    pub async fn receive_spooled(
+        &self,
+        incoming: Incoming,
+        raw: Spool,
+    ) -> Result<Receipt, IntakeError> {
+        let met = self.meet(incoming, Some(raw)).await?;
         self.record(met).await
     }
 
     /// Takes messages in together, in their order, so that what they wait for is shared; each is as
     /// durable as its own receipt says.
     pub async fn receive_all(&self, incoming: Vec<Incoming>) -> Vec<Result<Receipt, IntakeError>> {
-        let met = join_all(incoming.into_iter().map(|incoming| self.meet(incoming))).await;
+        let met = incoming
+            .into_iter()
+            .map(|incoming| self.meet(incoming, None));
+        let met = join_all(met).await;
         // The appends are asked for one after the other, once all bodies are kept: what a sender
         // wrote first is judged first.
         let recorded = met.into_iter().map(|met| async { self.record(met?).await });
@@ -118,7 +143,7 @@ impl Intake {
     }
 
     /// Keeps the bytes of a message, unless they are kept already.
-    async fn meet(&self, incoming: Incoming) -> Result<Met, IntakeError> {
+    async fn meet(&self, incoming: Incoming, spool: Option<Spool>) -> Result<Met, IntakeError> {
         if self.closed.is_cancelled() {
             return Err(IntakeError::Closed);
         }
@@ -127,7 +152,7 @@ impl Intake {
         let context = channel_context(&incoming.repo, incoming.channel);
         let found = match self.met_elsewhere(inbound, &source) {
             Some(first) => Found::Before(first),
-            None => match self.keep(inbound, incoming).await {
+            None => match self.keep(inbound, incoming, spool).await {
                 Ok(received) => Found::Now(Box::new(received)),
                 Err(error) => Found::Before(self.erased(inbound, error)?),
             },
@@ -221,12 +246,14 @@ impl Intake {
         &self,
         inbound: InboundId,
         incoming: Incoming,
+        spool: Option<Spool>,
     ) -> Result<MessageReceived, BodyError> {
         let owner = Owner::Task(inbound.task());
-        let raw = self
-            .bodies
-            .put(owner, incoming.raw, &incoming.media_type)
-            .await?;
+        let (bodies, media_type) = (&self.bodies, &incoming.media_type);
+        let raw = match spool {
+            Some(spool) => bodies.put_spooled(owner, spool, media_type).await?,
+            None => bodies.put(owner, incoming.raw, media_type).await?,
+        };
         Ok(MessageReceived {
             inbound,
             repo: incoming.repo,

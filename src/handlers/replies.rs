@@ -7,10 +7,11 @@ use crate::events::Event;
 use crate::events::delivery::{
     CheckpointSent, DeliveryAttempted, DeliveryOutcomeUnknown, DeliveryRequested,
 };
-use crate::events::id::StreamId;
+use crate::events::id::{StoredFile, StreamId};
 use crate::events::log::{Append, Context};
 use crate::events::seal::Owner;
 use crate::handlers::barrier;
+use crate::handlers::bodies::Purpose;
 use crate::handlers::channels::{OutboundMessage, SendOutcome, Trace};
 use crate::handlers::ports::{EffectError, Ports};
 use crate::projections::outbox::Outgoing;
@@ -53,7 +54,9 @@ pub async fn deliver(ports: &Ports, outgoing: &Outgoing) -> Result<(), EffectErr
         )
         .await;
     };
-    let message = message(ports, outgoing).await?;
+    let files_bytes = request.files.iter().map(|file| file.blob.bytes).sum();
+    let _room = ports.bodies.room(Purpose::Sending, files_bytes).await?;
+    let message = message(ports, outgoing, &request.files).await?;
     let attempted = DeliveryAttempted {
         delivery: request.delivery,
         attempt: outgoing.attempts + 1,
@@ -128,7 +131,8 @@ pub async fn forget_attempt(ports: &Ports, outgoing: &Outgoing) -> Result<(), Ef
 pub async fn reconcile(ports: &Ports, outgoing: &Outgoing) -> Result<(), EffectError> {
     let request = &outgoing.request;
     let trace = match ports.channels.get(&request.repo, request.channel) {
-        Some(channel) => channel.search(message(ports, outgoing).await?).await,
+        // What is looked for is its address.
+        Some(channel) => channel.search(message(ports, outgoing, &[]).await?).await,
         None => Trace::Unsearchable {
             error: format!("repository {} has no such channel now", request.repo),
         },
@@ -147,10 +151,14 @@ fn attempt_key(what: &str, outgoing: &Outgoing) -> String {
     format!("{what}:{delivery}.{attempt}")
 }
 
-async fn message(ports: &Ports, outgoing: &Outgoing) -> Result<OutboundMessage, EffectError> {
+async fn message(
+    ports: &Ports,
+    outgoing: &Outgoing,
+    stored: &[StoredFile],
+) -> Result<OutboundMessage, EffectError> {
     let request = &outgoing.request;
-    let mut files = Vec::with_capacity(request.files.len());
-    for file in &request.files {
+    let mut files = Vec::with_capacity(stored.len());
+    for file in stored {
         files.push(ports.bodies.get_file(file).await?);
     }
     Ok(OutboundMessage {

@@ -153,11 +153,17 @@ pub async fn recall(log: &Log, state_dir: &Path) -> Result<Memory, StartError> {
     Ok(folded.map_err(|_| StartError::Replay)??)
 }
 
-/// Makes the parts of a service over an open log, and sweeps what an earlier process left.
+/// Makes the parts of a service over an open log, and sweeps what an earlier process left. Runs are
+/// executed by `other`, or by Podman without one.
 ///
 /// # Errors
 /// [`StartError`], which says what to do.
-pub async fn assemble(plan: ServicePlan, log: Log, memory: Memory) -> Result<Parts, StartError> {
+pub async fn assemble(
+    plan: ServicePlan,
+    log: Log,
+    memory: Memory,
+    other: Option<Starter>,
+) -> Result<Parts, StartError> {
     make_private(&plan.runtime_dir)?;
     let keys = log.keys().cloned();
     let keys = keys.unwrap_or_else(|| Arc::new(KeyRing::of_state(&plan.state_dir)));
@@ -170,7 +176,8 @@ pub async fn assemble(plan: ServicePlan, log: Log, memory: Memory) -> Result<Par
     let local: Arc<dyn Channel> = Arc::new(LocalChannel::new(socket, desk));
     let (channels, failed) = mailboxes(&plan.config, Channels::new().with_local(local));
     let mut closing = Closing::default();
-    let sandbox = Arc::new(StandbySandbox::new(starter(&plan, blobs, &closing)));
+    let starter = other.unwrap_or_else(|| starter(&plan, blobs, &closing));
+    let sandbox = Arc::new(StandbySandbox::new(starter));
     closing.standby = Some(Arc::clone(&sandbox));
     let ports = Ports {
         fingerprint_key: fingerprint_key(&plan.state_dir)?,

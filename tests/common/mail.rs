@@ -92,7 +92,7 @@ impl MailServers {
     }
 
     /// Looks in the order in which a message passes the queues, so that none slips by.
-    fn queue_is_empty(&self) -> bool {
+    pub(crate) fn queue_is_empty(&self) -> bool {
         let mut queues = ["maildrop", "incoming", "active", "deferred"].into_iter();
         queues.all(|queue| is_without_files(&self.dir.join("queue").join(queue)))
     }

@@ -244,7 +244,7 @@ fn install(parts: &Parts, dir: &Path, hosts: &Hosts) {
 }
 
 /// Starts what cleans up once this process lets go of it, whatever happens to this process.
-fn undertaker(dir: &Path, name: &str) -> Child {
+pub(crate) fn undertaker(dir: &Path, name: &str) -> Child {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/undertaker.sh");
     let mut command = Command::new(script);
     command

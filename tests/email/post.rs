@@ -129,6 +129,7 @@ pub(crate) fn account() -> Email {
             poll_interval_s: 0.2,
             use_idle: true,
             idle_reconnect_interval_s: 1740.0,
+            folder: "INBOX".to_owned(),
         },
         smtp: Smtp {
             server: String::new(),

@@ -164,7 +164,11 @@ fn read_imap(section: &mut Section) -> Result<Imap, Problem> {
         poll_interval_s: 60.0,
         use_idle: true,
         idle_reconnect_interval_s: 1740.0,
+        folder: "INBOX".to_owned(),
     };
+    if let Some(scalar) = section.scalar("folder")? {
+        imap.folder = folder(&scalar)?;
+    }
     if let Some(scalar) = section.scalar("connect_retries")? {
         imap.connect_retries = scalar.integer(1, 1000)? as u32;
     }
@@ -178,6 +182,22 @@ fn read_imap(section: &mut Section) -> Result<Imap, Problem> {
         imap.idle_reconnect_interval_s = scalar.number(60.0, INTERVAL_S_MAX)?;
     }
     Ok(imap)
+}
+
+/// Longest name of a folder in characters; a longer one is an error.
+const FOLDER_CHARS_MAX: usize = 250;
+
+/// Reads the name of a folder; whether it is there the server says.
+fn folder(scalar: &Scalar) -> Result<String, Problem> {
+    let name = scalar.text.trim();
+    let is_name = !name.is_empty() && !name.chars().any(char::is_control);
+    if is_name && name.chars().count() <= FOLDER_CHARS_MAX {
+        return Ok(name.to_owned());
+    }
+    let expected = format!(
+        "must name a folder, in at most {FOLDER_CHARS_MAX} characters, for example INBOX/Airut"
+    );
+    Err(scalar.problem(&expected))
 }
 
 fn read_smtp(section: &mut Section) -> Result<Smtp, Problem> {

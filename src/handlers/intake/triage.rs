@@ -8,6 +8,7 @@ use crate::config::types::Repo;
 use crate::events::id::{BlobRef, StoredFile};
 use crate::events::message::{MessageReceived, RejectionReason};
 use crate::events::seal::Owner;
+use crate::handlers::bodies::Purpose;
 use crate::handlers::channels::{Channel, Evidence, Triage, Triaged};
 use crate::handlers::intake::command::{self, Command, Given};
 use crate::handlers::intake::decide::{Accepted, Defaults};
@@ -42,6 +43,11 @@ pub async fn triage(ports: &Ports, received: &MessageReceived) -> Result<Verdict
         ));
     };
     let owner = Owner::Task(received.inbound.task());
+    // A long message is held, read and its files kept while no other one is.
+    let _room = ports
+        .bodies
+        .room(Purpose::Reading, received.raw.bytes)
+        .await?;
     let raw = ports.bodies.get(&received.raw).await?;
     let found = channel.find_out(&raw).await;
     let evidence = found.map_err(EffectError::Later)?;

@@ -10,10 +10,14 @@ fn mailbox_with(oauth2: &str, account: &str) -> Result<Email, String> {
 }
 
 fn mailbox_of(oauth2: &str, account: &str, auth: &str) -> Result<Email, String> {
+    mailbox_at("", oauth2, account, auth)
+}
+
+fn mailbox_at(imap: &str, oauth2: &str, account: &str, auth: &str) -> Result<Email, String> {
     let text = format!(
         "config_version: 5\nrepos:\n  a:\n    repo_url: x\n    email:\n      \
          account: {{username: b, from: b@x.test{account}}}\n      microsoft_oauth2: {{{oauth2}}}\n      \
-         imap: {{server: i.test}}\n      smtp: {{server: s.test}}\n      \
+         imap: {{server: i.test{imap}}}\n      smtp: {{server: s.test}}\n      \
          auth: {{authorized_senders: [a@x.test], trusted_authserv_id: \"\"{auth}}}\n"
     );
     let dns = SocketAddr::from(([127, 0, 0, 1], 53));
@@ -103,5 +107,30 @@ fn a_name_server_is_named_where_airut_verifies_and_only_there() {
             (Err(error), Err(expected)) => assert!(error.contains(expected), "{error}"),
             (verify, expected) => panic!("{auth}: {verify:?}, not {expected:?}"),
         }
+    }
+}
+
+#[test]
+fn another_folder_than_the_inbox_may_be_read_and_its_name_has_limits() {
+    let folder = |imap: &str| {
+        let email = mailbox_at(imap, "", ", password: p", "");
+        email.map(|email| email.imap.folder)
+    };
+    assert_eq!(folder("").unwrap(), "INBOX");
+    assert_eq!(
+        folder(", folder: \" Teams/Aufträge \"").unwrap(),
+        "Teams/Aufträge"
+    );
+    let name = |length| format!(", folder: {}", "ä".repeat(length));
+    for good in [1, FOLDER_CHARS_MAX - 1, FOLDER_CHARS_MAX] {
+        assert_eq!(folder(&name(good)).unwrap().chars().count(), good);
+    }
+    for bad in [
+        name(FOLDER_CHARS_MAX + 1),
+        ", folder: \" \"".into(),
+        ", folder: \"a\\nb\"".into(),
+    ] {
+        let error = folder(&bad).unwrap_err();
+        assert!(error.contains("must name a folder"), "{error}");
     }
 }

@@ -11,12 +11,14 @@ use crate::events::message::MessageSource;
 use crate::handlers::barrier;
 use crate::handlers::channels::Incoming;
 use crate::handlers::channels::email::headers::{self, Headers};
-use crate::handlers::channels::email::imap::{FOLDER, ImapError, Kept, Mailbox};
+use crate::handlers::channels::email::identity::Identity;
+use crate::handlers::channels::email::imap::{ImapError, Kept, Mailbox};
 use crate::handlers::channels::email::listen::ListenError;
 use crate::handlers::channels::email::notes::Notes;
-use crate::handlers::channels::email::{EmailChannel, identity, parse, too_long};
+use crate::handlers::channels::email::{EmailChannel, parse, too_long};
 use crate::handlers::intake::{Intake, IntakeError};
 
+mod streamed;
 mod together;
 
 /// Mails in a row that the server may refuse; then it is the mailbox that is at fault.
@@ -96,11 +98,10 @@ impl EmailChannel {
         notes: &mut Notes,
         uid: u32,
     ) -> Result<(), ListenError> {
-        let Some(kept) = mailbox.fetch(uid).await? else {
+        let Some(met) = self.meet(mailbox, intake, uid).await? else {
             return Ok(());
         };
-        let incoming = self.incoming(kept).await?;
-        match intake.known(&incoming.dedupe_key) {
+        match intake.known(&met.incoming.dedupe_key) {
             Some(inbound) => {
                 mailbox.delete(&[uid]).await?;
                 self.acknowledge(intake, inbound).await;
@@ -119,12 +120,14 @@ impl EmailChannel {
         notes: &mut Notes,
         uid: u32,
     ) -> Result<(), ListenError> {
-        let Some(kept) = mailbox.fetch(uid).await? else {
+        let Some(met) = self.meet(mailbox, intake, uid).await? else {
             return Ok(());
         };
-        let is_too_long = kept.too_long.is_some();
-        let receipt = intake.receive(self.incoming(kept).await?).await?;
-        if is_too_long {
+        let receipt = match met.spool {
+            Some(spool) => intake.receive_spooled(met.incoming, spool).await?,
+            None => intake.receive(met.incoming).await?,
+        };
+        if met.is_too_long {
             notes.leave(uid);
             return Ok(());
         }
@@ -156,11 +159,7 @@ impl EmailChannel {
         let passed_over = ChannelMailPassedOver {
             repo: self.repo.clone(),
             channel: ChannelKind::Email,
-            source: MessageSource::Mailbox {
-                folder: FOLDER.to_owned(),
-                uid_validity: mailbox.uid_validity(),
-                uid,
-            },
+            source: source(&self.email, mailbox.uid_validity(), uid),
             error: error.to_string().chars().take(ERROR_CHARS_MAX).collect(),
             failures,
             retry_at,
@@ -211,30 +210,52 @@ fn incoming(repo: RepoId, email: &Email, kept: Kept) -> Incoming {
         raw,
         too_long,
     } = kept;
-    let head = headers::head(&raw);
-    let headers = Headers::of(head);
-    let header = |name| headers.first(name).unwrap_or_default();
-    let account = format!("{}@{}", email.username, email.imap.server);
-    // Where Airut itself verifies mails, the route proves a sender: a forged copy that comes first must
-    // not make the genuine one its duplicate.
-    let is_judged_by_header = matches!(email.auth.verify, Verify::Header);
-    let counts_alike = too_long.is_none() && is_judged_by_header;
+    let identity = Identity::new(&raw, too_long.is_none() && counts_alike(email));
+    let source = source(email, uid_validity, uid);
+    let incoming = described(repo, email, source, &raw, identity);
     Incoming {
-        repo,
-        channel: ChannelKind::Email,
-        source: MessageSource::Mailbox {
-            folder: FOLDER.to_owned(),
-            uid_validity,
-            uid,
-        },
-        // Not the number: a mailbox that was rebuilt gives the same mail another one.
-        dedupe_key: identity::dedupe_key(&account, &raw, counts_alike),
-        claimed_sender: parse::one_line(header("from")),
-        title: parse::subject(head),
         raw: match too_long {
             Some(bytes) => too_long::kept(&raw, bytes),
             None => too_long::kept_whole(raw),
         },
+        ..incoming
+    }
+}
+
+/// Where Airut itself verifies mails, the route proves a sender: a forged copy that comes first must
+/// not make the genuine one its duplicate.
+fn counts_alike(email: &Email) -> bool {
+    matches!(email.auth.verify, Verify::Header)
+}
+
+fn source(email: &Email, uid_validity: u32, uid: u32) -> MessageSource {
+    MessageSource::Mailbox {
+        folder: email.imap.folder.clone(),
+        uid_validity,
+        uid,
+    }
+}
+
+/// Says of a mail what its beginning tells, without its bytes.
+fn described(
+    repo: RepoId,
+    email: &Email,
+    source: MessageSource,
+    beginning: &[u8],
+    identity: Identity,
+) -> Incoming {
+    let head = headers::head(beginning);
+    let headers = Headers::of(head);
+    let account = format!("{}@{}", email.username, email.imap.server);
+    Incoming {
+        repo,
+        channel: ChannelKind::Email,
+        source,
+        // Not the number: a mailbox that was rebuilt gives the same mail another one.
+        dedupe_key: identity.key(&account),
+        claimed_sender: parse::one_line(headers.first("from").unwrap_or_default()),
+        title: parse::subject(head),
+        raw: Vec::new(),
         media_type: "message/rfc822".to_owned(),
     }
 }

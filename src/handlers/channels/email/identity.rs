@@ -1,6 +1,8 @@
 //! What makes two mails the same: the `Message-ID` and the content, without what the servers on
 //! the way wrote above it. It knows no mailbox and no log. Pure.
 
+use sha2::Digest as _;
+
 use crate::events::id::Sha256;
 use crate::handlers::channels::email::headers::{self, Headers};
 use crate::handlers::channels::email::parse;
@@ -34,20 +36,57 @@ const ID_CHARS_MAX: usize = 200;
 /// `Message-ID`, and any mail unless `routes_count_alike`, counts with every byte that is there of it:
 /// one that is not whole, or whose route is what proves its sender.
 pub fn dedupe_key(account: &str, raw: &[u8], routes_count_alike: bool) -> String {
-    let head = headers::head(raw);
-    let headers = Headers::of(head);
-    let id = parse::one_line(headers.first("message-id").unwrap_or_default());
-    let id: String = id.chars().take(ID_CHARS_MAX).collect();
-    let digest = if id.is_empty() || !routes_count_alike {
-        Sha256::of(raw)
-    } else {
-        content(head, &raw[head.len()..])
-    };
-    format!("mail:{account}:{id}#{digest}")
+    Identity::new(raw, routes_count_alike).key(account)
 }
 
-/// Digests the sender's header fields and the text behind them.
-fn content(head: &[u8], text: &[u8]) -> Sha256 {
+/// What makes a mail the same, found while the mail comes piece by piece.
+pub struct Identity {
+    id: String,
+    /// Digest of the sender's fields, where the route's do not count.
+    fields: Option<Sha256>,
+    /// Of everything behind them, or of all there is.
+    text: sha2::Sha256,
+}
+
+impl Identity {
+    /// Begins with the first piece of a mail, in which its whole header is.
+    pub fn new(first: &[u8], routes_count_alike: bool) -> Self {
+        let head = headers::head(first);
+        let headers = Headers::of(head);
+        let id = parse::one_line(headers.first("message-id").unwrap_or_default());
+        let id: String = id.chars().take(ID_CHARS_MAX).collect();
+        let counts_whole = id.is_empty() || !routes_count_alike;
+        let text = if counts_whole {
+            first
+        } else {
+            &first[head.len()..]
+        };
+        Self {
+            id,
+            fields: (!counts_whole).then(|| sender_fields(head)),
+            text: sha2::Sha256::new_with_prefix(text),
+        }
+    }
+
+    /// Reads the next piece.
+    pub fn read(&mut self, piece: &[u8]) {
+        self.text.update(piece);
+    }
+
+    /// Returns the key of the mail in an account.
+    pub fn key(self, account: &str) -> String {
+        let text = Sha256(self.text.finalize().into());
+        let digest = match self.fields {
+            // Two digests in one, so that no text can be taken for a header.
+            Some(fields) => Sha256::of(format!("{fields}{text}").as_bytes()),
+            None => text,
+        };
+        format!("mail:{account}:{}#{digest}", self.id)
+    }
+}
+
+/// Digests the sender's header fields.
+fn sender_fields(head: &[u8]) -> Sha256 {
     let mut fields = Vec::with_capacity(head.len());
     for field in raw_fields(head) {
         let name = field.split(|byte| *byte == b':').next().unwrap_or_default();
@@ -61,9 +100,7 @@ fn content(head: &[u8], text: &[u8]) -> Sha256 {
             fields.extend_from_slice(field);
         }
     }
-    // Two digests in one, so that no text can be taken for a header.
-    let parts = [Sha256::of(&fields), Sha256::of(text)].map(|part| part.to_string());
-    Sha256::of(parts.concat().as_bytes())
+    Sha256::of(&fields)
 }
 
 /// Splits a header into its fields, each with the lines that continue it.
@@ -136,6 +173,24 @@ mod tests {
         ];
         let distinct: std::collections::BTreeSet<&String> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());
+    }
+
+    #[test]
+    fn a_mail_that_comes_in_pieces_has_the_key_of_the_whole() {
+        for (mail, alike) in [
+            (MAIL, true),
+            (MAIL, false),
+            (&MAIL.replace("Message-ID", "X"), true),
+        ] {
+            let first = MAIL.find("Received").unwrap() + 3;
+            for at in [first, mail.len() - 1, mail.len()] {
+                let (first, rest) = mail.as_bytes().split_at(at);
+                let mut identity = Identity::new(first, alike);
+                rest.chunks(4).for_each(|piece| identity.read(piece));
+                let whole = dedupe_key("bot@server", mail.as_bytes(), alike);
+                assert_eq!(identity.key("bot@server"), whole);
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A connection to the mailbox: always over verified TLS, every step bounded in time. Nothing is
 //! marked as seen, and everything that is not deleted counts as work, seen or not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_imap::types::{Fetch, NameAttribute, UnsolicitedResponse};
@@ -14,8 +14,11 @@ use crate::handlers::channels::email::sign_in::SignIn;
 use crate::handlers::channels::email::tls::Trust;
 
 mod connect;
+mod fetch;
+pub mod folder;
 
 use connect::{connect, sign_in};
+pub use fetch::{Fetched, Kept, PART_BYTES_MAX};
 
 /// How long connecting and signing in may take, each.
 const CONNECT_MAX: Duration = Duration::from_secs(20);
@@ -28,8 +31,8 @@ const FETCH_MAX: Duration = Duration::from_secs(300);
 pub const MAIL_BYTES_MAX: u32 = 50 << 20;
 /// Longest header that is taken in of a mail that is too long; the rest of the header is left out.
 pub const HEADER_BYTES_MAX: u32 = 256 << 10;
-/// The folder that is read.
-pub const FOLDER: &str = "INBOX";
+/// The folder that answers are looked for in, beside what the server calls sent.
+const INBOX: &str = "INBOX";
 
 /// Why the mailbox could not be used; it is tried again later.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,14 @@ pub enum ImapError {
         /// Who.
         username: String,
         /// Why.
+        error: String,
+    },
+    /// The server does not let the folder be read: there is none of this name, most likely.
+    #[error("the mailbox has no folder {folder:?} (imap.folder): {error}")]
+    Folder {
+        /// Its configured name.
+        folder: String,
+        /// What the server says.
         error: String,
     },
     /// A command failed, or the connection broke.
@@ -75,19 +86,6 @@ impl ImapError {
 }
 
 type Session = async_imap::Session<TlsStream<TcpStream>>;
-
-/// A mail as the server keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// The folder's `UIDVALIDITY`.
-    pub uid_validity: u32,
-    /// Its number there.
-    pub uid: u32,
-    /// Its bytes, or only its header when it is too long.
-    pub raw: Vec<u8>,
-    /// Its length when it is too long.
-    pub too_long: Option<u32>,
-}
 
 /// A signed-in connection with the folder selected.
 #[derive(Debug)]
@@ -122,7 +120,15 @@ impl Mailbox {
         let signed_in = Box::pin(sign_in(email, means, client));
         let mut session = within(CONNECT_MAX, "signing in", signed_in).await?;
         let able = within(COMMAND_MAX, "CAPABILITY", session.capabilities()).await?;
-        let selected = within(COMMAND_MAX, "SELECT", session.select(FOLDER)).await?;
+        let folder = folder::on_the_wire(&email.imap.folder);
+        let selected = within(COMMAND_MAX, "SELECT", session.select(&folder)).await;
+        let selected = selected.map_err(|error| match error {
+            ImapError::Command(async_imap::error::Error::No(error)) => ImapError::Folder {
+                folder: email.imap.folder.clone(),
+                error,
+            },
+            other => other,
+        })?;
         Ok(Self {
             has_idle: able.has_str("IDLE"),
             has_uid_expunge: able.has_str("UIDPLUS"),
@@ -158,81 +164,6 @@ impl Mailbox {
     pub async fn flagged_uids(&mut self) -> Result<BTreeSet<u32>, ImapError> {
         let found = within(COMMAND_MAX, "SEARCH", self.session.uid_search("DELETED")).await?;
         Ok(found.into_iter().collect())
-    }
-
-    /// Fetches a mail; nothing when it has gone meanwhile.
-    ///
-    /// # Errors
-    /// [`ImapError`].
-    pub async fn fetch(&mut self, uid: u32) -> Result<Option<Kept>, ImapError> {
-        let Some(sized) = self.fetch_items(uid, "(UID RFC822.SIZE)").await? else {
-            return Ok(None);
-        };
-        let size = sized.size.ok_or(ImapError::Missing("size"))?;
-        let too_long = (size > MAIL_BYTES_MAX).then_some(size);
-        let items = match too_long {
-            Some(_) => format!("(UID BODY.PEEK[HEADER]<0.{HEADER_BYTES_MAX}>)"),
-            None => "(UID BODY.PEEK[])".to_owned(),
-        };
-        let Some(fetched) = self.fetch_items(uid, &items).await? else {
-            return Ok(None);
-        };
-        let raw = fetched.body().or_else(|| fetched.header());
-        let raw = raw.ok_or(ImapError::Missing("message text"))?.to_vec();
-        Ok(Some(Kept {
-            uid_validity: self.uid_validity,
-            uid,
-            raw,
-            too_long,
-        }))
-    }
-
-    /// Returns the lengths in bytes of the mails that are still there, with one command.
-    ///
-    /// # Errors
-    /// [`ImapError`].
-    pub async fn sizes(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, u32>, ImapError> {
-        let fetched = self.fetch_set(&set(uids), "(UID RFC822.SIZE)").await?;
-        let sized = fetched.into_iter().map(|fetch| (fetch.uid, fetch.size));
-        Ok(sized
-            .filter_map(|(uid, size)| Some((uid?, size?)))
-            .collect())
-    }
-
-    /// Fetches mails with one command, oldest first; what has gone meanwhile, or came without a
-    /// text, is left out. All of them are in memory at once, so the caller bounds their length.
-    ///
-    /// # Errors
-    /// [`ImapError`].
-    pub async fn fetch_together(&mut self, uids: &[u32]) -> Result<Vec<Kept>, ImapError> {
-        let uid_validity = self.uid_validity;
-        let fetched = self.fetch_set(&set(uids), "(UID BODY.PEEK[])").await?;
-        let kept = |fetch: &Fetch| {
-            Some(Kept {
-                uid_validity,
-                uid: fetch.uid.filter(|uid| uids.contains(uid))?,
-                raw: fetch.body()?.to_vec(),
-                too_long: None,
-            })
-        };
-        let mut kept: Vec<Kept> = fetched.iter().filter_map(kept).collect();
-        kept.sort_by_key(|kept| kept.uid);
-        kept.dedup_by_key(|kept| kept.uid);
-        Ok(kept)
-    }
-
-    async fn fetch_items(&mut self, uid: u32, items: &str) -> Result<Option<Fetch>, ImapError> {
-        let fetched = self.fetch_set(&uid.to_string(), items).await?;
-        Ok(fetched.into_iter().find(|fetch| fetch.uid == Some(uid)))
-    }
-
-    async fn fetch_set(&mut self, uid_set: &str, items: &str) -> Result<Vec<Fetch>, ImapError> {
-        let session = &mut self.session;
-        let fetched = async {
-            let answers = session.uid_fetch(uid_set, items).await?;
-            answers.try_collect::<Vec<Fetch>>().await
-        };
-        within(FETCH_MAX, "FETCH", fetched).await
     }
 
     /// Deletes mails, and nothing but them: where the server can only remove everything that is
@@ -324,7 +255,7 @@ impl Mailbox {
         &mut self,
         message_id: &str,
     ) -> Result<Result<String, Vec<String>>, ImapError> {
-        let mut folders = vec![FOLDER.to_owned()];
+        let mut folders = vec![INBOX.to_owned()];
         folders.extend(self.sent_folders().await?);
         let id = message_id.replace(['"', '\\', '\r', '\n'], "");
         for folder in &folders {

@@ -1,0 +1,158 @@
+//! The soak: many letters through a real channel while the daemon, the servers and the connections die
+//! at random. Each is answered once, none is lost, none is doubled. The agent answers at once; all else
+//! is real. `make soak` runs ten thousand letters, `make test` as many as fit beside the other tests.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "what is missing and what was counted is said aloud"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests are outside the service and its ports"
+)]
+
+#[path = "../common/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "of the test world the mail servers and the repository are needed here"
+)]
+mod common;
+#[path = "../sim/dice.rs"]
+#[expect(dead_code, reason = "the simulation draws rates, too")]
+mod dice;
+mod dovecot;
+mod engine;
+mod ground;
+mod ledger;
+mod letter;
+mod long;
+mod mail;
+mod process;
+mod record;
+mod relay;
+
+use std::path::Path;
+
+use engine::{Channel as _, Plan, Soaked, soak};
+use ground::Ground;
+use ledger::Verdict;
+use mail::MailChannel;
+use process::Daemon;
+use record::Record;
+
+/// Letters of a run that nobody asked for more of.
+const LETTERS: u32 = 300;
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap())
+}
+
+fn has_mail_servers() -> bool {
+    let is_there = |program: &&str| {
+        ["/usr/sbin", "/usr/bin"]
+            .iter()
+            .any(|place| Path::new(place).join(program).exists())
+    };
+    match ["postfix", "dovecot"]
+        .iter()
+        .find(|program| !is_there(program))
+    {
+        Some(missing) => {
+            let required = std::env::var_os("AIRUT_REQUIRE_REAL").is_some();
+            assert!(!required, "a real part is missing: {missing}");
+            eprintln!("SKIPPED: {missing} is missing (make setup)");
+            false
+        }
+        None => true,
+    }
+}
+
+#[test]
+fn every_mail_is_answered_once_while_the_daemon_and_its_servers_die() {
+    if !has_mail_servers() {
+        return;
+    }
+    let letters = number("AIRUT_SOAK_MAILS").map_or(LETTERS, |letters| letters as u32);
+    let seed = number("AIRUT_SOAK_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    println!("soak.seed {seed}");
+    let ground = Ground::new();
+    let mut mails = MailChannel::start(&ground.dir, ground.base_port);
+    ground.configure(mails.config_lines());
+    let mut daemon = Daemon::new(&ground.dir);
+    let mut soaked = soak(Plan { letters, seed }, &mut mails, &mut daemon);
+    daemon.stop();
+    while !mails.is_quiet() {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    for arrival in mails.arrived() {
+        soaked.ledger.arrive(&arrival);
+    }
+    let record = Record::read(&ground.dir);
+    let verdict = soaked.ledger.judge(&record.unknown);
+    print_figures(&soaked, &record, &verdict, daemon.peak_kib());
+    assert_eq!(
+        verdict.lost.len() as u32,
+        letters - soaked.ledger.answered()
+    );
+    let flawless = Verdict {
+        labelled: verdict.labelled,
+        labelled_alone: verdict.labelled_alone,
+        ..Verdict::default()
+    };
+    assert_eq!(verdict, flawless, "seed {seed}");
+    assert_eq!(record.count("MessageReceived"), u64::from(letters));
+    assert_eq!(record.open(), 0, "every answer's delivery has an end");
+}
+
+fn print_figures(soaked: &Soaked, record: &Record, verdict: &Verdict, peak_kib: u64) {
+    let Soaked {
+        ledger,
+        troubles,
+        elapsed,
+    } = soaked;
+    let figures = [
+        ("sent", u64::from(ledger.sent())),
+        ("sent_twice", u64::from(ledger.copies())),
+        ("answered", u64::from(ledger.answered())),
+        ("lost", verdict.lost.len() as u64),
+        ("answered_twice", verdict.answered_twice.len() as u64),
+        ("doubled", verdict.doubled.len() as u64),
+        ("labelled_duplicates", verdict.labelled as u64),
+        (
+            "labelled_without_a_first",
+            u64::from(verdict.labelled_alone),
+        ),
+        (
+            "copies_by_the_servers",
+            u64::from(ledger.copies_by_servers()),
+        ),
+        ("answers", ledger.answers() as u64),
+        ("acknowledgements", ledger.acknowledgements() as u64),
+        ("conversations", record.count("ConversationCreated")),
+        (
+            "duplicates_ignored",
+            record.count("MessageDuplicateIgnored"),
+        ),
+        ("tasks_cut_off", record.count("TaskInterrupted")),
+        ("outcomes_unknown", record.count("DeliveryOutcomeUnknown")),
+        ("deliveries_tried_again", record.count("DeliveryFailed")),
+        ("mailbox_lost", record.count("ChannelDegraded")),
+        ("starts", record.count("ServiceStarted")),
+        ("events", record.total()),
+    ];
+    for (name, value) in figures {
+        println!("soak.{name} {value} count");
+    }
+    for (name, times) in troubles {
+        println!("soak.trouble {times} count ({name})");
+    }
+    println!("soak.duration {:.0} s", elapsed.as_secs_f64());
+    println!("soak.daemon_peak {} MiB", peak_kib / 1024);
+}
