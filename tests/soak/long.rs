@@ -1,5 +1,5 @@
-//! Several mails of fifty megabytes at once: their files arrive and come back whole, and the daemon
-//! does not need several times the memory for them.
+//! Several mails of fifty megabytes at once: their files arrive and come back whole, and the daemon's
+//! memory stays within a bound. That they take turns is shown in `tests/story/long.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,15 +24,14 @@ const MAILS: u32 = 3;
 /// Length of the files of each, in bytes: encoded, a little less than the 50 MiB that a mail may have.
 /// The first comes back; for the second there is no room in an answer.
 const FILES: [usize; 2] = [24 << 20, 23 << 19];
-/// The most that the daemon may hold for them, in MiB. One such mail takes about three times its
-/// length while it is read, and its answer six times the length of its file; each mail and answer more
-/// that were held at the same time would be beyond it.
+/// The most that the daemon may hold for them, in MiB: one such mail takes about three times its length
+/// while it is read, and its answer six times the length of its file.
 const PEAK_MIB_MAX: u64 = 420;
 /// How long all of it may take; unoptimised encryption is slow.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 #[test]
-fn several_mails_of_fifty_megabytes_need_no_more_memory_than_one() {
+fn several_mails_of_fifty_megabytes_arrive_whole_and_memory_stays_bounded() {
     if !has_mail_servers() {
         return;
     }

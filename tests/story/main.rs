@@ -15,6 +15,8 @@ mod deciders;
 mod fakes;
 mod forgetting;
 mod frozen;
+mod long;
+mod long;
 mod participants;
 mod parts;
 mod service;
