@@ -345,7 +345,8 @@ impl WorkQueue {
             | ContainerEvent::OrphanRemoved(_)
             | ContainerEvent::OrphanRemovalFailed(_)
             | ContainerEvent::RunFrozen(_)
-            | ContainerEvent::FrozenRunReleased(_) => {}
+            | ContainerEvent::FrozenRunReleased(_)
+            | ContainerEvent::FrozenRunReleaseRequested(_) => {}
         }
     }
 }

@@ -20,7 +20,10 @@ pub(super) fn judge_frozen(mut judged: Judged, frozen: &RunFrozen) -> Judged {
     judged.judgement.outcome = RunOutcome::Frozen;
     judged.judgement.rule = "honey surrogate seen".to_owned();
     judged.said = Said {
-        reply: format!("found in {why}\ncontainer {container} ({state})"),
+        reply: format!(
+            "found in {why}\ncontainer {container} ({state})\nlet go by: airut stop {}",
+            frozen.run.task
+        ),
         last_lines: vec![],
         ..judged.said
     };
