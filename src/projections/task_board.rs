@@ -271,7 +271,7 @@ impl Projection for TaskBoard {
             Event::Delivery(event) => self.apply_delivery(event),
             Event::Container(ContainerEvent::RunFrozen(frozen)) => {
                 self.change(frozen.run.task, |card| {
-                    card.frozen.push(FrozenCard::of(frozen))
+                    card.frozen.push(FrozenCard::of(frozen));
                 });
             }
             Event::Container(ContainerEvent::FrozenRunReleased(released)) => {

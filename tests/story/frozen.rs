@@ -46,7 +46,8 @@ async fn an_operator_lets_a_frozen_run_go_and_is_recorded_for_it() {
     let world = World::new(&[Act::Freeze("the header x")]);
     let daemon = world.daemon().await;
     let receipt = daemon.receive("m1", "alice", "", "Fix it.").await.unwrap();
-    daemon.until("TaskCompleted", 1).await;
+    // An answer that went out tells that the worker knows of the task's end.
+    daemon.until("DeliverySucceeded", 2).await;
     let run = receipt.task.run(1);
     let frozen = || {
         let mut board = TaskBoard::default();
