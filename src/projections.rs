@@ -10,6 +10,7 @@ pub mod channel_health;
 pub mod civil;
 pub mod config_in_force;
 pub mod conversations;
+pub mod frozen_runs;
 pub mod inbox;
 pub mod live_resources;
 pub mod network_log;

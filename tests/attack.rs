@@ -13,6 +13,7 @@ use std::process::Command;
 use airut::events::run::RunLimits;
 use airut::service::command_run::Surroundings;
 use airut::service::command_run::context::Context;
+use airut::service::pentest::fakes::Credentials;
 use airut::service::pentest::report::Report;
 use airut::service::pentest::{self, Plan};
 use serde_json::Value;
@@ -83,6 +84,96 @@ fn nothing_gets_out_of_a_sandbox() {
     assert!(!left.contains(own), "{left}");
 }
 
+const ALLOWLIST: &str = "\
+domains: [pypi.example.test, '*.crates.example.test']
+url_prefixes:
+  - {host: git.example.test, path: '/ours/*', methods: [GET, POST]}
+  - {host: api.example.test, path: /graphql, graphql: {queries: [viewer], mutations: [addComment]}}
+";
+
+const CONFIG: &str = "\
+config_version: 5
+repos:
+  work:
+    repo_url: REPOSITORY
+    masked_secrets:
+      GIT_TOKEN: {value: not-looked-at-by-the-suite, scopes: [git.example.test], headers: [authorization]}
+";
+
+/// Makes a repository with an allowlist and an image of its own, and a configuration that names it.
+fn repository(home: &Path) {
+    let repository = home.join("repository");
+    for (path, text) in [
+        (".airut/network-allowlist.yaml", ALLOWLIST),
+        (
+            ".airut/container/Dockerfile",
+            &format!("FROM {BASE_IMAGE}\n"),
+        ),
+    ] {
+        let path = repository.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    for arguments in [
+        &["init", "-q", "-b", "main"][..],
+        &["add", "-A"],
+        &[
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.test",
+            "commit",
+            "-q",
+            "-m",
+            "first",
+        ],
+    ] {
+        let mut git = Command::new("git");
+        let done = git
+            .args(arguments)
+            .current_dir(&repository)
+            .status()
+            .unwrap();
+        assert!(done.success(), "{arguments:?}");
+    }
+    let config = home.join("XDG_CONFIG_HOME/airut");
+    std::fs::create_dir_all(&config).unwrap();
+    let text = CONFIG.replace("REPOSITORY", repository.to_str().unwrap());
+    std::fs::write(config.join("airut.yaml"), text).unwrap();
+}
+
+#[test]
+fn the_users_own_rules_hold_in_a_sandbox_of_the_users_own() {
+    if proxy().is_none() {
+        return;
+    }
+    let home = home();
+    repository(home.path());
+    let mut command = airut(
+        home.path(),
+        &["pentest", "--repo", "work", "--json", "--only", "P"],
+    );
+    let output = command.output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {complaints}"));
+    let outcomes = report["outcomes"].as_array().unwrap();
+    let of = |family: &str| {
+        let is_of = |outcome: &&Value| {
+            outcome["id"].as_str().unwrap().starts_with(family) && outcome["verdict"] == "passed"
+        };
+        outcomes.iter().filter(is_of).count()
+    };
+    assert_eq!(report["failed"], 0, "{report:#}");
+    assert_eq!(report["not_run"], 0, "{report:#}");
+    assert_eq!((of("P1"), of("P3"), of("P4")), (4, 1, 1), "{report:#}");
+    assert!(of("P2") >= 12 && of("P5") == 2, "{report:#}");
+    let mut command = airut(home.path(), &["pentest", "--repo", "other"]);
+    let output = command.output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(complaints.contains("it has: work"), "{complaints}");
+}
+
 /// Without the network sandbox every way out is open, and each must be seen to be.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_suite_notices_a_sandbox_that_is_none() {
@@ -119,7 +210,8 @@ async fn without_network_sandbox(home: &Path, proxy_binary: PathBuf) -> Report {
             files: vec![],
         },
         limits: RunLimits::default(),
-        masked_secrets: std::collections::BTreeMap::new(),
+        credentials: Credentials::default(),
+        allowlist: None,
         network_sandbox: false,
         only: None,
     };

@@ -1,4 +1,4 @@
-//! `airut stop`: ends a task, or whatever waits or runs in a conversation.
+//! `airut stop`: ends a task, or whatever waits or runs in a conversation, and lets frozen runs go.
 
 use std::process::ExitCode;
 
@@ -28,8 +28,12 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
         let mut client = Client::connect(&paths::socket()).await?;
         client.stop(task, conversation).await
     };
-    for task in super::block_on(stopping)?? {
+    let stopped = super::block_on(stopping)??;
+    for task in stopped.tasks {
         output.line(&format!("Stopping task {task}."));
+    }
+    for run in stopped.released {
+        output.line(&format!("Letting the frozen run {run} go."));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -149,6 +149,14 @@ data! {
         pub kept_until: AtMs,
     }
 
+    /// An operator asked for a frozen run to be let go.
+    pub struct FrozenRunReleaseRequested {
+        /// The run.
+        pub run: RunId,
+        /// Who asked.
+        pub by: String,
+    }
+
     /// A frozen run is kept no longer; its removal is recorded beside this.
     pub struct FrozenRunReleased {
         /// The run.
@@ -158,14 +166,17 @@ data! {
     }
 
     /// Why a frozen run is kept no longer.
+    #[derive(Copy)]
     #[serde(rename_all = "lowercase")]
     pub enum ReleaseCause {
         /// Its time is over.
         Time,
         /// Newer frozen runs took its place.
         Number,
-        /// Its container was removed by somebody.
+        /// Its container was removed by somebody, or ended with the machine.
         Removed,
+        /// Somebody asked for it; see `FrozenRunReleaseRequested`.
+        Requested,
     }
 
     /// The kinds of things a crash can leave behind.

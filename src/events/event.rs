@@ -97,6 +97,7 @@ macro_rules! catalogue {
                 151 v1 OrphanRemovalFailed(OrphanRemovalFailed),
                 171 v1 RunFrozen(RunFrozen),
                 172 v1 FrozenRunReleased(FrozenRunReleased),
+                173 v1 FrozenRunReleaseRequested(FrozenRunReleaseRequested),
             }
             Proxy(ProxyEvent) in proxy {
                 160 v1 DnsQueryAnswered(DnsQueryAnswered),

@@ -1,9 +1,10 @@
 //! What there is to do, as data. An effect says everything its performer must know, so that
 //! performing it reads no projection.
 
-use crate::events::id::{ConversationId, DeliveryId, InboundId, TaskId};
+use crate::events::id::{ConversationId, DeliveryId, InboundId, RunId, TaskId};
 use crate::events::message::{MessageReceived, ReplyAddress};
 use crate::projections::conversations::{Conversation, Forgetting};
+use crate::projections::frozen_runs::FrozenRun;
 use crate::projections::inbox::WaitingMessage;
 use crate::projections::outbox::Outgoing;
 use crate::projections::work_queue::QueuedTask;
@@ -35,6 +36,8 @@ pub enum Effect {
     Abandon(Box<Outgoing>, Cause),
     /// Destroy what a conversation said.
     Forget(Box<Forgetting>),
+    /// Let a frozen run go.
+    Release(Box<FrozenRun>),
 }
 
 /// Why something is given up or put off, in words.
@@ -112,6 +115,8 @@ pub enum Subject {
     Delivery(DeliveryId),
     /// A conversation as a whole.
     Conversation(ConversationId),
+    /// A frozen run.
+    Frozen(RunId),
 }
 
 impl Effect {
@@ -130,6 +135,7 @@ impl Effect {
             | Self::Reconcile(outgoing)
             | Self::Abandon(outgoing, _) => Subject::Delivery(outgoing.request.delivery),
             Self::Forget(forgetting) => Subject::Conversation(forgetting.id),
+            Self::Release(frozen) => Subject::Frozen(frozen.run),
         }
     }
 }

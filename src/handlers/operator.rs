@@ -3,11 +3,15 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::events::id::{AtMs, ConversationId, Position, StreamId, TaskId};
-use crate::events::log::Append;
+use crate::events::Event;
+use crate::events::container::FrozenRunReleaseRequested;
+use crate::events::id::{AtMs, ConversationId, Position, RunId, StreamId, TaskId};
+use crate::events::log::{Append, Context};
 use crate::events::task::TaskStopRequested;
 use crate::handlers::forgetting::decide::ForgetRefusal;
 use crate::handlers::tasks::begin::context_of;
+use crate::projections::conversations::Conversation;
+use crate::projections::frozen_runs::FrozenRun;
 use crate::projections::state::State;
 use crate::projections::work_queue::QueuedTask;
 
@@ -23,14 +27,24 @@ pub enum StopTarget {
     Conversation(ConversationId),
 }
 
+/// What is being stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Stopped {
+    /// Tasks that ran or waited.
+    pub tasks: Vec<TaskId>,
+    /// Frozen runs that are let go.
+    #[serde(default)]
+    pub released: Vec<RunId>,
+}
+
 /// Why nothing was stopped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StopRefusal {
-    /// The task is over, or never was.
-    #[error("task {0} is neither running nor waiting")]
+    /// The task is over, or never was, and no run of it is frozen.
+    #[error("task {0} is neither running nor waiting, and no run of it is frozen")]
     NoSuchTask(TaskId),
     /// The conversation has nothing to do.
-    #[error("conversation {0} has no running or waiting task")]
+    #[error("conversation {0} has no running or waiting task, and no frozen run")]
     Idle(ConversationId),
     /// It could not be recorded.
     #[error("the stop request cannot be recorded: {0}")]
@@ -53,6 +67,8 @@ pub struct Standing {
     pub waiting: usize,
     /// Deliveries without an end.
     pub deliveries: usize,
+    /// Runs that are frozen.
+    pub frozen: Vec<RunId>,
 }
 
 /// A question to the worker.
@@ -64,8 +80,8 @@ pub enum Question {
         target: StopTarget,
         /// Who asks.
         by: String,
-        /// Takes the stopped tasks, or the refusal.
-        answer: oneshot::Sender<Result<Vec<TaskId>, StopRefusal>>,
+        /// Takes what is stopped, or the refusal.
+        answer: oneshot::Sender<Result<Stopped, StopRefusal>>,
     },
     /// Forget a conversation.
     Forget {
@@ -97,7 +113,7 @@ impl Operator {
     ///
     /// # Errors
     /// [`StopRefusal`] when there is nothing to stop, or the request could not be recorded.
-    pub async fn stop(&self, target: StopTarget, by: String) -> Result<Vec<TaskId>, StopRefusal> {
+    pub async fn stop(&self, target: StopTarget, by: String) -> Result<Stopped, StopRefusal> {
         let (answer, answered) = oneshot::channel();
         let question = Question::Stop { target, by, answer };
         let sent = self.questions.send(question).await;
@@ -143,41 +159,87 @@ pub fn standing(state: &State, position: Position) -> Standing {
         executing: executing.map(|task| task.task).collect(),
         waiting: state.queue.waiting(),
         deliveries: state.outbox.open().len(),
+        frozen: state.frozen.all().map(|frozen| frozen.run).collect(),
     }
 }
 
-/// Decides what a stop request means.
+/// Decides what a stop request means: what runs or waits is stopped, and what is frozen is let go.
 ///
 /// # Errors
-/// [`StopRefusal`] when there is nothing to stop.
+/// [`StopRefusal`] when there is nothing of either.
 pub fn decide_stop(
     state: &State,
     target: StopTarget,
     by: &str,
     now: AtMs,
-) -> Result<(Vec<TaskId>, Append), StopRefusal> {
+) -> Result<(Stopped, Append), StopRefusal> {
     let tasks = state.queue.tasks.values();
-    let targets: Vec<&QueuedTask> = tasks.filter(|task| is_target(task, target)).collect();
-    let Some(first) = targets.first() else {
+    let tasks: Vec<&QueuedTask> = tasks.filter(|task| is_target(task, target)).collect();
+    let frozen = frozen_targets(state, target);
+    if tasks.is_empty() && frozen.is_empty() {
         return Err(match target {
             StopTarget::Task(task) => StopRefusal::NoSuchTask(task),
             StopTarget::Conversation(conversation) => StopRefusal::Idle(conversation),
         });
-    };
-    let request = |task: &&QueuedTask| {
+    }
+    let stop = |task: &&QueuedTask| -> (StreamId, Event) {
         let requested = TaskStopRequested {
             task: task.task,
             by: by.to_owned(),
         };
         (StreamId::task(task.task), requested.into())
     };
+    let release = |run: &RunId| -> (StreamId, Event) {
+        let requested = FrozenRunReleaseRequested {
+            run: *run,
+            by: by.to_owned(),
+        };
+        (StreamId::run(*run), requested.into())
+    };
     let append = Append {
         expected: vec![],
-        events: targets.iter().map(request).collect(),
+        events: tasks
+            .iter()
+            .map(stop)
+            .chain(frozen.iter().map(release))
+            .collect(),
         key: None,
-        context: context_of(first, now),
+        context: tasks.first().map_or_else(
+            || context_of_frozen(state, &frozen, now),
+            |first| context_of(first, now),
+        ),
     };
-    Ok((targets.iter().map(|task| task.task).collect(), append))
+    let stopped = Stopped {
+        tasks: tasks.iter().map(|task| task.task).collect(),
+        released: frozen,
+    };
+    Ok((stopped, append))
+}
+
+fn context_of_frozen(state: &State, frozen: &[RunId], now: AtMs) -> Context {
+    let is_of = |conversation: &&Conversation| {
+        let mut runs = frozen.iter();
+        runs.any(|run| conversation.tasks.contains(&run.task))
+    };
+    let conversation = state.conversations.iter().find(is_of);
+    Context {
+        correlation: conversation.map_or_else(String::new, |found| found.id.to_string()),
+        ..Context::system(now)
+    }
+}
+
+/// Returns the frozen runs of a target that nobody has asked for yet.
+fn frozen_targets(state: &State, target: StopTarget) -> Vec<RunId> {
+    let is_target = |frozen: &&FrozenRun| match target {
+        StopTarget::Task(task) => frozen.run.task == task,
+        StopTarget::Conversation(conversation) => state
+            .conversations
+            .get(conversation)
+            .is_some_and(|conversation| conversation.tasks.contains(&frozen.run.task)),
+    };
+    let frozen = state.frozen.all().filter(is_target);
+    let unasked = frozen.filter(|frozen| frozen.release_requested_by.is_none());
+    unasked.map(|frozen| frozen.run).collect()
 }
 
 fn is_target(task: &QueuedTask, target: StopTarget) -> bool {

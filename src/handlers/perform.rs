@@ -4,6 +4,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::events::container::ReleaseCause;
 use crate::events::seal::Owner;
 use crate::handlers::effect::{Assignment, Beginning, Effect, Rejection};
 use crate::handlers::forgetting::forget;
@@ -16,6 +17,7 @@ use crate::handlers::tasks::begin::{acknowledgement_text, decide_begin, is_ackno
 use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
 use crate::handlers::tasks::execute::execute;
 use crate::handlers::tasks::interrupt::interruption;
+use crate::projections::frozen_runs::FrozenRun;
 use crate::projections::inbox::WaitingMessage;
 use crate::projections::work_queue::QueuedTask;
 
@@ -58,6 +60,7 @@ pub async fn perform(
         Effect::GiveUp(assignment, cause) => give_up(ports, &assignment, cause).await?,
         Effect::Abandon(outgoing, cause) => abandon(ports, &outgoing, cause).await?,
         Effect::Forget(forgetting) => forget(ports, *forgetting).await?,
+        Effect::Release(frozen) => release(ports, &frozen).await?,
     }
     Ok(Outcome::Recorded)
 }
@@ -90,6 +93,17 @@ async fn remove_run(ports: &Ports, task: &QueuedTask) {
             tracing::warn!(%run, %error, "what is left of a run could not be removed");
         }
     }
+}
+
+async fn release(ports: &Ports, frozen: &FrozenRun) -> Result<(), EffectError> {
+    let cause = match frozen.release_requested_by {
+        Some(_) => ReleaseCause::Requested,
+        None => ReleaseCause::Time,
+    };
+    let recorder = ports.recorder(frozen.run);
+    let released = ports.sandbox.release_frozen(frozen.run, cause, recorder);
+    let released = released.await;
+    released.map_err(|error| EffectError::Later(error.to_string()))
 }
 
 async fn reject(ports: &Ports, rejection: &Rejection) -> Result<(), EffectError> {

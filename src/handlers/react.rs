@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::events::id::{AtMs, ConversationId};
 use crate::handlers::effect::{Assignment, Beginning, Effect, Start, Subject};
+use crate::projections::frozen_runs::FrozenRun;
 use crate::projections::inbox::WaitingMessage;
 use crate::projections::outbox::{DeliveryState, Outgoing};
 use crate::projections::state::State;
@@ -67,6 +68,7 @@ pub fn react(state: &State, now: AtMs, capacity: Capacity, airborne: &Airborne<'
     }
     effects.extend(react_to_outbox(state, now, airborne));
     effects.extend(react_to_forgetting(state, airborne));
+    effects.extend(react_to_frozen_runs(state, now, airborne));
     effects
 }
 
@@ -81,7 +83,9 @@ pub fn next_time(state: &State, now: AtMs) -> Option<AtMs> {
         DeliveryState::Due { not_before } => Some(not_before),
         DeliveryState::Attempted | DeliveryState::Unknown { .. } => None,
     });
-    tasks.chain(deliveries).filter(|at| *at > now).min()
+    let frozen = state.frozen.all().map(|frozen| frozen.kept_until);
+    let times = tasks.chain(deliveries).chain(frozen);
+    times.filter(|at| *at > now).min()
 }
 
 fn react_to_messages(state: &State, airborne: &Airborne<'_>) -> Vec<Effect> {
@@ -151,7 +155,10 @@ fn react_to_waiting_tasks(
             .tasks
             .get(task)
             .is_some_and(QueuedTask::is_waiting),
-        Subject::Message(_) | Subject::Delivery(_) | Subject::Conversation(_) => false,
+        Subject::Message(_)
+        | Subject::Delivery(_)
+        | Subject::Conversation(_)
+        | Subject::Frozen(_) => false,
     };
     let room = tasks_max.saturating_sub(state.queue.executing());
     let mut bundles = waiting_by_conversation(state, now, airborne);
@@ -235,6 +242,18 @@ fn react_to_forgetting(state: &State, airborne: &Airborne<'_>) -> Vec<Effect> {
     effects
         .filter(|effect| !airborne.has_performed(effect))
         .take(airborne.places(FORGETS_MAX, is_conversation))
+        .collect()
+}
+
+/// Lets go what somebody asked for, and what was kept long enough.
+fn react_to_frozen_runs(state: &State, now: AtMs, airborne: &Airborne<'_>) -> Vec<Effect> {
+    let is_due = |frozen: &&FrozenRun| {
+        let released = frozen.release_requested_by.is_some() || frozen.kept_until <= now;
+        released && !airborne.holds(Subject::Frozen(frozen.run))
+    };
+    let due = state.frozen.all().filter(is_due);
+    due.map(|frozen| Effect::Release(Box::new(frozen.clone())))
+        .filter(|effect| !airborne.has_performed(effect))
         .collect()
 }
 

@@ -81,7 +81,8 @@ pub fn react_to_failure(state: &State, effect: &Effect, failure: &Failure) -> Op
         | Effect::Retry(..)
         | Effect::GiveUp(..)
         | Effect::Abandon(..)
-        | Effect::Forget(_) => None,
+        | Effect::Forget(_)
+        | Effect::Release(_) => None,
     }
 }
 

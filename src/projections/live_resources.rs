@@ -88,7 +88,8 @@ impl LiveResources {
             | ContainerEvent::Exited(_)
             | ContainerEvent::OrphanRemovalFailed(_)
             | ContainerEvent::RunFrozen(_)
-            | ContainerEvent::FrozenRunReleased(_) => {}
+            | ContainerEvent::FrozenRunReleased(_)
+            | ContainerEvent::FrozenRunReleaseRequested(_) => {}
         }
     }
 }

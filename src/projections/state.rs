@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
 use crate::projections::conversations::Conversations;
+use crate::projections::frozen_runs::FrozenRuns;
 use crate::projections::inbox::Inbox;
 use crate::projections::outbox::Outbox;
 use crate::projections::work_queue::WorkQueue;
@@ -20,6 +21,8 @@ pub struct State {
     pub conversations: Conversations,
     /// Messages to send.
     pub outbox: Outbox,
+    /// Runs that are kept for somebody to look at.
+    pub frozen: FrozenRuns,
 }
 
 impl State {
@@ -32,11 +35,8 @@ impl State {
             | Event::Task(_)
             | Event::Conversation(_)
             | Event::Delivery(_) => true,
-            Event::Channel(_)
-            | Event::Repository(_)
-            | Event::Run(_)
-            | Event::Container(_)
-            | Event::Proxy(_) => false,
+            Event::Channel(_) | Event::Repository(_) | Event::Run(_) | Event::Proxy(_) => false,
+            Event::Container(event) => FrozenRuns::is_concerned(event),
         }
     }
 }
@@ -46,12 +46,14 @@ impl Projection for State {
     const CODE_VERSION: u32 = Inbox::CODE_VERSION
         + WorkQueue::CODE_VERSION
         + Conversations::CODE_VERSION
-        + Outbox::CODE_VERSION;
+        + Outbox::CODE_VERSION
+        + FrozenRuns::CODE_VERSION;
 
     fn apply(&mut self, recorded: &Recorded) {
         self.inbox.apply(recorded);
         self.queue.apply(recorded);
         self.conversations.apply(recorded);
         self.outbox.apply(recorded);
+        self.frozen.apply(recorded);
     }
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use crate::events::container::RunFrozen;
 use crate::events::delivery::DeliveryKind;
-use crate::events::event::{ConversationEvent, DeliveryEvent, TaskEvent};
-use crate::events::id::{AtMs, ConversationId, RepoId, TaskId};
+use crate::events::event::{ContainerEvent, ConversationEvent, DeliveryEvent, TaskEvent};
+use crate::events::id::{AtMs, ConversationId, RepoId, RunId, TaskId};
 use crate::events::seal::ERASED;
 use crate::events::task::{CompletionReason, TaskPhase, TodoItem};
 use crate::events::{Event, Recorded};
@@ -58,6 +59,27 @@ pub enum Answer {
     },
 }
 
+/// A frozen run of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrozenCard {
+    /// The run.
+    pub run: RunId,
+    /// Name of its agent's container.
+    pub container: String,
+    /// Until when it is kept.
+    pub kept_until: AtMs,
+}
+
+impl FrozenCard {
+    fn of(frozen: &RunFrozen) -> Self {
+        Self {
+            run: frozen.run,
+            container: frozen.container.clone(),
+            kept_until: frozen.kept_until,
+        }
+    }
+}
+
 /// One task on the board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
@@ -85,6 +107,8 @@ pub struct Card {
     pub todos: Vec<TodoItem>,
     /// What became of its answer.
     pub answer: Answer,
+    /// Its runs that are frozen, by the names of their containers.
+    pub frozen: Vec<FrozenCard>,
     /// Whether its conversation is forgotten: what it was about is not known any more.
     pub forgotten: bool,
     labelled_duplicate: bool,
@@ -156,6 +180,7 @@ impl TaskBoard {
                     status: Status::Queued,
                     todos: Vec::new(),
                     answer: Answer::None,
+                    frozen: Vec::new(),
                     forgotten: false,
                     labelled_duplicate: false,
                 };
@@ -238,12 +263,22 @@ impl TaskBoard {
 
 impl Projection for TaskBoard {
     const NAME: &'static str = "task_board";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
             Event::Task(event) => self.apply_task(recorded, event),
             Event::Delivery(event) => self.apply_delivery(event),
+            Event::Container(ContainerEvent::RunFrozen(frozen)) => {
+                self.change(frozen.run.task, |card| {
+                    card.frozen.push(FrozenCard::of(frozen));
+                });
+            }
+            Event::Container(ContainerEvent::FrozenRunReleased(released)) => {
+                self.change(released.run.task, |card| {
+                    card.frozen.retain(|frozen| frozen.run != released.run);
+                });
+            }
             Event::Conversation(ConversationEvent::ForgetRequested(asked)) => {
                 self.forget(asked.conversation);
             }

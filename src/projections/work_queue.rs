@@ -244,7 +244,8 @@ impl WorkQueue {
             | ContainerEvent::Removed(_)
             | ContainerEvent::OrphanRemoved(_)
             | ContainerEvent::OrphanRemovalFailed(_)
-            | ContainerEvent::FrozenRunReleased(_) => {}
+            | ContainerEvent::FrozenRunReleased(_)
+            | ContainerEvent::FrozenRunReleaseRequested(_) => {}
         }
     }
 }

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::types::Audit;
 use crate::events::blobs::Blobs;
+use crate::events::container::ReleaseCause;
 use crate::events::id::RunId;
 use crate::sandbox::github::GithubTokens;
 use crate::sandbox::podman::{Podman, PodmanError, PodmanService};
@@ -91,6 +92,8 @@ pub struct PodmanSandbox {
     proxy_image: OnceLock<String>,
     /// Runs of which something could not be removed; locked for a look only.
     left_over: std::sync::Mutex<BTreeSet<RunId>>,
+    /// Frozen runs are let go one at a time, so that each is once.
+    releasing: Mutex<()>,
     /// Addresses are chosen one run at a time.
     allocating: Mutex<u8>,
     /// Bodies that are too long for an event.
@@ -141,6 +144,7 @@ impl PodmanSandbox {
             seccomp,
             proxy_image: OnceLock::new(),
             left_over: std::sync::Mutex::default(),
+            releasing: Mutex::default(),
             allocating: Mutex::default(),
             blobs,
             tasks,
@@ -190,6 +194,15 @@ impl Sandbox for PodmanSandbox {
         recorder: Arc<dyn Recorder>,
     ) -> PortFuture<'_, Result<(), RunFailure>> {
         Box::pin(async move { self.remove_all_of(run, recorder.as_ref()).await })
+    }
+
+    fn release_frozen(
+        &self,
+        run: RunId,
+        cause: ReleaseCause,
+        recorder: Arc<dyn Recorder>,
+    ) -> PortFuture<'_, Result<(), RunFailure>> {
+        Box::pin(async move { self.release(run, cause, recorder.as_ref()).await })
     }
 
     fn sweep(&self, recorder: Arc<dyn Recorder>) -> PortFuture<'_, Result<(), RunFailure>> {

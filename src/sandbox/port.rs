@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::types::GithubAppSecret;
+use crate::events::container::ReleaseCause;
 use crate::events::id::{CredentialName, RunId};
 use crate::events::run::{Mount, RunLimits};
 use crate::sandbox::podman::OutputChunk;
@@ -214,6 +215,15 @@ pub trait Sandbox: Send + Sync {
     fn remove_run(
         &self,
         run: RunId,
+        recorder: Arc<dyn Recorder>,
+    ) -> PortFuture<'_, Result<(), RunFailure>>;
+
+    /// Lets a frozen run go and removes what was kept of it; one that is not kept any more is
+    /// recorded as gone.
+    fn release_frozen(
+        &self,
+        run: RunId,
+        cause: ReleaseCause,
         recorder: Arc<dyn Recorder>,
     ) -> PortFuture<'_, Result<(), RunFailure>>;
 

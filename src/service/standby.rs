@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::events::container::ReleaseCause;
 use crate::events::id::RunId;
 use crate::handlers::channels::BoxFuture;
 use crate::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
@@ -88,6 +89,19 @@ impl Sandbox for StandbySandbox {
             let sandbox = self.start(Arc::clone(&recorder)).await;
             let sandbox = sandbox.map_err(RunFailure::Engine)?;
             sandbox.remove_run(run, recorder).await
+        })
+    }
+
+    fn release_frozen(
+        &self,
+        run: RunId,
+        cause: ReleaseCause,
+        recorder: Arc<dyn Recorder>,
+    ) -> PortFuture<'_, Result<(), RunFailure>> {
+        Box::pin(async move {
+            let sandbox = self.start(Arc::clone(&recorder)).await;
+            let sandbox = sandbox.map_err(RunFailure::Engine)?;
+            sandbox.release_frozen(run, cause, recorder).await
         })
     }
 

@@ -6,9 +6,9 @@ use airut::events::channel::{
 };
 use airut::events::container::{
     ContainerCreated, ContainerExited, ContainerRemoved, ContainerRole, ContainerStarted,
-    FrozenRunReleased, FrozenState, NetworkCreated, NetworkRemoved, OrphanKind,
-    OrphanRemovalFailed, OrphanRemoved, PromptWritten, ProxyFailed, ProxyReady, ReleaseCause,
-    RunFrozen, StopCause, StopSignalSent,
+    FrozenRunReleaseRequested, FrozenRunReleased, FrozenState, NetworkCreated, NetworkRemoved,
+    OrphanKind, OrphanRemovalFailed, OrphanRemoved, PromptWritten, ProxyFailed, ProxyReady,
+    ReleaseCause, RunFrozen, StopCause, StopSignalSent,
 };
 use airut::events::conversation::{
     ConversationCreated, ConversationForgetRequested, ConversationForgotten,
@@ -626,6 +626,11 @@ fn frozen() -> Vec<Event> {
         FrozenRunReleased {
             run,
             cause: ReleaseCause::Time,
+        }
+        .into(),
+        FrozenRunReleaseRequested {
+            run,
+            by: text("alice"),
         }
         .into(),
     ]

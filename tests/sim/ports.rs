@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use airut::events::container::{FrozenRunReleased, ReleaseCause};
 use airut::events::id::{ChannelKind, RepoId, RunId};
 use airut::handlers::channels::{
     BoxFuture, Channel, Evidence, OutboundMessage, SendOutcome, Trace, Triage,
@@ -239,6 +240,19 @@ impl Sandbox for SimPorts {
             self.step(|| format!("remove run {run}")).await;
             self.leave(run);
             Ok(())
+        })
+    }
+
+    fn release_frozen(
+        &self,
+        run: RunId,
+        cause: ReleaseCause,
+        recorder: Arc<dyn Recorder>,
+    ) -> PortFuture<'_, Result<(), RunFailure>> {
+        Box::pin(async move {
+            self.step(|| format!("let the frozen run {run} go")).await;
+            let released = FrozenRunReleased { run, cause };
+            Ok(recorder.record(vec![released.into()]).await?)
         })
     }
 

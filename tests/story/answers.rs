@@ -154,7 +154,7 @@ async fn a_stopped_task_is_answered_as_stopped() {
         .operator
         .stop(target, "operator:eve".to_owned())
         .await;
-    assert_eq!(stopped, Ok(vec![receipt.task]));
+    assert_eq!(stopped.unwrap().tasks, [receipt.task]);
     daemon.until("DeliverySucceeded", 2).await;
     let again = daemon
         .operator

@@ -114,6 +114,7 @@ fn tell(effect: &Effect) -> String {
         Effect::GiveUp(assignment, _) => format!("answer failed {}", assignment.task.title),
         Effect::Abandon(..) => "abandon".to_owned(),
         Effect::Forget(_) => "erase".to_owned(),
+        Effect::Release(_) => "release".to_owned(),
     }
 }
 
@@ -340,7 +341,7 @@ fn only_what_runs_or_waits_can_be_stopped() {
     ]);
     let stop = |target| {
         let decided = decide_stop(&given.state, target, "eve", NOW);
-        decided.map(|(tasks, _)| tasks)
+        decided.map(|(stopped, _)| stopped.tasks)
     };
     assert_eq!(stop(StopTarget::Task(task("a"))), Ok(vec![task("a")]));
     assert_eq!(stop(StopTarget::Task(task("c"))), Ok(vec![task("c")]));

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use airut::events::container::{FrozenState, RunFrozen};
+use airut::events::container::{FrozenRunReleased, FrozenState, ReleaseCause, RunFrozen};
 use airut::events::id::{AtMs, ChannelKind, RunId};
 use airut::events::proxy::HoneySurrogateSeen;
 use airut::handlers::channels::{
@@ -271,6 +271,18 @@ impl Sandbox for FakeSandbox {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    fn release_frozen(
+        &self,
+        run: RunId,
+        cause: ReleaseCause,
+        recorder: Arc<dyn Recorder>,
+    ) -> PortFuture<'_, Result<(), RunFailure>> {
+        Box::pin(async move {
+            let released = FrozenRunReleased { run, cause };
+            Ok(recorder.record(vec![released.into()]).await?)
+        })
+    }
+
     fn sweep(&self, _: Arc<dyn Recorder>) -> PortFuture<'_, Result<(), RunFailure>> {
         self.alive.lock().unwrap().clear();
         Box::pin(std::future::ready(Ok(())))
@@ -288,7 +300,7 @@ fn frozen(run: RunId, why: &str) -> airut::events::Event {
         container: "airut-run-x".to_owned(),
         state: FrozenState::Paused,
         why: why.to_owned(),
-        kept_until: AtMs(0),
+        kept_until: AtMs(u64::MAX),
     }
     .into()
 }

@@ -140,7 +140,7 @@ pub fn answer_outcome(outcome: RunOutcome, rule: &str, said: &Said) -> Answer {
                 words,
                 "Nothing more leaves that sandbox. Its container is kept for at most 72 hours for \
                  the operator to look at (`podman inspect`, `podman export`), and is let go with \
-                 `podman rm --force`. Real credentials were never in it, but for plain secrets. Do \
+                 `airut stop`. Real credentials were never in it, but for plain secrets. Do \
                  not send the same message again before it is clear what happened.",
             ),
         ),

@@ -8,7 +8,7 @@ use crate::handlers::effect::Subject;
 use crate::handlers::forgetting::decide::{
     ForgetRefusal, RETENTION_MAX, RETENTION_PAUSE_MS, decide_forget, decide_retention,
 };
-use crate::handlers::operator::{Question, StopRefusal, decide_stop, standing};
+use crate::handlers::operator::{Question, StopRefusal, Stopped, decide_stop, standing};
 use crate::handlers::ports::EffectError;
 use crate::handlers::worker::{Phase, Worker, WorkerError};
 
@@ -23,7 +23,7 @@ impl Worker {
             Question::Stop { target, by, answer } => {
                 let decided = decide_stop(self.state(), target, &by, clock::now());
                 let stopped = match decided {
-                    Ok((tasks, append)) => self.request_stop(tasks, append).await,
+                    Ok((stopped, append)) => self.request_stop(stopped, append).await,
                     Err(refusal) => Err(refusal),
                 };
                 answer.send(stopped).ok();
@@ -39,14 +39,10 @@ impl Worker {
         }
     }
 
-    async fn request_stop(
-        &self,
-        tasks: Vec<TaskId>,
-        append: Append,
-    ) -> Result<Vec<TaskId>, StopRefusal> {
+    async fn request_stop(&self, stopped: Stopped, append: Append) -> Result<Stopped, StopRefusal> {
         let appended = self.ports.append(append).await;
         appended.map_err(|error| StopRefusal::Unrecorded(error.to_string()))?;
-        Ok(tasks)
+        Ok(stopped)
     }
 
     async fn request_forget(

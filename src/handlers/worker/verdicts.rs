@@ -75,7 +75,8 @@ impl Worker {
             | Effect::Retry(..)
             | Effect::GiveUp(..)
             | Effect::Abandon(..)
-            | Effect::Forget(_) => false,
+            | Effect::Forget(_)
+            | Effect::Release(_) => false,
         })
     }
 

@@ -88,3 +88,36 @@ fn bind(mount: &Mount) -> BindMount {
         read_only,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::events::id::TaskId;
+    use crate::events::run::RunLimits;
+    use crate::sandbox::port::NetworkRequest;
+
+    #[test]
+    fn what_the_repository_sets_does_not_override_what_is_forced() {
+        let name = "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS";
+        let run = TaskId(1).run(1);
+        let request = RunRequest {
+            run,
+            image: String::new(),
+            argv: vec![],
+            env: vec![(name.to_owned(), SecretString::from("0"))],
+            mounts: vec![],
+            limits: RunLimits::default(),
+            stdin: vec![],
+            output: OutputKind::AgentStream,
+            network: NetworkRequest::Open,
+            service_ends: CancellationToken::new(),
+        };
+        let spec = agent_spec(&request, &Names::of("i", run), None);
+        let set = spec.env.iter().filter(|(known, _)| known == name);
+        let values: Vec<&str> = set.map(|(_, value)| value.expose_secret()).collect();
+        assert_eq!(values, ["1"]);
+    }
+}

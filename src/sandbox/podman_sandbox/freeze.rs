@@ -93,26 +93,33 @@ impl PodmanSandbox {
                 Ok(_) | Err(_) if place >= FROZEN_RUNS_MAX => ReleaseCause::Number,
                 Ok(_) | Err(_) => continue,
             };
-            self.release(run, &names, cause, recorder).await;
+            if let Err(error) = self.release(run, cause, recorder).await {
+                tracing::warn!(%run, %error, "a frozen run stays");
+            }
         }
     }
 
-    async fn release(
+    /// Lets a run go. One without a mark is there no longer: somebody was faster, or the machine was
+    /// started again.
+    pub(super) async fn release(
         &self,
         run: RunId,
-        names: &Names,
         cause: ReleaseCause,
         recorder: &dyn Recorder,
-    ) {
+    ) -> Result<(), RunFailure> {
+        let _one_at_a_time = self.releasing.lock().await;
+        let cause = match self.is_frozen(run) {
+            true => cause,
+            false => ReleaseCause::Removed,
+        };
         let released: Event = FrozenRunReleased { run, cause }.into();
-        if let Err(error) = recorder.record(vec![released]).await {
-            tracing::warn!(%run, %error, "a frozen run stays, since its release was not recorded");
-            return;
-        }
+        recorder.record(vec![released]).await?;
         // Without its mark it is a left-over like any other.
+        let names = Names::of(&self.settings.instance, run);
         let _not_there = tokio::fs::remove_file(self.marks().join(&names.directory)).await;
         self.note_left_over(run);
         self.remove_left_overs(recorder).await;
+        Ok(())
     }
 
     fn marks(&self) -> PathBuf {
@@ -220,6 +227,23 @@ mod tests {
         podman.answers(&format!("{name}/json"), Answer::Status(404));
         sandbox.release_due(&kept).await;
         assert_eq!(causes(&kept), [(run(1), "Removed".to_owned())]);
+        assert!(!sandbox.is_frozen(run(1)));
+    }
+
+    #[tokio::test]
+    async fn a_frozen_run_is_let_go_on_request_and_one_that_is_not_there_is_recorded_as_gone() {
+        let (podman, kept) = (FakePodman::start(), Kept::default());
+        let sandbox = podman.sandbox();
+        keep(&sandbox, run(1), clock::now_ms() + 60_000).await;
+        for number in [1, 2] {
+            let cause = ReleaseCause::Requested;
+            sandbox.release(run(number), cause, &kept).await.unwrap();
+        }
+        let told = [
+            (run(1), "Requested".to_owned()),
+            (run(2), "Removed".to_owned()),
+        ];
+        assert_eq!(causes(&kept), told);
         assert!(!sandbox.is_frozen(run(1)));
     }
 

@@ -1,6 +1,6 @@
 //! The task board as text. Pure.
 
-use crate::projections::task_board::{Answer, Card, Status, TaskBoard};
+use crate::projections::task_board::{Answer, Card, FrozenCard, Status, TaskBoard};
 
 /// Returns a line for each task, oldest first.
 pub fn lines(board: &TaskBoard) -> Vec<String> {
@@ -17,11 +17,17 @@ pub fn card_line(card: &Card) -> String {
         ..
     } = card;
     let (status, answer) = (status(card), answer(&card.answer));
+    let frozen: String = card.frozen.iter().map(frozen).collect();
     let title = match card.forgotten {
         true => "(forgotten)".to_owned(),
         false => title.replace(char::is_control, " "),
     };
-    format!("{task}  {conversation}  {status}{answer}  {sender}  {title}")
+    format!("{task}  {conversation}  {status}{answer}{frozen}  {sender}  {title}")
+}
+
+fn frozen(frozen: &FrozenCard) -> String {
+    let FrozenCard { run, container, .. } = frozen;
+    format!(", frozen in {container} (airut stop {})", run.task)
 }
 
 fn status(card: &Card) -> String {

@@ -15,6 +15,7 @@ use crate::handlers::channels::local::protocol::{
     Accepted, Drill, Forgotten, NotBase64, PROTOCOL_VERSION, Record, Reply, Request, Response, Send,
 };
 use crate::handlers::channels::local::server::{Frames, frames};
+use crate::handlers::operator::Stopped;
 
 /// How long the daemon may take for an answer that it need not wait for.
 pub const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -171,7 +172,8 @@ impl Client {
         }
     }
 
-    /// Stops a task, or whatever waits or runs in a conversation; returns the tasks.
+    /// Stops a task, or whatever waits or runs in a conversation, and lets its frozen runs go;
+    /// returns what it was.
     ///
     /// # Errors
     /// [`ClientError::Refused`] when there is nothing to stop.
@@ -179,9 +181,9 @@ impl Client {
         &mut self,
         task: Option<TaskId>,
         conversation: Option<ConversationId>,
-    ) -> Result<Vec<TaskId>, ClientError> {
+    ) -> Result<Stopped, ClientError> {
         match self.quick(&Request::Stop { task, conversation }).await? {
-            Response::Stopping { tasks } => Ok(tasks),
+            Response::Stopping(stopped) => Ok(stopped),
             other => Err(unexpected(&other)),
         }
     }

@@ -333,8 +333,8 @@ impl Desk {
             }
         };
         let stopped = self.operator.stop(target, peer.identity.clone()).await;
-        let tasks = stopped.map_err(|refusal| DeskError::Refused(refusal.to_string()))?;
-        Ok(Response::Stopping { tasks })
+        let stopped = stopped.map_err(|refusal| DeskError::Refused(refusal.to_string()))?;
+        Ok(Response::Stopping(stopped))
     }
 }
 

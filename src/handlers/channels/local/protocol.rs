@@ -16,6 +16,7 @@ use crate::events::log::{Append, Context};
 use crate::events::service::RestoreDrillCompleted;
 use crate::handlers::channels::Attachment;
 use crate::handlers::channels::local::pentest::Pentest;
+use crate::handlers::operator::Stopped;
 
 /// The version of this protocol; a daemon refuses others with words.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -206,11 +207,8 @@ pub enum Response {
         /// Where the log ends.
         head: Position,
     },
-    /// These tasks are being stopped.
-    Stopping {
-        /// The tasks.
-        tasks: Vec<TaskId>,
-    },
+    /// This is being stopped.
+    Stopping(Stopped),
     /// The conversation is forgotten.
     Forgotten(Forgotten),
     /// It is in the log.
