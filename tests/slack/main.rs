@@ -6,7 +6,9 @@
     clippy::disallowed_methods,
     reason = "the tests are outside the service and its ports"
 )]
+#![expect(clippy::print_stderr, reason = "a skipped part is said aloud")]
 
+mod conformance;
 mod hand;
 mod rules;
 mod standin;

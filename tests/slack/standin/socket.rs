@@ -23,6 +23,9 @@ const CONNECTIONS_MAX: usize = 10;
 /// How long a connection lives that asked for a short life (`debug_reconnects=true`).
 const SHORT_LIFE_MS: u64 = 360_000;
 
+/// How long the other side may take to answer a close frame.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 type Stream = WebSocketStream<TokioIo<Upgraded>>;
 
 /// Talks on a connection until either side ends it.
@@ -54,7 +57,7 @@ pub(crate) async fn converse(shared: Arc<Shared>, upgraded: Upgraded, is_short: 
     let Some((life_ms, warning_ms, ping_ms)) = hello else {
         let goodbye = disconnect("too_many_websockets").to_string();
         drop(stream.send(Message::text(goodbye)).await);
-        drop(stream.close(None).await);
+        part(&mut stream).await;
         return;
     };
     let now = Instant::now();
@@ -63,8 +66,26 @@ pub(crate) async fn converse(shared: Arc<Shared>, upgraded: Upgraded, is_short: 
         refresh: now + Duration::from_millis(life_ms),
         ping: Duration::from_millis(ping_ms),
     };
-    drop(exchange(&shared, number, &mut stream, &mut ordered, ends).await);
+    let ended = exchange(&shared, number, &mut stream, &mut ordered, ends).await;
     shared.with(|world| world.delivery.gone(number));
+    if matches!(ended, Ok(End::Goodbye)) {
+        part(&mut stream).await;
+    }
+}
+
+/// How a connection ends.
+enum End {
+    /// With a close frame of either side, which the other answers.
+    Goodbye,
+    /// In the middle.
+    Broken,
+}
+
+/// Finishes the goodbye: a close frame is sent, and the other's is awaited for a while.
+async fn part(stream: &mut Stream) {
+    drop(stream.close(None).await);
+    let until_the_end = async { while let Some(Ok(_)) = stream.next().await {} };
+    drop(tokio::time::timeout(GOODBYE, until_the_end).await);
 }
 
 /// When what happens to a connection by itself.
@@ -80,19 +101,20 @@ async fn exchange(
     stream: &mut Stream,
     ordered: &mut mpsc::UnboundedReceiver<Order>,
     ends: Ends,
-) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+) -> Result<End, tokio_tungstenite::tungstenite::Error> {
     let mut pings = tokio::time::interval(ends.ping);
     let mut is_warned = false;
     loop {
         tokio::select! {
             order = ordered.recv() => match order {
                 Some(Order::Say(frame)) => stream.send(Message::text(frame)).await?,
-                Some(Order::Close) => return stream.close(None).await,
-                Some(Order::Drop) | None => return Ok(()),
+                Some(Order::Close) => return Ok(End::Goodbye),
+                Some(Order::Drop) | None => return Ok(End::Broken),
             },
             frame = stream.next() => match frame {
                 Some(Ok(Message::Text(frame))) => hear(shared, &frame),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
+                Some(Ok(Message::Close(_))) => return Ok(End::Goodbye),
+                Some(Err(_)) | None => return Ok(End::Broken),
                 Some(Ok(_)) => {}
             },
             _ = pings.tick() => stream.send(Message::Ping(Vec::new().into())).await?,
@@ -102,7 +124,7 @@ async fn exchange(
             }
             () = sleep_until(ends.refresh) => {
                 stream.send(Message::text(disconnect("refresh_requested").to_string())).await?;
-                return stream.close(None).await;
+                return Ok(End::Goodbye);
             }
         }
     }
