@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests and the demo need on a Debian machine, and says what and why:
 #
-#   setup.sh [podman|clients|mail|claude|tools|bench|fuzz|all]...
+#   setup.sh [podman|clients|mail|claude|slack|tools|bench|fuzz|all]...
 #
 # `all` is all but bench and fuzz. Each part is left alone when it is already there. Nothing of the user's own settings is
 # changed: where a stock Podman cannot run, settings of our own go to .airut-dev/.
@@ -165,6 +165,13 @@ set_up_claude() {
     "$root/scripts/claude-binary.sh" "$dev/claude"
 }
 
+set_up_slack() {
+    command -v npm >/dev/null || packages "Slack's own clients come as npm packages" nodejs npm
+    python3 -c 'import ensurepip, venv' 2>/dev/null ||
+        packages "Slack's own clients come as Python packages" python3 python3-venv
+    "$root/scripts/slack-sdks.sh" "$dev/slack-sdks"
+}
+
 set_up_bench() {
     [ ! -x "$dev/mitmproxy/bin/mitmdump" ] || return 0
     python3 -c 'import ensurepip, venv' 2>/dev/null || packages "mitmdump is a Python program" \
@@ -198,6 +205,7 @@ for part in "$@"; do
     clients) set_up_clients ;;
     mail) set_up_mail ;;
     claude) set_up_claude ;;
+    slack) set_up_slack ;;
     tools) set_up_tools ;;
     bench) set_up_bench ;;
     fuzz) set_up_fuzz ;;
@@ -206,9 +214,10 @@ for part in "$@"; do
         set_up_clients
         set_up_mail
         set_up_claude
+        set_up_slack
         set_up_tools
         ;;
-    *) fail "unknown part $part; there are podman, clients, mail, claude, tools, bench, fuzz and all" ;;
+    *) fail "unknown part $part; there are podman, clients, mail, claude, slack, tools, bench, fuzz and all" ;;
     esac
 done
 say "ready: $*"

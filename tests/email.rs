@@ -24,8 +24,8 @@ mod email {
     mod folder;
     mod golden;
     mod intake;
-    mod mailbox;
     mod long;
+    mod mailbox;
     mod many;
     mod post;
     mod refused;

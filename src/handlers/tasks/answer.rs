@@ -138,9 +138,9 @@ pub fn answer_outcome(outcome: RunOutcome, rule: &str, said: &Said) -> Answer {
                  environment to show thieves. Your message, a file or a page that the agent read \
                  may have told it to; or somebody let it send its whole environment",
                 words,
-                "Nothing more leaves that sandbox. Its container is kept for at most 72 hours for \
-                 the operator to look at (`podman inspect`, `podman export`), and is let go with \
-                 `airut stop`. Real credentials were never in it, but for plain secrets. Do \
+                "Nothing more leaves that sandbox. A container that is kept stays for at most 72 \
+                 hours for the operator to look at (`podman inspect`, `podman export`), and is let \
+                 go with `airut stop`. Real credentials were never in it, but for plain secrets. Do \
                  not send the same message again before it is clear what happened.",
             ),
         ),
@@ -161,7 +161,8 @@ fn answer_timeout(seconds: u64, words: &str) -> Answer {
          saved. Reply to this message to let it go on."
     );
     if !words.is_empty() && words != NO_OUTPUT {
-        text += &format!("\n\nThe last that the agent said:\n\n{words}");
+        text += "\n\nThe last that the agent said:\n\n";
+        text += words;
     }
     Answer {
         reason: CompletionReason::Timeout,
