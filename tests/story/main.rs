@@ -16,7 +16,6 @@ mod fakes;
 mod forgetting;
 mod frozen;
 mod long;
-mod long;
 mod participants;
 mod parts;
 mod service;
