@@ -19,6 +19,7 @@ mod parts;
 #[path = "../tests/email/post.rs"]
 #[expect(
     clippy::disallowed_methods,
+    clippy::panic,
     clippy::print_stderr,
     dead_code,
     reason = "the servers of the tests of mail, which need more of them"

@@ -16,7 +16,7 @@ use crate::common::PATIENCE;
 pub(crate) struct Mailbox {
     stream: BufReader<StreamOwned<ClientConnection, TcpStream>>,
     /// The lines of the newest answer.
-    said: Vec<String>,
+    pub(crate) said: Vec<String>,
 }
 
 /// A message as it lies in the mailbox.
@@ -57,41 +57,8 @@ impl Mailbox {
         messages.into_iter().map(|raw| Mail { raw }).collect()
     }
 
-    /// The threads of the inbox as the server reads them (RFC 5256), each with the places of its
-    /// mails.
-    pub(crate) fn threads(&mut self) -> Vec<Vec<usize>> {
-        self.command("SELECT INBOX");
-        self.command("THREAD REFERENCES UTF-8 ALL");
-        let answer = self
-            .said
-            .iter()
-            .find_map(|line| line.strip_prefix("* THREAD "));
-        let (mut threads, mut depth) = (Vec::new(), 0);
-        let mut words = String::new();
-        for character in answer.unwrap_or_default().chars() {
-            match character {
-                '(' => depth += 1,
-                ')' => depth -= 1,
-                _ => {}
-            }
-            words.push(if character.is_ascii_digit() {
-                character
-            } else {
-                ' '
-            });
-            if depth == 0 {
-                let numbers = words.split_whitespace().map(|word| word.parse().unwrap());
-                let mut thread: Vec<usize> = numbers.collect();
-                thread.sort_unstable();
-                threads.push(thread);
-                words.clear();
-            }
-        }
-        threads
-    }
-
     /// Sends a command and returns the literals of its answer; its lines are kept in `said`.
-    fn command(&mut self, command: &str) -> Vec<Vec<u8>> {
+    pub(crate) fn command(&mut self, command: &str) -> Vec<Vec<u8>> {
         let stream = self.stream.get_mut();
         write!(stream, "a {command}\r\n").unwrap();
         stream.flush().unwrap();

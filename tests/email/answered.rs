@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::common::daemon::delivered_replies;
 use crate::common::mail::{ALICE, BOT, answer_to, message};
-use crate::common::mailbox::Mail;
+use crate::common::mailbox::{Mail, Mailbox};
 use crate::common::{Event, Plan, World, run};
 use crate::email::relay::{Act, Relay, Rule, Side, find};
 
@@ -235,7 +235,7 @@ fn a_thread_of_two_questions_is_one_thread_to_the_mail_server() {
         });
         conversations.insert(of.map(|(number, _)| number).collect());
     }
-    let threads = world.mail().mailbox(ALICE).threads();
+    let threads = threads(&mut world.mail().mailbox(ALICE));
     let read: BTreeSet<Vec<usize>> = threads.into_iter().collect();
     assert_eq!(read, conversations);
     let mut sizes: Vec<usize> = read.iter().map(Vec::len).collect();
@@ -261,4 +261,37 @@ fn first_of(inbox: &[Mail], tag: &str) -> Option<String> {
         .header("References")
         .or_else(|| of.header("In-Reply-To"))?;
     references.split_whitespace().next().map(ToOwned::to_owned)
+}
+
+/// The threads of the inbox as the server reads them (RFC 5256), each with the places of its
+/// mails.
+fn threads(mailbox: &mut Mailbox) -> Vec<Vec<usize>> {
+    mailbox.command("SELECT INBOX");
+    mailbox.command("THREAD REFERENCES UTF-8 ALL");
+    let answer = mailbox
+        .said
+        .iter()
+        .find_map(|line| line.strip_prefix("* THREAD "));
+    let (mut threads, mut depth) = (Vec::new(), 0);
+    let mut words = String::new();
+    for character in answer.unwrap_or_default().chars() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        words.push(if character.is_ascii_digit() {
+            character
+        } else {
+            ' '
+        });
+        if depth == 0 {
+            let numbers = words.split_whitespace().map(|word| word.parse().unwrap());
+            let mut thread: Vec<usize> = numbers.collect();
+            thread.sort_unstable();
+            threads.push(thread);
+            words.clear();
+        }
+    }
+    threads
 }

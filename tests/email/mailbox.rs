@@ -33,7 +33,10 @@ fn connected(event: Event) -> Option<String> {
 }
 
 fn duplicate(event: Event) -> Option<()> {
-    matches!(event, Event::Message(MessageEvent::DuplicateIgnored(_))).then_some(())
+    match event {
+        Event::Message(MessageEvent::DuplicateIgnored(_)) => Some(()),
+        _ => None,
+    }
 }
 
 fn maildir(post: &Post) -> PathBuf {
