@@ -32,11 +32,8 @@ fn connected(event: Event) -> Option<String> {
     }
 }
 
-fn duplicate(event: Event) -> Option<()> {
-    match event {
-        Event::Message(MessageEvent::DuplicateIgnored(_)) => Some(()),
-        _ => None,
-    }
+fn is_duplicate(event: &Event) -> bool {
+    matches!(event, Event::Message(MessageEvent::DuplicateIgnored(_)))
 }
 
 fn maildir(post: &Post) -> PathBuf {
@@ -102,7 +99,9 @@ async fn a_mailbox_that_is_made_anew_while_it_is_read_gives_each_mail_once() {
         ],
     );
     put(&post, "1700000001.M1.test", "", &raw);
-    listening.until(duplicate).await;
+    listening
+        .until(|event| is_duplicate(&event).then_some(()))
+        .await;
     let second = message(ALICE, "2@example.test", "Second", "x");
     post.servers.send(ALICE, &second);
     let (received, _) = listening.message().await;
@@ -113,7 +112,9 @@ async fn a_mailbox_that_is_made_anew_while_it_is_read_gives_each_mail_once() {
     // Deleted with all its files, and made anew by the server with the next mail.
     fs::remove_dir_all(maildir(&post)).unwrap();
     post.servers.send(ALICE, &first);
-    listening.until(duplicate).await;
+    listening
+        .until(|event| is_duplicate(&event).then_some(()))
+        .await;
     let third = message(ALICE, "3@example.test", "Third", "x");
     post.servers.send(ALICE, &third);
     let (received, _) = listening.message().await;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use airut::events::container::{FrozenRunReleased, ReleaseCause};
 use airut::events::id::RunId;
 use airut::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
 use airut::sandbox::recorder::{PortFuture, Recorder};
@@ -65,6 +66,18 @@ impl Sandbox for InstantSandbox {
 
     fn remove_run(&self, _: RunId, _: Arc<dyn Recorder>) -> PortFuture<'_, Result<(), RunFailure>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn release_frozen(
+        &self,
+        run: RunId,
+        cause: ReleaseCause,
+        recorder: Arc<dyn Recorder>,
+    ) -> PortFuture<'_, Result<(), RunFailure>> {
+        Box::pin(async move {
+            let released = FrozenRunReleased { run, cause };
+            Ok(recorder.record(vec![released.into()]).await?)
+        })
     }
 
     fn sweep(&self, _: Arc<dyn Recorder>) -> PortFuture<'_, Result<(), RunFailure>> {
