@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use airut::sandbox::proxy::dns;
 use airut::tasks::TaskSet;
 use bytes::Bytes;
+use http::header::EXPECT;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -183,6 +184,16 @@ where
     drop(serving.await);
 }
 
+/// Answers before the upload is there. As servers must that want their answer to arrive (RFC 9112,
+/// 9.6), what is still uploaded is read and thrown away, unless nobody was told to begin.
+fn early(site: &Site, headers: &HeaderMap, body: Incoming) -> Response<Body> {
+    if !headers.contains_key(EXPECT) {
+        site.tasks
+            .spawn(async move { drop(answers::sink(body).await) });
+    }
+    answers::early()
+}
+
 async fn answer(
     site: Arc<Site>,
     mut request: Request<Incoming>,
@@ -192,7 +203,7 @@ async fn answer(
     let path = parts.uri.path().to_owned();
     site.journal.write(format!("requested {path}"));
     match path.as_str() {
-        "/early" => return Ok(answers::early()),
+        "/early" => return Ok(early(&site, &parts.headers, body)),
         "/flood" => return Ok(answers::flood()),
         "/sink" => return Ok(answers::sink(body).await),
         _ => {}
