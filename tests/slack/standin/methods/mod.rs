@@ -52,12 +52,8 @@ const fn reads(
     run: fn(&mut World, &Args) -> Answer,
 ) -> Method {
     Method {
-        name,
         takes_json: false,
-        is_for_app: false,
-        tier,
-        scopes,
-        run,
+        ..writes(name, tier, scopes, run)
     }
 }
 
