@@ -80,15 +80,11 @@ pub struct Triaged {
     pub reply_to: ReplyAddress,
 }
 
-/// What a channel found out about a message's sender by asking others, for its judgement.
+/// What a channel found out about a message by asking others, for its judgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evidence {
-    /// The sender that it is about.
-    pub identity: String,
-    /// Whether the message is proven to be theirs.
-    pub is_proven: bool,
-    /// What proves it, or what is missing.
-    pub words: String,
+pub enum Evidence {
+    /// Who a mail is proven to be from.
+    Mail(email::verify::Proof),
 }
 
 /// The judgement on a message.
