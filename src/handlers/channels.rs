@@ -59,6 +59,8 @@ pub struct Triaged {
     pub method: AuthenticationMethod,
     /// The verified identity.
     pub identity: String,
+    /// What the sender is called; not verified, and empty where the channel knows no name.
+    pub sender_name: String,
     /// What proved it.
     pub evidence: String,
     /// The rule that permits it, as configured.
@@ -85,6 +87,8 @@ pub struct Triaged {
 pub enum Evidence {
     /// Who a mail is proven to be from.
     Mail(email::verify::Proof),
+    /// What Slack says about a message.
+    Slack(Box<slack::judge::Findings>),
 }
 
 /// The judgement on a message.

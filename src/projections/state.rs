@@ -7,6 +7,7 @@ use crate::projections::Projection;
 use crate::projections::conversations::Conversations;
 use crate::projections::inbox::Inbox;
 use crate::projections::outbox::Outbox;
+use crate::projections::slack_threads::SlackThreads;
 use crate::projections::work_queue::WorkQueue;
 
 /// The worker's view of the log.
@@ -20,6 +21,8 @@ pub struct State {
     pub conversations: Conversations,
     /// Messages to send.
     pub outbox: Outbox,
+    /// What is known of Slack's threads.
+    pub slack: SlackThreads,
 }
 
 impl State {
@@ -46,12 +49,14 @@ impl Projection for State {
     const CODE_VERSION: u32 = Inbox::CODE_VERSION
         + WorkQueue::CODE_VERSION
         + Conversations::CODE_VERSION
-        + Outbox::CODE_VERSION;
+        + Outbox::CODE_VERSION
+        + SlackThreads::CODE_VERSION;
 
     fn apply(&mut self, recorded: &Recorded) {
         self.inbox.apply(recorded);
         self.queue.apply(recorded);
         self.conversations.apply(recorded);
         self.outbox.apply(recorded);
+        self.slack.apply(recorded);
     }
 }

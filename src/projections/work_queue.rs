@@ -32,6 +32,8 @@ pub struct QueuedMessage {
     pub received_at: AtMs,
     /// What it says.
     pub parsed: MessageParsed,
+    /// What its sender is called; not verified.
+    pub sender_name: String,
 }
 
 /// What a task in the queue is doing.
@@ -165,6 +167,7 @@ impl WorkQueue {
             sender: queued.sender.clone(),
             received_at: recorded.at,
             parsed,
+            sender_name: queued.sender_name.clone(),
         };
         let task = QueuedTask {
             task: queued.task,
@@ -372,7 +375,7 @@ fn state_after_failure(task: &QueuedTask, not_before: AtMs) -> TaskState {
 
 impl Projection for WorkQueue {
     const NAME: &'static str = "work_queue";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {

@@ -2,7 +2,8 @@
 
 use airut::events::Event;
 use airut::events::channel::{
-    ChannelConnected, ChannelDegraded, ChannelMailPassedOver, ChannelStopped,
+    ChannelCaughtUp, ChannelConnected, ChannelDegraded, ChannelMailPassedOver, ChannelStopped,
+    SlackThreadGreeted,
 };
 use airut::events::container::{
     ContainerCreated, ContainerExited, ContainerRemoved, ContainerRole, ContainerStarted,
@@ -257,6 +258,21 @@ fn channels() -> Vec<Event> {
             channel,
         }
         .into(),
+        ChannelCaughtUp {
+            repo: repo(),
+            channel: ChannelKind::Slack,
+            since: AtMs(90),
+            until: AtMs(99),
+            found: 2,
+            beyond: vec![text("C0PIER001")],
+        }
+        .into(),
+        SlackThreadGreeted {
+            repo: repo(),
+            channel: text("D0ALICE01"),
+            thread: text("1795442646.000200"),
+        }
+        .into(),
         MirrorFetched {
             repo: repo(),
             branch: text("main"),
@@ -352,6 +368,7 @@ fn tasks() -> Vec<Event> {
     };
     vec![
         TaskQueued {
+            sender_name: text("Alice"),
             task: TASK,
             inbound: INBOUND,
             repo: repo(),

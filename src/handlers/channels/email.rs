@@ -153,7 +153,10 @@ impl Channel for EmailChannel {
     }
 
     fn triage(&self, raw: &[u8], evidence: Option<&Evidence>) -> Triage {
-        let proof = evidence.map(|Evidence::Mail(proof)| proof);
+        let proof = match evidence {
+            Some(Evidence::Mail(proof)) => Some(proof),
+            Some(Evidence::Slack(_)) | None => None,
+        };
         triage(raw, &self.email, proof)
     }
 
@@ -239,6 +242,7 @@ fn triaged(
         is_of_calendar: _,
     } = content;
     Triaged {
+        sender_name: String::new(),
         method: sender.method,
         identity: sender.address.clone(),
         evidence: shortened(&sender.evidence),

@@ -13,9 +13,18 @@ use crate::handlers::channels::{
 };
 use crate::handlers::intake::Intake;
 
+pub mod authorize;
+pub mod engage;
+pub mod find_out;
+pub mod history;
+pub mod judge;
+pub mod mentions_in;
 pub mod mrkdwn;
+pub mod parse;
+pub mod people;
 pub mod web;
 
+use people::People;
 use web::{Web, WebSetupError};
 
 /// A repository's Slack app.
@@ -24,6 +33,7 @@ pub struct SlackChannel {
     repo: RepoId,
     settings: Slack,
     web: Web,
+    people: People,
 }
 
 impl SlackChannel {
@@ -37,6 +47,7 @@ impl SlackChannel {
             repo,
             settings,
             web,
+            people: People::default(),
         })
     }
 }
@@ -56,10 +67,22 @@ impl Channel for SlackChannel {
         })
     }
 
-    fn triage(&self, _raw: &[u8], _evidence: Option<&Evidence>) -> Triage {
-        Triage::Rejected {
-            reason: RejectionReason::NotAuthorized,
-            detail: format!("{} rules permit nobody yet", self.settings.authorized.len()),
+    fn find_out<'a>(&'a self, raw: &'a [u8]) -> BoxFuture<'a, Result<Option<Evidence>, String>> {
+        Box::pin(async move {
+            let findings = self.findings(raw).await?;
+            Ok(Some(Evidence::Slack(Box::new(findings))))
+        })
+    }
+
+    fn triage(&self, raw: &[u8], evidence: Option<&Evidence>) -> Triage {
+        match evidence {
+            Some(Evidence::Slack(findings)) => {
+                judge::judge(raw, &self.settings.authorized, findings)
+            }
+            Some(Evidence::Mail(_)) | None => Triage::Rejected {
+                reason: RejectionReason::NotAuthenticated,
+                detail: "Slack was not asked who it is from".to_owned(),
+            },
         }
     }
 

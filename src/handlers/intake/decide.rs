@@ -347,6 +347,7 @@ fn decide_queueing(
         repo: received.repo.clone(),
         conversation,
         sender: accepted.triaged.identity,
+        sender_name: accepted.triaged.sender_name,
         title: title.unwrap_or_else(|| received.title.clone()),
     };
     let message = StreamId::inbound(received.inbound);

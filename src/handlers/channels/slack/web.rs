@@ -17,6 +17,7 @@ use slack_morphism::{
 use crate::config::types::Slack;
 
 pub mod error;
+pub mod fetch;
 pub mod reading;
 
 pub use error::WebError;

@@ -94,7 +94,9 @@ impl WebError {
             SlackClientError::HttpError(answered) => {
                 Self::of_status(method, answered.status_code.as_u16())
             }
-            SlackClientError::HttpProtocolError(failed) => of_transport(method, failed.cause),
+            SlackClientError::HttpProtocolError(failed) => {
+                of_transport(method, failed.cause.as_deref())
+            }
             SlackClientError::ProtocolError(_) => Self::Unreadable {
                 method: method.to_owned(),
             },
@@ -151,9 +153,12 @@ impl WebError {
 }
 
 /// A connection that was never made carried nothing.
-fn of_transport(method: &str, cause: Option<Box<dyn std::error::Error + Send + Sync>>) -> WebError {
-    let client = cause.as_ref().and_then(|cause| {
-        let cause: &(dyn std::error::Error + 'static) = cause.as_ref();
+fn of_transport(
+    method: &str,
+    cause: Option<&(dyn std::error::Error + Send + Sync + 'static)>,
+) -> WebError {
+    let client = cause.and_then(|cause| {
+        let cause: &(dyn std::error::Error + 'static) = cause;
         cause.downcast_ref::<hyper_util::client::legacy::Error>()
     });
     let words = |error: &hyper_util::client::legacy::Error| {
