@@ -143,6 +143,7 @@ impl Task {
             task,
         };
         let queued = TaskQueued {
+            sender_name: String::new(),
             task,
             inbound: self.inbound,
             repo: self.repo.clone(),

@@ -48,6 +48,33 @@ data! {
         pub retry_at: AtMs,
     }
 
+    /// What was written while no listener was connected has been looked for, and taken in.
+    pub struct ChannelCaughtUp {
+        /// Repository.
+        pub repo: RepoId,
+        /// Kind of channel.
+        pub channel: ChannelKind,
+        /// From when on it was looked for.
+        pub since: AtMs,
+        /// Everything that was written before is taken in.
+        pub until: AtMs,
+        /// Messages that were found and taken in.
+        pub found: u32,
+        /// Places in which more was written than is looked at, or that could not be looked at: what
+        /// was missed there is not known, and has to be written again.
+        pub beyond: Vec<String>,
+    }
+
+    /// Somebody opened a thread with the assistant in Slack, and is greeted in it, at most once.
+    pub struct SlackThreadGreeted {
+        /// Repository.
+        pub repo: RepoId,
+        /// The channel of their direct messages.
+        pub channel: String,
+        /// The thread's `ts`.
+        pub thread: String,
+    }
+
     /// A channel's listener ended in good order.
     pub struct ChannelStopped {
         /// Repository.

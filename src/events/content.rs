@@ -97,7 +97,9 @@ pub fn texts(event: &mut Event) -> Vec<&mut String> {
             texts
         }
         Event::Message(MessageEvent::Rejected(rejected)) => vec![&mut rejected.detail],
-        Event::Task(TaskEvent::Queued(queued)) => vec![&mut queued.title],
+        Event::Task(TaskEvent::Queued(queued)) => {
+            vec![&mut queued.title, &mut queued.sender_name]
+        }
         Event::Task(TaskEvent::TodoListUpdated(updated)) => {
             let items = updated.items.iter_mut();
             let words = items.flat_map(|item| [&mut item.content, &mut item.active_form]);

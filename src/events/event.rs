@@ -31,6 +31,8 @@ macro_rules! catalogue {
                 21 v1 Degraded(ChannelDegraded),
                 22 v1 Stopped(ChannelStopped),
                 23 v1 MailPassedOver(ChannelMailPassedOver),
+                13 v1 SlackThreadGreeted(SlackThreadGreeted),
+                14 v1 CaughtUp(ChannelCaughtUp),
             }
             Repository(RepositoryEvent) in repository {
                 40 v1 MirrorFetched(MirrorFetched),

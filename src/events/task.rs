@@ -19,6 +19,9 @@ data! {
         pub sender: String,
         /// Subject or first words.
         pub title: String,
+        /// What the sender is called, as the channel has it; not verified, and empty where it knows no
+        /// name.
+        pub sender_name: String,
     }
 
     /// A task is answered together with an earlier one that had not begun either.

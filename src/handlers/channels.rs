@@ -59,6 +59,8 @@ pub struct Triaged {
     pub method: AuthenticationMethod,
     /// The verified identity.
     pub identity: String,
+    /// What the sender is called; not verified, and empty where the channel knows no name.
+    pub sender_name: String,
     /// What proved it.
     pub evidence: String,
     /// The rule that permits it, as configured.
@@ -80,15 +82,13 @@ pub struct Triaged {
     pub reply_to: ReplyAddress,
 }
 
-/// What a channel found out about a message's sender by asking others, for its judgement.
+/// What a channel found out about a message by asking others, for its judgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evidence {
-    /// The sender that it is about.
-    pub identity: String,
-    /// Whether the message is proven to be theirs.
-    pub is_proven: bool,
-    /// What proves it, or what is missing.
-    pub words: String,
+pub enum Evidence {
+    /// Who a mail is proven to be from.
+    Mail(email::verify::Proof),
+    /// What Slack says about a message.
+    Slack(Box<slack::judge::Findings>),
 }
 
 /// The judgement on a message.

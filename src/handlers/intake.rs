@@ -8,14 +8,15 @@ use crate::clock;
 use crate::events::Event;
 use crate::events::blobs::{BlobError, Spool};
 use crate::events::channel::{
-    ChannelConnected, ChannelDegraded, ChannelMailPassedOver, ChannelStopped,
+    ChannelCaughtUp, ChannelConnected, ChannelDegraded, ChannelMailPassedOver, ChannelStopped,
+    SlackThreadGreeted,
 };
 use crate::events::event::{ChannelEvent, MessageEvent};
 use crate::events::id::{
     Actor, ChannelKind, InboundId, Position, RepoId, StreamId, StreamVersion, TaskId,
 };
 use crate::events::keys::KeyError;
-use crate::events::log::{Append, AppendError, Context, Log};
+use crate::events::log::{Append, AppendError, Context, Log, Subscription};
 use crate::events::message::{
     MessageDuplicateIgnored, MessageReceived, MessageSource, MessageSourceAcknowledged,
 };
@@ -291,6 +292,27 @@ impl Intake {
         Ok(())
     }
 
+    /// Returns whether somebody is to be greeted in a thread: whoever asks first, and nobody again.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nobody is greeted then.
+    pub async fn greet_once(&self, greeted: SlackThreadGreeted) -> Result<bool, AppendError> {
+        let stream = StreamId::channel(&greeted.repo, ChannelKind::Slack);
+        let context = channel_context(&greeted.repo, ChannelKind::Slack);
+        let (repo, channel, thread) = (&greeted.repo, &greeted.channel, &greeted.thread);
+        let key = format!("greeted:{repo}:{channel}:{thread}");
+        let append = Append::to(&stream, vec![greeted.into()], context).once(key);
+        self.log
+            .append(append)
+            .await
+            .map(|appended| !appended.repeated)
+    }
+
+    /// Returns the log from a position on, to be read along.
+    pub fn follow(&self, after: Position) -> Subscription {
+        self.log.subscribe(after)
+    }
+
     /// Records how a channel's connection is.
     ///
     /// # Errors
@@ -309,7 +331,9 @@ fn channel_of(event: &ChannelEvent) -> (RepoId, ChannelKind) {
         ChannelEvent::Connected(ChannelConnected { repo, channel, .. })
         | ChannelEvent::Degraded(ChannelDegraded { repo, channel, .. })
         | ChannelEvent::MailPassedOver(ChannelMailPassedOver { repo, channel, .. })
+        | ChannelEvent::CaughtUp(ChannelCaughtUp { repo, channel, .. })
         | ChannelEvent::Stopped(ChannelStopped { repo, channel }) => (repo.clone(), *channel),
+        ChannelEvent::SlackThreadGreeted(greeted) => (greeted.repo.clone(), ChannelKind::Slack),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::events::channel::ChannelCaughtUp;
 use crate::events::event::ChannelEvent;
 use crate::events::id::{AtMs, ChannelKind, RepoId};
 use crate::events::{Event, Recorded};
@@ -38,12 +39,19 @@ pub enum Health {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelHealth {
     channels: BTreeMap<String, Health>,
+    /// The newest catching-up of each channel, where it did not find everything.
+    missed: BTreeMap<String, ChannelCaughtUp>,
 }
 
 impl ChannelHealth {
     /// Returns a channel's health, if it was ever started.
     pub fn get(&self, repo: &RepoId, kind: ChannelKind) -> Option<&Health> {
         self.channels.get(&name(repo, kind))
+    }
+
+    /// Returns what the newest catching-up of a channel may have missed; nothing when it is whole.
+    pub fn missed(&self, repo: &RepoId, kind: ChannelKind) -> Option<&ChannelCaughtUp> {
+        self.missed.get(&name(repo, kind))
     }
 
     /// Returns all channels, named `repo/kind`.
@@ -60,7 +68,7 @@ fn name(repo: &RepoId, kind: ChannelKind) -> String {
 
 impl Projection for ChannelHealth {
     const NAME: &'static str = "channel_health";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(&mut self, recorded: &Recorded) {
         let Event::Channel(event) = &recorded.event else {
@@ -84,8 +92,16 @@ impl Projection for ChannelHealth {
                 };
                 (name(&degraded.repo, degraded.channel), health)
             }
-            // One mail is not the channel.
-            ChannelEvent::MailPassedOver(_) => return,
+            ChannelEvent::CaughtUp(caught_up) => {
+                let name = name(&caught_up.repo, caught_up.channel);
+                match caught_up.beyond.is_empty() {
+                    true => self.missed.remove(&name),
+                    false => self.missed.insert(name, caught_up.clone()),
+                };
+                return;
+            }
+            // One mail, or one thread, is not the channel.
+            ChannelEvent::MailPassedOver(_) | ChannelEvent::SlackThreadGreeted(_) => return,
             ChannelEvent::Stopped(stopped) => {
                 (name(&stopped.repo, stopped.channel), Health::Stopped)
             }

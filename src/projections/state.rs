@@ -8,6 +8,7 @@ use crate::projections::conversations::Conversations;
 use crate::projections::frozen_runs::FrozenRuns;
 use crate::projections::inbox::Inbox;
 use crate::projections::outbox::Outbox;
+use crate::projections::slack_threads::SlackThreads;
 use crate::projections::work_queue::WorkQueue;
 
 /// The worker's view of the log.
@@ -23,6 +24,8 @@ pub struct State {
     pub outbox: Outbox,
     /// Runs that are kept for somebody to look at.
     pub frozen: FrozenRuns,
+    /// What is known of Slack's threads.
+    pub slack: SlackThreads,
 }
 
 impl State {
@@ -47,7 +50,8 @@ impl Projection for State {
         + WorkQueue::CODE_VERSION
         + Conversations::CODE_VERSION
         + Outbox::CODE_VERSION
-        + FrozenRuns::CODE_VERSION;
+        + FrozenRuns::CODE_VERSION
+        + SlackThreads::CODE_VERSION;
 
     fn apply(&mut self, recorded: &Recorded) {
         self.inbox.apply(recorded);
@@ -55,5 +59,6 @@ impl Projection for State {
         self.conversations.apply(recorded);
         self.outbox.apply(recorded);
         self.frozen.apply(recorded);
+        self.slack.apply(recorded);
     }
 }

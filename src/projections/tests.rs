@@ -28,6 +28,7 @@ fn queued(key: &str, conversation: u32) -> (TaskId, Vec<Event>) {
         reply_to: ReplyAddress::Local,
     };
     let queued = TaskQueued {
+        sender_name: String::new(),
         task: inbound.task(),
         inbound,
         repo: RepoId("r".to_owned()),

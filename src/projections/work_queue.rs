@@ -59,6 +59,7 @@ impl WorkQueue {
             sender: queued.sender.clone(),
             received_at: recorded.at,
             parsed,
+            sender_name: queued.sender_name.clone(),
         };
         let task = QueuedTask {
             task: queued.task,

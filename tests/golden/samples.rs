@@ -2,7 +2,8 @@
 
 use airut::events::Event;
 use airut::events::channel::{
-    ChannelConnected, ChannelDegraded, ChannelMailPassedOver, ChannelStopped,
+    ChannelCaughtUp, ChannelConnected, ChannelDegraded, ChannelMailPassedOver, ChannelStopped,
+    SlackThreadGreeted,
 };
 use airut::events::container::{
     ContainerCreated, ContainerExited, ContainerRemoved, ContainerRole, ContainerStarted,
@@ -257,6 +258,21 @@ fn channels() -> Vec<Event> {
             channel,
         }
         .into(),
+        ChannelCaughtUp {
+            repo: repo(),
+            channel: ChannelKind::Slack,
+            since: AtMs(90),
+            until: AtMs(99),
+            found: 2,
+            beyond: vec![text("C0PIER001")],
+        }
+        .into(),
+        SlackThreadGreeted {
+            repo: repo(),
+            channel: text("D0ALICE01"),
+            thread: text("1795442646.000200"),
+        }
+        .into(),
         MirrorFetched {
             repo: repo(),
             branch: text("main"),
@@ -289,7 +305,12 @@ fn messages() -> Vec<Event> {
         MessageDuplicateIgnored {
             inbound: INBOUND,
             first: Position(3),
-            source: MessageSource::Socket,
+            source: MessageSource::Slack {
+                event_id: text("Ev0PV52K21"),
+                channel: text("C0PIER001"),
+                ts: text("1795442646.000200"),
+                thread: text("1795442646.000200"),
+            },
         }
         .into(),
         MessageSourceAcknowledged { inbound: INBOUND }.into(),
@@ -347,6 +368,7 @@ fn tasks() -> Vec<Event> {
     };
     vec![
         TaskQueued {
+            sender_name: text("Alice"),
             task: TASK,
             inbound: INBOUND,
             repo: repo(),

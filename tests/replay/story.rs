@@ -136,6 +136,7 @@ fn arrival(body: BlobRef) -> Vec<(StreamId, Event)> {
         effort: None,
     };
     let queued = TaskQueued {
+        sender_name: String::new(),
         task: task_id(),
         inbound: inbound(),
         repo: repo(),

@@ -155,6 +155,7 @@ fn queued(title: &str, conversation: u32) -> Vec<Event> {
         reply_to: ReplyAddress::Local,
     };
     let queued = TaskQueued {
+        sender_name: String::new(),
         task: inbound.task(),
         inbound,
         repo: RepoId("r".to_owned()),

@@ -45,6 +45,7 @@ pub(crate) fn read(raw: &[u8]) -> Triage {
         Triage::Accepted
     };
     let triaged = Triaged {
+        sender_name: String::new(),
         method: AuthenticationMethod::Dmarc,
         identity: sender.to_owned(),
         evidence: "mx.example.test".to_owned(),
@@ -265,5 +266,6 @@ fn repository(repo_url: &str) -> Repo {
         signing_credentials: BTreeMap::new(),
         github_app_credentials: BTreeMap::new(),
         email: None,
+        slack: None,
     }
 }

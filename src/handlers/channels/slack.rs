@@ -1,3 +1,101 @@
-//! The Slack channel: what an answer is in Slack's own markup. Nothing here speaks to Slack.
+//! The Slack channel: an app of one workspace, heard over Socket Mode and answered through the Web
+//! API. What an event says and who it is from is judged by pure files beside it.
 
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::types::Slack;
+use crate::events::id::{ChannelKind, RepoId};
+use crate::events::message::RejectionReason;
+use crate::handlers::channels::{
+    BoxFuture, Channel, Evidence, OutboundMessage, SendOutcome, Trace, Triage,
+};
+use crate::handlers::intake::Intake;
+
+pub mod authorize;
+pub mod engage;
+pub mod find_out;
+pub mod history;
+pub mod judge;
+pub mod mentions_in;
 pub mod mrkdwn;
+pub mod parse;
+pub mod people;
+pub mod web;
+
+use people::People;
+use web::{Web, WebSetupError};
+
+/// A repository's Slack app.
+#[derive(Debug)]
+pub struct SlackChannel {
+    repo: RepoId,
+    settings: Slack,
+    web: Web,
+    people: People,
+}
+
+impl SlackChannel {
+    /// Returns the channel of a repository's app; it does not connect yet.
+    ///
+    /// # Errors
+    /// [`WebSetupError`] when nobody could be trusted.
+    pub fn new(repo: RepoId, settings: Slack) -> Result<Self, WebSetupError> {
+        let web = Web::new(&settings)?;
+        Ok(Self {
+            repo,
+            settings,
+            web,
+            people: People::default(),
+        })
+    }
+}
+
+impl Channel for SlackChannel {
+    fn kind(&self) -> ChannelKind {
+        ChannelKind::Slack
+    }
+
+    fn listen(self: Arc<Self>, _intake: Intake, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            match self.web.auth_test().await {
+                Ok(own) => tracing::info!(repo = %self.repo, team = own.team_id, "Slack answers"),
+                Err(error) => tracing::error!(repo = %self.repo, %error, "Slack does not answer"),
+            }
+            stop.cancelled().await;
+        })
+    }
+
+    fn find_out<'a>(&'a self, raw: &'a [u8]) -> BoxFuture<'a, Result<Option<Evidence>, String>> {
+        Box::pin(async move {
+            let findings = self.findings(raw).await?;
+            Ok(Some(Evidence::Slack(Box::new(findings))))
+        })
+    }
+
+    fn triage(&self, raw: &[u8], evidence: Option<&Evidence>) -> Triage {
+        match evidence {
+            Some(Evidence::Slack(findings)) => {
+                judge::judge(raw, &self.settings.authorized, findings)
+            }
+            Some(Evidence::Mail(_)) | None => Triage::Rejected {
+                reason: RejectionReason::NotAuthenticated,
+                detail: "Slack was not asked who it is from".to_owned(),
+            },
+        }
+    }
+
+    fn send(&self, _message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {
+        Box::pin(std::future::ready(SendOutcome::Refused {
+            error: "nothing is sent to Slack yet".to_owned(),
+            permanent: false,
+        }))
+    }
+
+    fn search(&self, _message: OutboundMessage) -> BoxFuture<'_, Trace> {
+        Box::pin(std::future::ready(Trace::Absent {
+            searched: "nothing: nothing is sent to Slack yet".to_owned(),
+        }))
+    }
+}

@@ -45,7 +45,9 @@ pub fn target(reply_to: &ReplyAddress, envelope: Envelope<'_>) -> DeliveryTarget
             references: extended(references, message_id),
         },
         ReplyAddress::Local => DeliveryTarget::Local,
-        ReplyAddress::Slack { channel, thread } => DeliveryTarget::Slack {
+        ReplyAddress::Slack {
+            channel, thread, ..
+        } => DeliveryTarget::Slack {
             channel: channel.clone(),
             thread: thread.clone(),
         },

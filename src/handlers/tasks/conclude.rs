@@ -97,9 +97,9 @@ fn recipient(reply_to: &ReplyAddress) -> (ChannelKind, String) {
         ReplyAddress::Email { to, .. } => (ChannelKind::Email, to.to_lowercase()),
         // Whoever waits at the socket reads the answer of the task.
         ReplyAddress::Local => (ChannelKind::Local, String::new()),
-        ReplyAddress::Slack { channel, thread } => {
-            (ChannelKind::Slack, format!("{channel}:{thread}"))
-        }
+        ReplyAddress::Slack {
+            channel, thread, ..
+        } => (ChannelKind::Slack, format!("{channel}:{thread}")),
     }
 }
 

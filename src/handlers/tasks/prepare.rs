@@ -19,7 +19,7 @@ use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::tasks::answer::Obstacle;
 use crate::handlers::tasks::begin::context_of;
 use crate::handlers::tasks::directories::Directories;
-use crate::handlers::tasks::prompt::{PromptMessage, PromptParts, is_empty};
+use crate::handlers::tasks::prompt::{PromptMessage, PromptParts, displayed, is_empty};
 use crate::projections::work_queue::{QueuedMessage, QueuedTask};
 use crate::sandbox::allowlist_file::{self, ALLOWLIST_PATH};
 use crate::sandbox::mirrors::{GitError, MirrorHead};
@@ -126,7 +126,7 @@ async fn read_messages(
     for message in &task.messages {
         let body = ports.bodies.get_text(&message.parsed.body).await;
         messages.push(PromptMessage {
-            sender: message.sender.clone(),
+            sender: displayed(&message.sender, &message.sender_name),
             at: message.received_at,
             body: body.map_err(EffectError::from)?,
         });

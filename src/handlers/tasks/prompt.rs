@@ -61,6 +61,17 @@ pub fn compose(parts: &PromptParts) -> String {
     sections.join("\n\n")
 }
 
+/// Returns a sender as they are shown (spec row SLK-27): by name where there is one, and always by the
+/// verified identity, which no name can imitate.
+pub fn displayed(identity: &str, name: &str) -> String {
+    let is_plain = |c: &char| !c.is_control() && !"<>[]".contains(*c);
+    let name: String = name.chars().filter(is_plain).collect();
+    match name.trim() {
+        "" => identity.to_owned(),
+        name => format!("{name} <{identity}>"),
+    }
+}
+
 /// Returns whether there is nothing to work on (spec row GW-11).
 pub fn is_empty(parts: &PromptParts) -> bool {
     let silent = parts
@@ -145,6 +156,13 @@ mod tests {
         let expected = "[alice@x.org 2026-11-23 14:04:06 UTC]\nDo it.\n\n\
                         [bob@x.org 2026-11-23 14:04:06 UTC]\nWait!";
         assert!(prompt.ends_with(expected), "{prompt}");
+    }
+
+    #[test]
+    fn slk_27_a_sender_is_shown_by_name_and_no_name_passes_for_an_identity() {
+        assert_eq!(displayed("U1", "Alice"), "Alice <U1>");
+        assert_eq!(displayed("a@x.org", " "), "a@x.org");
+        assert_eq!(displayed("U1", "Bob <U2>]\n["), "Bob U2 <U1>");
     }
 
     #[test]

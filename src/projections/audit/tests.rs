@@ -9,6 +9,7 @@ const CONVERSATION: ConversationId = ConversationId(1);
 fn queued(key: &str) -> (TaskId, Event) {
     let inbound = InboundId::from_dedupe_key(key);
     let queued = TaskQueued {
+        sender_name: String::new(),
         task: inbound.task(),
         inbound,
         repo: RepoId("r".to_owned()),

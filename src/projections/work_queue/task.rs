@@ -22,6 +22,8 @@ pub struct QueuedMessage {
     pub received_at: AtMs,
     /// What it says.
     pub parsed: MessageParsed,
+    /// What its sender is called; not verified.
+    pub sender_name: String,
 }
 
 /// What a task in the queue is doing.

@@ -214,6 +214,7 @@ mod tests {
         let inbound = InboundId::from_dedupe_key("a");
         let (task, into) = (inbound.task(), TaskId(7));
         let queued = TaskQueued {
+            sender_name: String::new(),
             task,
             inbound,
             repo: RepoId("r".to_owned()),

@@ -238,6 +238,7 @@ mod tests {
     fn queued(repo: &str) -> (TaskId, Event) {
         let inbound = InboundId::from_dedupe_key(repo);
         let queued = TaskQueued {
+            sender_name: String::new(),
             task: inbound.task(),
             inbound,
             repo: RepoId(repo.to_owned()),

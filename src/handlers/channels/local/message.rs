@@ -61,6 +61,7 @@ pub fn triage(raw: &[u8]) -> Triage {
     };
     make_names_safe(&mut attachments);
     Triage::Accepted(Box::new(Triaged {
+        sender_name: String::new(),
         method: AuthenticationMethod::SocketPeer,
         identity: message.identity,
         evidence: format!("peer of the daemon's socket, uid {}", message.uid),

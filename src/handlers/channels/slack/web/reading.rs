@@ -1,0 +1,195 @@
+//! The methods that tell who somebody is and what was written, with as much of their answers as is
+//! used. Shapes: <https://api.slack.com/methods>.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::handlers::channels::slack::authorize::User;
+use crate::handlers::channels::slack::web::{Web, WebError};
+
+/// Whose token it is (`auth.test`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Own {
+    /// The workspace.
+    pub team_id: String,
+    /// The bot's user.
+    pub user_id: String,
+    /// The bot.
+    #[serde(default)]
+    pub bot_id: Option<String>,
+}
+
+/// What `apps.connections.open` answers; the address is a secret, and not looked at.
+#[derive(Debug, Deserialize)]
+struct Opened {}
+
+/// A user group.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Group {
+    /// Its id.
+    pub id: String,
+    /// What it is called after `@`.
+    pub handle: String,
+}
+
+#[derive(Deserialize)]
+struct UserAnswer {
+    user: User,
+}
+
+#[derive(Deserialize)]
+struct GroupsAnswer {
+    usergroups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct MembersAnswer {
+    users: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct ChannelAnswer {
+    channel: NamedChannel,
+}
+
+#[derive(Deserialize)]
+struct NamedChannel {
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct PageAnswer {
+    #[serde(default)]
+    messages: Vec<Value>,
+    #[serde(default)]
+    response_metadata: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    next_cursor: String,
+}
+
+/// Some messages of a channel or thread, as Slack has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The messages; of a channel the newest first, of a thread the oldest.
+    pub messages: Vec<Value>,
+    /// Where the next page begins; nothing after the last.
+    pub next: Option<String>,
+}
+
+/// Which messages are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Span<'a> {
+    /// Only later ones than this `ts`.
+    pub oldest: &'a str,
+    /// Only earlier ones than this `ts`; empty: up to the newest.
+    pub latest: &'a str,
+    /// Where the page begins.
+    pub cursor: Option<&'a str>,
+}
+
+/// Messages asked for at once; Slack advises no more than 200.
+pub const PAGE_MESSAGES: &str = "200";
+
+impl Web {
+    /// Finds out why no socket can be opened: asks for one with the app-level token, as the socket's
+    /// own client does.
+    ///
+    /// # Errors
+    /// [`WebError`].
+    pub async fn try_to_open_a_socket(&self) -> Result<(), WebError> {
+        let opened: Result<Opened, WebError> = self.post_for_app("apps.connections.open").await;
+        opened.map(|_opened| ())
+    }
+
+    /// Asks whose bot token it is.
+    ///
+    /// # Errors
+    /// [`WebError`].
+    pub async fn auth_test(&self) -> Result<Own, WebError> {
+        self.post("auth.test", &serde_json::Map::new()).await
+    }
+
+    /// Asks who a user is.
+    ///
+    /// # Errors
+    /// [`WebError`].
+    pub async fn user(&self, id: &str) -> Result<User, WebError> {
+        let answer: UserAnswer = self.get("users.info", &[("user", id)]).await?;
+        Ok(answer.user)
+    }
+
+    /// Asks for the workspace's user groups.
+    ///
+    /// # Errors
+    /// [`WebError`].
+    pub async fn groups(&self) -> Result<Vec<Group>, WebError> {
+        let answer: GroupsAnswer = self.get("usergroups.list", &[]).await?;
+        Ok(answer.usergroups)
+    }
+
+    /// Asks for the members of a user group, by its id.
+    ///
+    /// # Errors
+    /// [`WebError`].
+    pub async fn members(&self, group: &str) -> Result<Vec<String>, WebError> {
+        let arguments = [("usergroup", group)];
+        let answer: MembersAnswer = self.get("usergroups.users.list", &arguments).await?;
+        Ok(answer.users)
+    }
+
+    /// Asks what a channel is called.
+    ///
+    /// # Errors
+    /// [`WebError`].
+    pub async fn channel_name(&self, channel: &str) -> Result<String, WebError> {
+        let arguments = [("channel", channel)];
+        let answer: ChannelAnswer = self.get("conversations.info", &arguments).await?;
+        Ok(answer.channel.name)
+    }
+
+    /// Asks for messages of a channel that are in no thread, or begin one.
+    ///
+    /// # Errors
+    /// [`WebError`].
+    pub async fn history(&self, channel: &str, span: Span<'_>) -> Result<Page, WebError> {
+        self.page("conversations.history", vec![("channel", channel)], span)
+            .await
+    }
+
+    /// Asks for the messages of a thread, its first one included whatever its time is.
+    ///
+    /// # Errors
+    /// [`WebError`].
+    pub async fn replies(
+        &self,
+        (channel, thread): (&str, &str),
+        span: Span<'_>,
+    ) -> Result<Page, WebError> {
+        let place = vec![("channel", channel), ("ts", thread)];
+        self.page("conversations.replies", place, span).await
+    }
+
+    async fn page<'a>(
+        &self,
+        method: &str,
+        mut arguments: Vec<(&'a str, &'a str)>,
+        span: Span<'a>,
+    ) -> Result<Page, WebError> {
+        arguments.extend([("limit", PAGE_MESSAGES), ("oldest", span.oldest)]);
+        if !span.latest.is_empty() {
+            arguments.push(("latest", span.latest));
+        }
+        arguments.extend(span.cursor.map(|cursor| ("cursor", cursor)));
+        let answer: PageAnswer = self.get(method, &arguments).await?;
+        let next = answer.response_metadata.map(|data| data.next_cursor);
+        Ok(Page {
+            messages: answer.messages,
+            next: next.filter(|cursor| !cursor.is_empty()),
+        })
+    }
+}
