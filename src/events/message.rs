@@ -22,8 +22,14 @@ data! {
         Socket,
         /// A Slack event.
         Slack {
-            /// Slack's event id.
+            /// Slack's event id; empty when it was read from the channel's history.
             event_id: String,
+            /// Channel id.
+            channel: String,
+            /// The message's `ts`, its name within the channel.
+            ts: String,
+            /// The `ts` of its thread's first message: its own when it begins one.
+            thread: String,
         },
     }
 
@@ -149,6 +155,8 @@ data! {
             channel: String,
             /// `thread_ts` of the thread.
             thread: String,
+            /// The message's own `ts`.
+            message: String,
         },
     }
 

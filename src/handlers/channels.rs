@@ -132,6 +132,8 @@ pub struct OutboundMessage {
     /// A checkpoint of the log, on one line, for the reader to keep; its size is that of the log
     /// just before this attempt.
     pub checkpoint: Option<String>,
+    /// Number of the attempt, from 1: what was attempted before may be there in part.
+    pub attempt: u32,
 }
 
 /// What is known after an attempt to send.
@@ -148,6 +150,13 @@ pub enum SendOutcome {
         error: String,
         /// Whether trying again is pointless.
         permanent: bool,
+    },
+    /// The message was certainly not sent, or not wholly; the channel said when to come again.
+    Postponed {
+        /// Why.
+        error: String,
+        /// Not before so many milliseconds have passed.
+        wait_ms: u64,
     },
     /// Nobody knows whether it was sent.
     Unknown {

@@ -164,6 +164,7 @@ async fn message(ports: &Ports, outgoing: &Outgoing) -> Result<OutboundMessage, 
         files,
         labelled_duplicate: outgoing.maybe_sent,
         checkpoint: ports.log.checkpoint().map(|signed| signed.to_line()),
+        attempt: outgoing.attempts + 1,
     })
 }
 

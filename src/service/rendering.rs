@@ -90,6 +90,7 @@ impl Draft {
             files: files.collect(),
             labelled_duplicate: false,
             checkpoint: None,
+            attempt: 1,
         }
     }
 }

@@ -195,7 +195,9 @@ fn thread_keys(reply_to: &ReplyAddress) -> Vec<String> {
     match reply_to {
         ReplyAddress::Email { references, .. } => references.clone(),
         ReplyAddress::Local => vec![],
-        ReplyAddress::Slack { channel, thread } => vec![format!("{channel}:{thread}")],
+        ReplyAddress::Slack {
+            channel, thread, ..
+        } => vec![format!("{channel}:{thread}")],
     }
 }
 
@@ -206,7 +208,9 @@ fn own_thread_key(reply_to: &ReplyAddress) -> Option<String> {
             (!message_id.is_empty()).then(|| message_id.clone())
         }
         ReplyAddress::Local => None,
-        ReplyAddress::Slack { channel, thread } => Some(format!("{channel}:{thread}")),
+        ReplyAddress::Slack {
+            channel, thread, ..
+        } => Some(format!("{channel}:{thread}")),
     }
 }
 

@@ -36,6 +36,11 @@ pub fn of_markdown(markdown: &str, names: &Names) -> String {
     text.trim_end().to_owned()
 }
 
+/// Returns a plain text as it is shown, on its own line; `names` are those that it may mention.
+pub fn as_text(text: &str, names: &Names) -> String {
+    plain(text, Before::Line, names)
+}
+
 struct Writer<'a> {
     names: &'a Names,
     /// The text that is being read: what it means depends on all of it.
