@@ -6,6 +6,7 @@ mod credentials;
 mod email;
 mod repo;
 pub mod sandbox;
+mod slack;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -134,6 +134,8 @@ pub struct Repo {
     pub github_app_credentials: BTreeMap<CredentialName, GithubAppSecret>,
     /// The mailbox, if mail is used.
     pub email: Option<Email>,
+    /// The Slack app, if Slack is used.
+    pub slack: Option<Slack>,
 }
 
 /// `repos.<id>.resource_limits`; nothing given means no limit.
@@ -306,4 +308,31 @@ pub enum Verify {
         /// The name server that is asked for keys and policies (`auth.resolver`).
         resolver: SocketAddr,
     },
+}
+
+/// A Slack app of one workspace, and who may use it.
+#[derive(Debug, Clone)]
+pub struct Slack {
+    /// The app's bot token (`xoxb-…`), for the Web API.
+    pub bot_token: SecretString,
+    /// The app-level token (`xapp-…`, scope `connections:write`), for Socket Mode.
+    pub app_token: SecretString,
+    /// Who may use it, in order: the first rule that matches permits. Never empty.
+    pub authorized: Vec<SlackRule>,
+    /// Ids of the channels it listens in; empty: every one it is invited to. Direct messages are
+    /// not restricted by it.
+    pub allowed_channels: Vec<String>,
+    /// Where the Web API is, without a slash at its end; over https, or on this machine.
+    pub api_url: String,
+}
+
+/// A rule that permits users of the workspace (spec row SLK-08).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlackRule {
+    /// Every full member; guests are none. `false` permits nobody.
+    WorkspaceMembers(bool),
+    /// Members of the user group with this handle.
+    UserGroup(String),
+    /// The user with this id.
+    UserId(String),
 }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::delivery::{DeliveryKind, DeliveryTarget};
-use crate::events::id::{ChannelKind, ConversationId, DeliveryId, RepoId, TaskId};
+use crate::events::id::{ChannelKind, ConversationId, DeliveryId, Position, RepoId, TaskId};
+use crate::events::log::Log;
 use crate::events::message::{
     AuthenticationMethod, HintSource, MessageSource, RejectionReason, ReplyAddress,
 };
 use crate::handlers::intake::Intake;
+use crate::projections::work_queue::QueuedTask;
 
 pub mod email;
 pub mod local;
@@ -80,15 +82,11 @@ pub struct Triaged {
     pub reply_to: ReplyAddress,
 }
 
-/// What a channel found out about a message's sender by asking others, for its judgement.
+/// What a channel found out about a message by asking others, for its judgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evidence {
-    /// The sender that it is about.
-    pub identity: String,
-    /// Whether the message is proven to be theirs.
-    pub is_proven: bool,
-    /// What proves it, or what is missing.
-    pub words: String,
+pub enum Evidence {
+    /// Who a mail is proven to be from.
+    Mail(email::verify::Proof),
 }
 
 /// The judgement on a message.
@@ -185,6 +183,17 @@ pub enum Trace {
     },
 }
 
+/// What a channel that shows progress begins with.
+#[derive(Clone)]
+pub struct Company {
+    /// The log, to be followed.
+    pub log: Log,
+    /// Where to follow it from.
+    pub after: Position,
+    /// The tasks that were in the queue there.
+    pub queued: Vec<QueuedTask>,
+}
+
 /// A way to write to Airut and to be answered.
 pub trait Channel: Send + Sync {
     /// Returns the kind of channel.
@@ -213,4 +222,15 @@ pub trait Channel: Send + Sync {
 
     /// Looks for traces of an earlier attempt to send `message`; bounded in time.
     fn search(&self, message: OutboundMessage) -> BoxFuture<'_, Trace>;
+
+    /// Shows how work goes on until `stop` is cancelled, where the channel can. It is an ornament:
+    /// nothing waits for it, and whatever of it fails is no answer that is missing.
+    fn accompany(
+        self: Arc<Self>,
+        company: Company,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        drop((company, stop));
+        Box::pin(std::future::ready(()))
+    }
 }

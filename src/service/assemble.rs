@@ -20,6 +20,7 @@ use crate::handlers::bodies::Bodies;
 use crate::handlers::channels::Channel;
 use crate::handlers::channels::email::EmailChannel;
 use crate::handlers::channels::local::{Desk, LocalChannel};
+use crate::handlers::channels::slack::SlackChannel;
 use crate::handlers::intake::Intake;
 use crate::handlers::memory::Memory;
 use crate::handlers::operator::Operator;
@@ -168,7 +169,9 @@ pub async fn assemble(plan: ServicePlan, log: Log, memory: Memory) -> Result<Par
     let desk = Desk::new(log.clone(), bodies.clone(), repos, operator.clone());
     let socket = plan.runtime_dir.join(SOCKET_NAME);
     let local: Arc<dyn Channel> = Arc::new(LocalChannel::new(socket, desk));
-    let (channels, failed) = mailboxes(&plan.config, Channels::new().with_local(local));
+    let (channels, mut failed) = mailboxes(&plan.config, Channels::new().with_local(local));
+    let (channels, failed_apps) = slack_apps(&plan.config, channels);
+    failed.extend(failed_apps);
     let mut closing = Closing::default();
     let sandbox = Arc::new(StandbySandbox::new(starter(&plan, blobs, &closing)));
     closing.standby = Some(Arc::clone(&sandbox));
@@ -212,6 +215,26 @@ fn mailboxes(config: &Config, mut channels: Channels) -> (Channels, Vec<FailedRe
             Err(error) => {
                 let (repo, error) = (repo.to_string(), error.to_string());
                 tracing::error!(repo, error, "the mailbox cannot be used");
+                failed.push(FailedRepo { repo, error });
+            }
+        }
+    }
+    (channels, failed)
+}
+
+/// Adds the Slack app of each repository that has one; those that cannot be used are returned with
+/// the reason.
+fn slack_apps(config: &Config, mut channels: Channels) -> (Channels, Vec<FailedRepo>) {
+    let mut failed = Vec::new();
+    for (repo, settings) in &config.repos {
+        let Some(slack) = &settings.slack else {
+            continue;
+        };
+        match SlackChannel::new(repo.clone(), slack.clone()) {
+            Ok(channel) => channels = channels.with(repo.clone(), Arc::new(channel)),
+            Err(error) => {
+                let (repo, error) = (repo.to_string(), error.to_string());
+                tracing::error!(repo, error, "the Slack app cannot be used");
                 failed.push(FailedRepo { repo, error });
             }
         }

@@ -289,7 +289,12 @@ fn messages() -> Vec<Event> {
         MessageDuplicateIgnored {
             inbound: INBOUND,
             first: Position(3),
-            source: MessageSource::Socket,
+            source: MessageSource::Slack {
+                event_id: text("Ev0PV52K21"),
+                channel: text("C0PIER001"),
+                ts: text("1795442646.000200"),
+                thread: text("1795442646.000200"),
+            },
         }
         .into(),
         MessageSourceAcknowledged { inbound: INBOUND }.into(),

@@ -7,6 +7,7 @@ const EXPOSE: &[&str] = &[
     "src/handlers/channels/email/imap/connect.rs",
     "src/handlers/channels/email/oauth.rs",
     "src/handlers/channels/email/smtp.rs",
+    "src/handlers/channels/slack/web.rs",
     "src/handlers/tasks/surrogates.rs",
     "src/sandbox/credentials.rs",
     "src/sandbox/credentials/signing.rs",

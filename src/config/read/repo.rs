@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
-use crate::config::read::{credentials, email, text, text_or};
+use crate::config::read::{credentials, email, slack, text, text_or};
 use crate::config::section::Section;
 use crate::config::types::{Limits, MaskedSecret, Repo};
 use crate::config::yaml::{Place, Problem};
@@ -58,9 +58,7 @@ fn check_id(id: &str, place: Place) -> Result<(), Problem> {
 }
 
 fn repo(mut section: Section) -> Result<Repo, Problem> {
-    for key in ["slack", "schedules"] {
-        refuse_unsupported(&mut section, key)?;
-    }
+    refuse_unsupported(&mut section, "schedules")?;
     let repo = Repo {
         repo_url: section.required("repo_url")?.text,
         model: text_or(section.scalar("model")?, "opus"),
@@ -74,6 +72,7 @@ fn repo(mut section: Section) -> Result<Repo, Problem> {
         signing_credentials: credentials::signing(section.section("signing_credentials")?)?,
         github_app_credentials: credentials::apps(section.section("github_app_credentials")?)?,
         email: section.section("email")?.map(email::email).transpose()?,
+        slack: section.section("slack")?.map(slack::slack).transpose()?,
     };
     section.end()?;
     Ok(repo)

@@ -234,8 +234,8 @@ fn every_wrong_place_is_named_with_what_to_do() {
         "for example 2g",
     );
     refused(
-        "repos: {a: {repo_url: x, slack: {bot_token: x}}}\n",
-        "repos.a.slack is not supported by this version",
+        "repos: {a: {repo_url: x, schedules: {s: {cron: x}}}}\n",
+        "repos.a.schedules is not supported by this version",
     );
     refused(
         "repos: {a: {repo_url: x, masked_secrets: {K: {value: v, scopes: [], headers: [h]}}}}\n",

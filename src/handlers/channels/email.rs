@@ -43,7 +43,7 @@ pub mod verify;
 use headers::Headers;
 use sign_in::SignIn;
 use tls::{Trust, TrustError};
-use verify::Verifier;
+use verify::{Proof, Verifier};
 
 /// A repository's mailbox.
 #[derive(Debug)]
@@ -146,14 +146,15 @@ impl Channel for EmailChannel {
     fn find_out<'a>(&'a self, raw: &'a [u8]) -> BoxFuture<'a, Result<Option<Evidence>, String>> {
         Box::pin(async move {
             match &self.verifier {
-                Some(verifier) => verifier.verify(raw).await.map(Some),
+                Some(verifier) => verifier.verify(raw).await.map(Evidence::Mail).map(Some),
                 None => Ok(None),
             }
         })
     }
 
     fn triage(&self, raw: &[u8], evidence: Option<&Evidence>) -> Triage {
-        triage(raw, &self.email, evidence)
+        let proof = evidence.map(|Evidence::Mail(proof)| proof);
+        triage(raw, &self.email, proof)
     }
 
     fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {
@@ -188,9 +189,9 @@ fn ids(headers: &Headers, name: &str) -> Vec<String> {
     ids
 }
 
-/// Judges a mail. Pure. `evidence` is what was found out about it, where Airut verifies mails itself;
+/// Judges a mail. Pure. `proof` is what was found out about it, where Airut verifies mails itself;
 /// else it is not looked at.
-pub fn triage(raw: &[u8], email: &Email, evidence: Option<&Evidence>) -> Triage {
+pub fn triage(raw: &[u8], email: &Email, proof: Option<&Proof>) -> Triage {
     let (length, mail) = too_long::split(raw);
     let headers = Headers::of(mail);
     let rejected = |reason, detail: String| Triage::Rejected {
@@ -201,7 +202,7 @@ pub fn triage(raw: &[u8], email: &Email, evidence: Option<&Evidence>) -> Triage 
     if let Some(detail) = filter::reason(&headers, own) {
         return rejected(RejectionReason::Filtered, detail);
     }
-    let sender = match auth::judge(&headers, &email.auth, evidence) {
+    let sender = match auth::judge(&headers, &email.auth, proof) {
         Ok(sender) => sender,
         Err((reason, detail)) => return rejected(reason, detail),
     };

@@ -1,10 +1,92 @@
-//! The Slack channel: what an answer is in Slack's own markup. Nothing here speaks to Slack.
+//! The Slack channel: an app of one workspace, heard over Socket Mode and answered through the Web
+//! API. What an event says and who it is from is judged by pure files beside it.
 
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::types::Slack;
+use crate::events::id::{ChannelKind, RepoId};
+use crate::events::message::RejectionReason;
+use crate::handlers::channels::{
+    BoxFuture, Channel, Company, Evidence, OutboundMessage, SendOutcome, Trace, Triage,
+};
+use crate::handlers::intake::Intake;
+
+mod accompany;
 pub mod blocks;
+mod candidates;
 pub mod mentions_out;
 pub mod metadata;
 pub mod mrkdwn;
 pub mod outgoing;
 pub mod plan;
+mod post;
 pub mod progress;
 pub mod refusals;
+mod upload;
+pub mod web;
+
+use web::{Web, WebSetupError};
+
+/// A repository's Slack app.
+#[derive(Debug)]
+pub struct SlackChannel {
+    repo: RepoId,
+    settings: Slack,
+    web: Web,
+}
+
+impl SlackChannel {
+    /// Returns the channel of a repository's app; it does not connect yet.
+    ///
+    /// # Errors
+    /// [`WebSetupError`] when nobody could be trusted.
+    pub fn new(repo: RepoId, settings: Slack) -> Result<Self, WebSetupError> {
+        let web = Web::new(&settings)?;
+        Ok(Self {
+            repo,
+            settings,
+            web,
+        })
+    }
+}
+
+impl Channel for SlackChannel {
+    fn kind(&self) -> ChannelKind {
+        ChannelKind::Slack
+    }
+
+    fn listen(self: Arc<Self>, _intake: Intake, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            match self.web.auth_test().await {
+                Ok(own) => tracing::info!(repo = %self.repo, team = own.team_id, "Slack answers"),
+                Err(error) => tracing::error!(repo = %self.repo, %error, "Slack does not answer"),
+            }
+            stop.cancelled().await;
+        })
+    }
+
+    fn triage(&self, _raw: &[u8], _evidence: Option<&Evidence>) -> Triage {
+        Triage::Rejected {
+            reason: RejectionReason::NotAuthorized,
+            detail: format!("{} rules permit nobody yet", self.settings.authorized.len()),
+        }
+    }
+
+    fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {
+        Box::pin(async move { self.post(&message).await })
+    }
+
+    fn search(&self, message: OutboundMessage) -> BoxFuture<'_, Trace> {
+        Box::pin(async move { self.look_for(&message).await })
+    }
+
+    fn accompany(
+        self: Arc<Self>,
+        company: Company,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.show_progress(&company, &stop).await })
+    }
+}

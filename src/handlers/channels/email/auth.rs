@@ -3,9 +3,9 @@
 
 use crate::config::types::{EmailAuth, Verify};
 use crate::events::message::{AuthenticationMethod, RejectionReason};
-use crate::handlers::channels::Evidence;
 use crate::handlers::channels::email::headers::Headers;
 use crate::handlers::channels::email::results::{self, MethodResult};
+use crate::handlers::channels::email::verify::Proof;
 
 /// A sender that is who it says it is, and may use the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub type Rejection = (RejectionReason, String);
 pub fn judge(
     headers: &Headers,
     auth: &EmailAuth,
-    evidence: Option<&Evidence>,
+    evidence: Option<&Proof>,
 ) -> Result<Sender, Rejection> {
     let unauthenticated = |detail: String| (RejectionReason::NotAuthenticated, detail);
     let address = from_address(headers).map_err(unauthenticated)?;
@@ -165,7 +165,7 @@ fn is_address(text: &str) -> bool {
 /// Takes what Airut has found out itself, if it is about that sender.
 fn own_verdict(
     address: &str,
-    evidence: Option<&Evidence>,
+    evidence: Option<&Proof>,
 ) -> Result<(AuthenticationMethod, String), String> {
     match evidence {
         Some(evidence) if !evidence.is_proven => Err(evidence.words.clone()),

@@ -9,7 +9,6 @@ use mail_auth::dmarc::verify::DmarcParameters;
 use mail_auth::spf::verify::SpfParameters;
 use mail_auth::{AuthenticatedMessage, DmarcOutput, DmarcResult, MessageAuthenticator, SpfOutput};
 
-use crate::handlers::channels::Evidence;
 use crate::handlers::channels::email::headers::Headers;
 use crate::handlers::channels::email::{auth, hop};
 use crate::sandbox::proxy::resolver_of;
@@ -20,6 +19,17 @@ const VERIFY_MAX: Duration = Duration::from_secs(60);
 const QUESTION_MAX: Duration = Duration::from_secs(5);
 /// Most signatures of a mail, each of which asks for a key; one with more counts as not proven.
 pub const SIGNATURES_MAX: usize = 20;
+
+/// Whom a mail is proven to be from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The sender that it is about.
+    pub identity: String,
+    /// Whether the mail is proven to be theirs.
+    pub is_proven: bool,
+    /// What proves it, or what is missing.
+    pub words: String,
+}
 
 /// Verifies mails.
 pub struct Verifier {
@@ -53,14 +63,14 @@ impl Verifier {
     ///
     /// # Errors
     /// Words, when a name server did not answer: it may another time.
-    pub async fn verify(&self, raw: &[u8]) -> Result<Evidence, String> {
+    pub async fn verify(&self, raw: &[u8]) -> Result<Proof, String> {
         let verified = tokio::time::timeout(VERIFY_MAX, Box::pin(self.find_out(raw))).await;
         verified.unwrap_or_else(|_| Err("verifying the mail took too long".to_owned()))
     }
 
-    async fn find_out(&self, raw: &[u8]) -> Result<Evidence, String> {
+    async fn find_out(&self, raw: &[u8]) -> Result<Proof, String> {
         let headers = Headers::of(raw);
-        let unproven = |words: String| Evidence {
+        let unproven = |words: String| Proof {
             identity: String::new(),
             is_proven: false,
             words,
@@ -100,7 +110,7 @@ impl Verifier {
 }
 
 /// Puts the outcome into words. A question without an answer proves nothing either way.
-fn said(identity: String, dmarc: &DmarcOutput, has_hop: bool) -> Result<Evidence, String> {
+fn said(identity: String, dmarc: &DmarcOutput, has_hop: bool) -> Result<Proof, String> {
     let (dkim, spf) = (dmarc.dkim_result(), dmarc.spf_result());
     let is_proven = *dkim == DmarcResult::Pass || *spf == DmarcResult::Pass;
     let is_open = |result: &DmarcResult| matches!(result, DmarcResult::TempError(_));
@@ -112,7 +122,7 @@ fn said(identity: String, dmarc: &DmarcOutput, has_hop: bool) -> Result<Evidence
     if !is_proven && (is_open(dkim) || is_open(spf) || is_open(&dmarc.result())) {
         return Err(format!("a name server did not answer; {words}"));
     }
-    Ok(Evidence {
+    Ok(Proof {
         identity,
         is_proven,
         words,

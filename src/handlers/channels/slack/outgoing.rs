@@ -232,7 +232,7 @@ pub fn about_files(message: &OutboundMessage, failed: &[(String, String)]) -> Va
         named.push_str(&item);
     }
     if left_out > 0 {
-        named.push_str(&format!(" and {left_out} more"));
+        named.extend([" and ", &left_out.to_string(), " more"]);
     }
     let markdown = format!("Could not upload {} file(s): {named}", failed.len());
     let mut body = in_thread(message);

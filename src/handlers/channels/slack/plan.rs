@@ -78,7 +78,8 @@ fn sections(items: &[TodoItem]) -> Vec<String> {
                 last.push_str(&line);
             }
             Some(last) if is_last => {
-                last.push_str(&format!("\n… and {} more", items.len() - index));
+                let rest = items.len() - index;
+                last.extend(["\n… and ", &rest.to_string(), " more"]);
                 break;
             }
             Some(_) | None => sections.push(line),

@@ -38,7 +38,7 @@ pub(super) fn plain(text: &str, before: Before, names: &Names) -> String {
         let after = rest[sign.len_utf8()..].chars().next();
         let as_text = escaped(sign.encode_utf8(&mut [0; 4]));
         if would_act(sign, before, after) {
-            written.push_str(&format!("<!date^00000000^{{_}}|{as_text}>"));
+            written.extend(["<!date^00000000^{_}|", &as_text, ">"]);
         } else {
             written.push_str(&as_text);
         }

@@ -175,7 +175,7 @@ fn a_mark_that_comes_after_the_answer_goes_again() {
     assert_eq!(shows(&mut progress), [unseen]);
 }
 
-fn is_update(step: Option<PlanStep>) -> bool {
+fn is_update(step: Option<&PlanStep>) -> bool {
     matches!(step, Some(PlanStep::Update(_)))
 }
 
@@ -196,7 +196,7 @@ fn a_plan_is_posted_once_and_then_edited_at_most_once_a_second() {
     assert_eq!(progress.due_plan(AtMs(5_999)), None);
     assert_eq!(progress.wakes_at(), Some(AtMs(6_000)));
     assert_eq!(progress.due_plan(AtMs(6_000)), Some(TaskId(1)));
-    assert!(is_update(progress.plan_step(TaskId(1))));
+    assert!(is_update(progress.plan_step(TaskId(1)).as_ref()));
     progress.plan_shown(TaskId(1), "2.000100".to_owned(), AtMs(6_000));
     observe(&mut progress, [completed()]);
     assert_eq!(progress.due_plan(AtMs(7_000)), Some(TaskId(1)));
@@ -216,7 +216,7 @@ fn a_plan_of_which_nobody_knows_whether_it_was_posted_is_looked_for() {
         Some(PlanStep::Find(_))
     ));
     progress.plan_looked_for(TaskId(1), Some("2.000100".to_owned()));
-    assert!(is_update(progress.plan_step(TaskId(1))));
+    assert!(is_update(progress.plan_step(TaskId(1)).as_ref()));
     progress.plan_looked_for(TaskId(1), None);
     assert!(matches!(
         progress.plan_step(TaskId(1)),
