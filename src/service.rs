@@ -1,6 +1,7 @@
 //! The composition root: a configuration and directories become a running service, which is started
 //! and stopped as a whole. It decides nothing about messages or tasks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -15,6 +16,7 @@ use crate::events::service::{
     BootCompleted, ConfigLoaded, DrainStarted, FailedRepo, ServiceStarted, ServiceStopped,
 };
 use crate::handlers::barrier;
+use crate::handlers::channels::Company;
 use crate::handlers::intake::Intake;
 use crate::handlers::memory::Memory;
 use crate::handlers::operator::{Operator, Question};
@@ -141,6 +143,12 @@ impl Service {
     /// [`StartError`] when the start cannot be recorded, or no repository works.
     pub async fn run(parts: Parts, boot: &Stopwatch, resilient: bool) -> Result<Self, StartError> {
         let Parts { ports, intake, .. } = parts;
+        let queue = &parts.memory.state().queue;
+        let company = Company {
+            log: ports.log.clone(),
+            after: parts.memory.position(),
+            queued: queue.tasks.values().cloned().collect(),
+        };
         let signals = Signals::default();
         let (works, drain) = (ports.clone(), signals.clone());
         let mut worker = Worker::new(works, drain, parts.questions, parts.memory);
@@ -158,6 +166,8 @@ impl Service {
         });
         let listeners = TaskSet::new();
         for channel in parts.channels.all() {
+            let accompanies = Arc::clone(&channel);
+            listeners.spawn(accompanies.accompany(company.clone(), listeners.stop_token()));
             listeners.spawn(channel.listen(intake.clone(), listeners.stop_token()));
         }
         watch_over(&ports, &listeners);

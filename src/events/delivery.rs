@@ -40,7 +40,27 @@ data! {
             channel: String,
             /// `thread_ts`.
             thread: String,
+            /// `ts` of each message that this answers, oldest first; none for what is no answer.
+            answered: Vec<String>,
+            /// What the answer tells, for the mark that the answered messages get.
+            tone: AnswerTone,
+            /// Whether it is a direct message: those have a status and a title, and no marks.
+            is_direct: bool,
+            /// What the thread is called from now on; empty when it keeps its name.
+            title: String,
         },
+    }
+
+    /// What an answer tells.
+    #[derive(Copy)]
+    #[serde(rename_all = "lowercase")]
+    pub enum AnswerTone {
+        /// The work is done, or it has just begun.
+        Good,
+        /// The work failed.
+        Failed,
+        /// Airut itself failed.
+        Broken,
     }
 
     /// A message is to be sent; it is until one of the ends below.

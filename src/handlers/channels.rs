@@ -7,11 +7,13 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::delivery::{DeliveryKind, DeliveryTarget};
-use crate::events::id::{ChannelKind, ConversationId, DeliveryId, RepoId, TaskId};
+use crate::events::id::{ChannelKind, ConversationId, DeliveryId, Position, RepoId, TaskId};
+use crate::events::log::Log;
 use crate::events::message::{
     AuthenticationMethod, HintSource, MessageSource, RejectionReason, ReplyAddress,
 };
 use crate::handlers::intake::Intake;
+use crate::projections::work_queue::QueuedTask;
 
 pub mod email;
 pub mod local;
@@ -132,6 +134,8 @@ pub struct OutboundMessage {
     /// A checkpoint of the log, on one line, for the reader to keep; its size is that of the log
     /// just before this attempt.
     pub checkpoint: Option<String>,
+    /// Number of the attempt, from 1: what was attempted before may be there in part.
+    pub attempt: u32,
 }
 
 /// What is known after an attempt to send.
@@ -148,6 +152,13 @@ pub enum SendOutcome {
         error: String,
         /// Whether trying again is pointless.
         permanent: bool,
+    },
+    /// The message was certainly not sent, or not wholly; the channel said when to come again.
+    Postponed {
+        /// Why.
+        error: String,
+        /// Not before so many milliseconds have passed.
+        wait_ms: u64,
     },
     /// Nobody knows whether it was sent.
     Unknown {
@@ -174,6 +185,17 @@ pub enum Trace {
         /// Why.
         error: String,
     },
+}
+
+/// What a channel that shows progress begins with.
+#[derive(Clone)]
+pub struct Company {
+    /// The log, to be followed.
+    pub log: Log,
+    /// Where to follow it from.
+    pub after: Position,
+    /// The tasks that were in the queue there.
+    pub queued: Vec<QueuedTask>,
 }
 
 /// A way to write to Airut and to be answered.
@@ -204,4 +226,15 @@ pub trait Channel: Send + Sync {
 
     /// Looks for traces of an earlier attempt to send `message`; bounded in time.
     fn search(&self, message: OutboundMessage) -> BoxFuture<'_, Trace>;
+
+    /// Shows how work goes on until `stop` is cancelled, where the channel can. It is an ornament:
+    /// nothing waits for it, and whatever of it fails is no answer that is missing.
+    fn accompany(
+        self: Arc<Self>,
+        company: Company,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        drop((company, stop));
+        Box::pin(std::future::ready(()))
+    }
 }

@@ -172,6 +172,7 @@ async fn message(
         files,
         labelled_duplicate: outgoing.maybe_sent,
         checkpoint: ports.log.checkpoint().map(|signed| signed.to_line()),
+        attempt: outgoing.attempts + 1,
     })
 }
 

@@ -2,14 +2,14 @@
 //! that is pointless it ends in a record, so that nothing is tried for ever. Pure.
 
 use crate::events::Event;
-use crate::events::delivery::{DeliveryKind, DeliveryRequested};
+use crate::events::delivery::{AnswerTone, DeliveryKind, DeliveryRequested};
 use crate::events::id::{AtMs, BlobRef, DeliveryId, StreamId};
 use crate::events::log::{Append, Expected};
 use crate::events::message::RejectionReason;
 use crate::events::task::TaskRetryScheduled;
 use crate::handlers::effect::{Assignment, Cause, Effect, Rejection, Start};
 use crate::handlers::intake::decide::{decide_rejection, judged_context};
-use crate::handlers::replies::address::{Envelope, channel_of, target};
+use crate::handlers::replies::address::{Envelope, Marks, channel_of, marked, target};
 use crate::handlers::tasks::begin::context_of;
 use crate::projections::inbox::WaitingMessage;
 use crate::projections::state::State;
@@ -149,7 +149,12 @@ pub fn decide_refusal(
                 from,
                 at: now,
             };
-            let target = target(&reply.reply_to, envelope);
+            let marks = Marks {
+                answered: &[&reply.reply_to],
+                tone: AnswerTone::Broken,
+                title: "",
+            };
+            let target = marked(target(&reply.reply_to, envelope), marks);
             let requested = DeliveryRequested {
                 delivery,
                 kind: DeliveryKind::Reply,

@@ -5,6 +5,7 @@ use crate::events::delivery::{DeliveryKind, DeliveryTarget};
 use crate::events::id::{AtMs, ConversationId, DeliveryId, RepoId, TaskId};
 use crate::events::message::ReplyAddress;
 use crate::handlers::channels::email::{markdown, render};
+use crate::handlers::channels::slack::mentions_out::Names;
 use crate::handlers::channels::slack::mrkdwn;
 use crate::handlers::channels::{Attachment, OutboundMessage};
 use crate::handlers::replies::address::{self, Envelope};
@@ -48,7 +49,10 @@ impl Draft {
 
     /// Returns the text in Slack's markup, one of each message.
     pub fn mrkdwn(&self) -> Vec<String> {
-        mrkdwn::split(&mrkdwn::of_markdown(&self.markdown), mrkdwn::TEXT_CHARS_MAX)
+        mrkdwn::split(
+            &mrkdwn::of_markdown(&self.markdown, &Names::default()),
+            mrkdwn::TEXT_CHARS_MAX,
+        )
     }
 
     /// Returns the calls of Slack's Web API that answer an example message: method and body of each.
@@ -86,6 +90,7 @@ impl Draft {
             files: files.collect(),
             labelled_duplicate: false,
             checkpoint: None,
+            attempt: 1,
         }
     }
 }

@@ -39,6 +39,7 @@ pub(crate) fn answer(to: &str, message_id: &str) -> OutboundMessage {
         }],
         labelled_duplicate: false,
         checkpoint: Some(checkpoint()),
+        attempt: 1,
     }
 }
 

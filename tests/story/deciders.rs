@@ -25,8 +25,8 @@ use airut::handlers::effect::{Effect, Start, Subject};
 use airut::handlers::operator::{StopRefusal, StopTarget, decide_stop};
 use airut::handlers::react::{Airborne, BUNDLE_MESSAGES_MAX, Capacity, TRIAGES_MAX, react};
 use airut::handlers::replies::decide::{
-    DELIVERY_AGE_MAX_MS, RETRY_FIRST_MS, RETRY_MAX_MS, SEARCH_AGE_MAX_MS, decide_after_search,
-    decide_after_sending, decide_before_sending,
+    DELIVERY_AGE_MAX_MS, RETRY_FIRST_MS, RETRY_MAX_MS, SEARCH_AGE_MAX_MS, WAIT_MAX_MS,
+    decide_after_search, decide_after_sending, decide_before_sending,
 };
 use airut::handlers::setback::{
     Failure, PAUSE_MAX_MS, TASK_RETRIES_MAX, TRIAGE_FAILURES_MAX, decide_retry, pause_ms,
@@ -452,6 +452,25 @@ fn an_attempts_outcome_decides_what_becomes_of_the_delivery() {
     assert_eq!(name(refused(true)), "DeliveryAbandoned");
     assert_eq!(name(refused(false)), "DeliveryFailed");
     assert_eq!(name(unknown), "DeliveryOutcomeUnknown");
+}
+
+#[test]
+fn a_channel_may_ask_for_a_longer_pause_up_to_an_hour() {
+    let reply = outgoing(DeliveryKind::Reply, vec![]);
+    let pause = |wait_ms| {
+        let postponed = SendOutcome::Postponed {
+            error: "Slack asks to wait".to_owned(),
+            wait_ms,
+        };
+        match decide_after_sending(&reply, postponed, NOW) {
+            Event::Delivery(DeliveryEvent::Failed(failure)) => failure.retry_at.0 - NOW.0,
+            other => panic!("what is postponed is tried again: {other:?}"),
+        }
+    };
+    assert_eq!(pause(1), RETRY_FIRST_MS);
+    assert_eq!(pause(RETRY_MAX_MS + 1), RETRY_MAX_MS + 1);
+    assert_eq!(pause(WAIT_MAX_MS), WAIT_MAX_MS);
+    assert_eq!(pause(WAIT_MAX_MS + 1), WAIT_MAX_MS);
 }
 
 #[test]

@@ -9,19 +9,30 @@ use crate::config::types::Slack;
 use crate::events::id::{ChannelKind, RepoId};
 use crate::events::message::RejectionReason;
 use crate::handlers::channels::{
-    BoxFuture, Channel, Evidence, OutboundMessage, SendOutcome, Trace, Triage,
+    BoxFuture, Channel, Company, Evidence, OutboundMessage, SendOutcome, Trace, Triage,
 };
 use crate::handlers::intake::Intake;
 
+mod accompany;
 pub mod authorize;
+pub mod blocks;
+mod candidates;
 pub mod engage;
 pub mod find_out;
 pub mod history;
 pub mod judge;
 pub mod mentions_in;
+pub mod mentions_out;
+pub mod metadata;
 pub mod mrkdwn;
+pub mod outgoing;
 pub mod parse;
 pub mod people;
+pub mod plan;
+mod post;
+pub mod progress;
+pub mod refusals;
+mod upload;
 pub mod web;
 
 use people::People;
@@ -86,16 +97,19 @@ impl Channel for SlackChannel {
         }
     }
 
-    fn send(&self, _message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {
-        Box::pin(std::future::ready(SendOutcome::Refused {
-            error: "nothing is sent to Slack yet".to_owned(),
-            permanent: false,
-        }))
+    fn send(&self, message: OutboundMessage) -> BoxFuture<'_, SendOutcome> {
+        Box::pin(async move { self.post(&message).await })
     }
 
-    fn search(&self, _message: OutboundMessage) -> BoxFuture<'_, Trace> {
-        Box::pin(std::future::ready(Trace::Absent {
-            searched: "nothing: nothing is sent to Slack yet".to_owned(),
-        }))
+    fn search(&self, message: OutboundMessage) -> BoxFuture<'_, Trace> {
+        Box::pin(async move { self.look_for(&message).await })
+    }
+
+    fn accompany(
+        self: Arc<Self>,
+        company: Company,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.show_progress(&company, &stop).await })
     }
 }

@@ -1,7 +1,7 @@
 //! Where an answer goes: subject, `Message-ID` and threading headers (spec rows EML-20 to EML-22).
 //! Pure; the same request always gets the same `Message-ID`, so that it can be searched for.
 
-use crate::events::delivery::DeliveryTarget;
+use crate::events::delivery::{AnswerTone, DeliveryTarget};
 use crate::events::id::{AtMs, ChannelKind, ConversationId, DeliveryId};
 use crate::events::message::ReplyAddress;
 
@@ -14,6 +14,13 @@ pub const REFERENCES_BYTES_MAX: usize = 16 * 1024;
 
 /// Characters of an answered subject; the rest is cut.
 pub const SUBJECT_CHARS_MAX: usize = 1000;
+
+/// Messages that an answer in Slack marks; of more the newest are marked, so that a request to deliver
+/// always fits into the log.
+pub const ANSWERED_MAX: usize = 64;
+
+/// Characters of a thread's title (spec row SLK-24); the rest is cut.
+pub const TITLE_CHARS_MAX: usize = 60;
 
 /// What an answer's address is made of.
 #[derive(Debug, Clone, Copy)]
@@ -46,12 +53,71 @@ pub fn target(reply_to: &ReplyAddress, envelope: Envelope<'_>) -> DeliveryTarget
         },
         ReplyAddress::Local => DeliveryTarget::Local,
         ReplyAddress::Slack {
-            channel, thread, ..
+            channel,
+            thread,
+            message,
         } => DeliveryTarget::Slack {
             channel: channel.clone(),
             thread: thread.clone(),
+            answered: vec![message.clone()],
+            tone: AnswerTone::Good,
+            is_direct: is_direct(channel),
+            title: String::new(),
         },
     }
+}
+
+/// What an answer in a Slack thread does beside being read. Mail has none of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Marks<'a> {
+    /// The messages that are answered; of those of the thread each gets a mark.
+    pub answered: &'a [&'a ReplyAddress],
+    /// What the answer tells.
+    pub tone: AnswerTone,
+    /// What a direct message's thread is called from now on, of which the first line counts; empty
+    /// when it keeps its name.
+    pub title: &'a str,
+}
+
+/// Returns the same place, for an answer with these marks.
+pub fn marked(target: DeliveryTarget, marks: Marks<'_>) -> DeliveryTarget {
+    let DeliveryTarget::Slack {
+        channel,
+        thread,
+        is_direct,
+        ..
+    } = target
+    else {
+        return target;
+    };
+    let of_thread = |address: &&ReplyAddress| match address {
+        ReplyAddress::Slack {
+            channel: other_channel,
+            thread: other_thread,
+            message,
+        } => {
+            let is_of_it = *other_channel == channel && *other_thread == thread;
+            (is_of_it && !message.is_empty()).then(|| message.clone())
+        }
+        ReplyAddress::Email { .. } | ReplyAddress::Local => None,
+    };
+    let mut answered: Vec<String> = marks.answered.iter().filter_map(of_thread).collect();
+    answered.drain(..answered.len().saturating_sub(ANSWERED_MAX));
+    let title = marks.title.trim().lines().next().unwrap_or_default();
+    let title = if is_direct { title.trim() } else { "" };
+    DeliveryTarget::Slack {
+        channel,
+        thread,
+        answered,
+        tone: marks.tone,
+        is_direct,
+        title: title.chars().take(TITLE_CHARS_MAX).collect(),
+    }
+}
+
+/// Says whether a Slack channel is a direct message, which its id tells.
+pub fn is_direct(channel: &str) -> bool {
+    channel.starts_with('D')
 }
 
 /// Returns where a mail goes that answers none (spec row EML-43); an answer to it finds the conversation
@@ -82,7 +148,9 @@ pub fn thread_key(target: &DeliveryTarget) -> Option<String> {
     match target {
         DeliveryTarget::Email { message_id, .. } => Some(message_id.clone()),
         DeliveryTarget::Local => None,
-        DeliveryTarget::Slack { channel, thread } => Some(format!("{channel}:{thread}")),
+        DeliveryTarget::Slack {
+            channel, thread, ..
+        } => Some(format!("{channel}:{thread}")),
     }
 }
 
@@ -181,6 +249,61 @@ mod tests {
             references: vec!["<1@example.org>".to_owned(), "<2@example.org>".to_owned()],
         };
         assert_eq!(target(&reply_to, envelope), expected);
+    }
+
+    fn slack(channel: &str, thread: &str, message: &str) -> ReplyAddress {
+        ReplyAddress::Slack {
+            channel: channel.to_owned(),
+            thread: thread.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+
+    #[track_caller]
+    fn check_marks(answered: &[&ReplyAddress], title: &str, expected: (&[&str], &str)) {
+        let marks = Marks {
+            answered,
+            tone: AnswerTone::Failed,
+            title,
+        };
+        let target = marked(target(answered[0], envelope("", "")), marks);
+        let DeliveryTarget::Slack {
+            answered,
+            tone,
+            title,
+            ..
+        } = target
+        else {
+            panic!("it is not for Slack");
+        };
+        let answered: Vec<&str> = answered.iter().map(String::as_str).collect();
+        assert_eq!((&answered[..], title.as_str()), expected);
+        assert_eq!(tone, AnswerTone::Failed);
+    }
+
+    #[test]
+    fn an_answer_in_slack_marks_the_messages_of_its_thread() {
+        let (one, two) = (slack("C1", "1.0", "1.0"), slack("C1", "1.0", "2.0"));
+        let (other, unnamed) = (slack("C1", "3.0", "3.0"), slack("C1", "1.0", ""));
+        let all = [&one, &two, &other, &unnamed, &ReplyAddress::Local];
+        check_marks(&all, "Fix it", (&["1.0", "2.0"], ""));
+        let of: Vec<ReplyAddress> = (0..=ANSWERED_MAX)
+            .map(|number| slack("C1", "1.0", &format!("{number}.0")))
+            .collect();
+        let refs: Vec<&ReplyAddress> = of.iter().collect();
+        let names: Vec<String> = (0..=ANSWERED_MAX).map(|n| format!("{n}.0")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        check_marks(&refs[1..], "", (&names[1..], ""));
+        check_marks(&refs, "", (&names[1..], ""));
+    }
+
+    #[test]
+    fn a_direct_message_is_called_by_the_first_line_of_its_request() {
+        let direct = slack("D1", "1.0", "1.0");
+        check_marks(&[&direct], "\n Fix it \nnow", (&["1.0"], "Fix it"));
+        let exact = "é".repeat(TITLE_CHARS_MAX);
+        check_marks(&[&direct], &exact, (&["1.0"], &exact));
+        check_marks(&[&direct], &format!("{exact}é"), (&["1.0"], &exact));
     }
 
     #[test]

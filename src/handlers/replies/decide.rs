@@ -15,6 +15,9 @@ pub const RETRY_FIRST_MS: u64 = 10_000;
 /// The longest pause between two attempts.
 pub const RETRY_MAX_MS: u64 = 15 * 60 * 1000;
 
+/// The longest pause that a channel may ask for; of a longer one so much is kept.
+pub const WAIT_MAX_MS: u64 = 60 * 60 * 1000;
+
 /// How long a delivery is tried; then it is abandoned, which is an alarm for the operator.
 pub const DELIVERY_AGE_MAX_MS: u64 = 48 * 60 * 60 * 1000;
 
@@ -68,6 +71,13 @@ pub fn decide_after_sending(outgoing: &Outgoing, outcome: SendOutcome, now: AtMs
             attempt,
             error: shortened(error),
             retry_at: AtMs(now.0 + pause_ms(outgoing.failures)),
+        }
+        .into(),
+        SendOutcome::Postponed { error, wait_ms } => DeliveryFailed {
+            delivery,
+            attempt,
+            error: shortened(error),
+            retry_at: AtMs(now.0 + wait_ms.min(WAIT_MAX_MS).max(pause_ms(outgoing.failures))),
         }
         .into(),
         SendOutcome::Unknown { detail } => DeliveryOutcomeUnknown {

@@ -3,7 +3,7 @@
 
 use crate::events::Event;
 use crate::events::conversation::ThreadLinked;
-use crate::events::delivery::{DeliveryKind, DeliveryRequested};
+use crate::events::delivery::{AnswerTone, DeliveryKind, DeliveryRequested};
 use crate::events::id::{
     AtMs, BlobRef, ChannelKind, DeliveryId, Position, StoredFile, StreamId, TaskId,
 };
@@ -11,7 +11,7 @@ use crate::events::log::{Append, Context, Expected};
 use crate::events::task::{TaskCoalesced, TaskPhase, TaskPhaseEntered, TaskStarted};
 use crate::handlers::effect::Beginning;
 use crate::handlers::intake::triage::DECLINED_MEDIA_TYPE;
-use crate::handlers::replies::address::{Envelope, channel_of, target, thread_key};
+use crate::handlers::replies::address::{Envelope, Marks, channel_of, marked, target, thread_key};
 use crate::projections::work_queue::{QueuedMessage, QueuedTask};
 
 /// What the sender of a new conversation's first message is told (spec row EML-35).
@@ -102,6 +102,12 @@ fn decide_acknowledgement(
         kind: DeliveryKind::Acknowledgement,
         body,
         files: vec![],
+        // It answers nothing yet.
+        marks: Marks {
+            answered: &[],
+            tone: AnswerTone::Good,
+            title: "",
+        },
         from,
         now,
     })
@@ -121,6 +127,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) body: &'a BlobRef,
     /// Its files.
     pub(super) files: Vec<StoredFile>,
+    /// What it does in Slack beside being read.
+    pub(super) marks: Marks<'a>,
     /// The configured `From` of mails.
     pub(super) from: &'a str,
     /// The time.
@@ -141,6 +149,7 @@ pub(super) fn request_delivery(outgoing: Outgoing<'_>) -> Vec<(StreamId, Event)>
             at: outgoing.now,
         },
     );
+    let target = marked(target, outgoing.marks);
     let channel = channel_of(&target);
     let link = thread_key(&target).map(|key| {
         let linked = ThreadLinked {

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 
 use crate::events::Event;
 use crate::events::conversation::ReplyRecorded;
-use crate::events::delivery::DeliveryKind;
+use crate::events::delivery::{AnswerTone, DeliveryKind};
 use crate::events::id::{AtMs, BlobRef, ChannelKind, DeliveryId, SessionId, StoredFile, StreamId};
 use crate::events::log::Append;
 use crate::events::message::ReplyAddress;
 use crate::events::run::RunOutcomeClassified;
-use crate::events::task::TaskCompleted;
+use crate::events::task::{CompletionReason, TaskCompleted};
 use crate::handlers::effect::Assignment;
+use crate::handlers::replies::address::Marks;
 use crate::handlers::tasks::answer::Answer;
 use crate::handlers::tasks::begin::{Outgoing, context_of, request_delivery};
 use crate::projections::usage::Spent;
@@ -52,6 +53,13 @@ pub fn decide_conclusion(
     }
     let stream = StreamId::conversation(task.conversation);
     events.push((stream, decide_reply(assignment, &conclusion).into()));
+    let answered = task.messages.iter();
+    let answered: Vec<&ReplyAddress> = answered.map(|message| &message.parsed.reply_to).collect();
+    let marks = Marks {
+        answered: &answered,
+        tone: tone(&conclusion.answer),
+        title: title(assignment),
+    };
     for (index, message) in (1..).zip(answered_messages(task)) {
         events.extend(request_delivery(Outgoing {
             task,
@@ -60,6 +68,7 @@ pub fn decide_conclusion(
             kind: DeliveryKind::Reply,
             body: &conclusion.body,
             files: conclusion.files.clone(),
+            marks,
             from,
             now,
         }));
@@ -79,6 +88,23 @@ pub fn decide_conclusion(
         key: Some(format!("completed:{}", task.task)),
         context: context_of(task, now),
     }
+}
+
+fn tone(answer: &Answer) -> AnswerTone {
+    match answer.reason {
+        CompletionReason::Success => AnswerTone::Good,
+        CompletionReason::InternalError => AnswerTone::Broken,
+        CompletionReason::ExecutionFailed
+        | CompletionReason::Timeout
+        | CompletionReason::Stopped => AnswerTone::Failed,
+    }
+}
+
+/// Returns what a conversation is called: its first request, said with the first answer only, so that
+/// a later "thanks" does not rename it.
+fn title(assignment: &Assignment) -> &str {
+    let is_first = assignment.conversation.replies.is_empty();
+    if is_first { &assignment.task.title } else { "" }
 }
 
 /// Returns the messages the answer is threaded under, the newest first: of each recipient the newest

@@ -300,6 +300,7 @@ mod tests {
             files: vec![],
             labelled_duplicate: false,
             checkpoint: Some("airut-log/1 7 cm9vdA== c2ln".to_owned()),
+            attempt: 1,
         }
     }
 

@@ -3,10 +3,19 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::handlers::channels::slack::mentions_out::{Candidates, Person};
 
 #[track_caller]
 fn check(markdown: &str, expected: &str) {
-    assert_eq!(of_markdown(markdown), expected, "{markdown}");
+    let converted = of_markdown(markdown, &Names::default());
+    assert_eq!(converted, expected, "{markdown}");
+}
+
+/// A sign that is shown as it is.
+macro_rules! sign {
+    ($sign:literal) => {
+        concat!("<!date^00000000^{_}|", $sign, ">")
+    };
 }
 
 #[test]
@@ -14,9 +23,75 @@ fn words_get_slack_s_signs() {
     check("**a** *b* ~~c~~ `d`", "*a* _b_ ~c~ `d`");
     check("# Head **strong**\n\ntext", "*Head strong*\n\ntext");
     check("a  \nb\nc", "a\nb\nc");
-    check("`` a`b ``", "a`b");
+    check("`` a`b ``", concat!("a", sign!("`"), "b"));
     check("above\n\n---\n\nbelow", "above\n\n———\n\nbelow");
     check("> a\n> b\n\nc", "> a\n> b\n\nc");
+}
+
+#[test]
+fn what_is_text_stays_text() {
+    check(r"\*a\*", concat!(sign!("*"), "a", sign!("*")));
+    check(
+        r"\_a\_ \~b\~",
+        concat!(
+            sign!("_"),
+            "a",
+            sign!("_"),
+            " ",
+            sign!("~"),
+            "b",
+            sign!("~")
+        ),
+    );
+    check(r"\`a\`", concat!(sign!("`"), "a", sign!("`")));
+    check(r"\> a", concat!(sign!("&gt;"), " a"));
+    check("a\\\n\\> b", concat!("a\n", sign!("&gt;"), " b"));
+    check("a > b", "a &gt; b");
+    check(
+        r"snake_case 2\*3\*4 5 * 6 a~b",
+        "snake_case 2*3*4 5 * 6 a~b",
+    );
+    check(r"**a\* b**", concat!("*a", sign!("*"), " b*"));
+    check("\\*\n", sign!("*"));
+}
+
+#[test]
+fn a_sign_works_within_a_word_and_not_beyond_its_line() {
+    check("a**b**c", "a\u{200b}*b*\u{200b}c");
+    check("a `b`s", "a `b`\u{200b}s");
+    check("**a**\n\nb", "*a*\n\nb");
+    check("**a\n*b*\nc** d", "*a*\n*_b_*\n*c* d");
+    check("*a **b *c* d** e*", "_a *b c d* e_");
+}
+
+#[test]
+fn a_link_s_words_have_no_signs_and_stand_on_one_line() {
+    check("[**a**\n`b`](https://x.test)", "<https://x.test|a b>");
+    check("**[a](https://x.test)**", "*<https://x.test|a>*");
+    check("[](https://x.test)", "<https://x.test>");
+}
+
+#[test]
+fn known_names_are_mentioned_outside_code_and_links_only() {
+    let people = [Person {
+        id: "U1".to_owned(),
+        display_name: "alice".to_owned(),
+        ..Person::default()
+    }];
+    let names = Names::of(&Candidates {
+        people: people.into(),
+        ..Candidates::default()
+    });
+    let check = |markdown: &str, expected: &str| {
+        assert_eq!(of_markdown(markdown, &names), expected, "{markdown}");
+    };
+    check("Thanks, **@alice**!", "Thanks, *<@U1>*!");
+    check("@alice @bob @here", "<@U1> @bob @here");
+    check("a@alice.test `@alice`", "a@alice.test `@alice`");
+    check("```\n@alice\n```", "```\n@alice\n```");
+    check("[@alice](https://x.test)", "<https://x.test|@alice>");
+    check("`` @alice` ``", concat!("@alice", sign!("`")));
+    check("| a |\n|---|\n| @alice |", "```\na\n------\n@alice\n```");
 }
 
 #[test]
@@ -99,11 +174,31 @@ fn letters(text: &str) -> String {
 
 proptest! {
     #[test]
+    fn no_sign_of_a_text_can_open_anything(text in "[ab *_~`>.(\n]{0,40}") {
+        let shown = plain(&text, Before::Line, &Names::default());
+        let mut read = shown.clone();
+        for sign in ["*", "_", "~", "`", "&gt;"] {
+            read = read.replace(&format!("<!date^00000000^{{_}}|{sign}>"), "\u{fffc}");
+        }
+        prop_assert!(!read.contains('`') && !read.contains('<'), "{shown}");
+        for line in read.lines() {
+            prop_assert!(!line.starts_with("&gt;"), "{shown}");
+            let chars: Vec<char> = line.chars().collect();
+            for (at, _) in chars.iter().enumerate().filter(|(_, c)| "*_~".contains(**c)) {
+                let is_after_word = at > 0 && chars[at - 1].is_alphanumeric();
+                let is_before_space = chars.get(at + 1).is_none_or(|c| *c == ' ');
+                prop_assert!(is_after_word || is_before_space, "{shown}");
+            }
+        }
+        prop_assert_eq!(read.chars().count() - read.matches("&gt;").count() * 3, text.chars().count());
+    }
+
+    #[test]
     fn nothing_is_lost_and_every_piece_fits(
         lines in prop::collection::vec("[a-zé&<>` *]{0,150}|```", 0..40),
         max in 64_usize..400,
     ) {
-        let text = of_markdown(&lines.join("\n"));
+        let text = of_markdown(&lines.join("\n"), &Names::default());
         let pieces = split(&text, max);
         for piece in &pieces {
             prop_assert!(piece.chars().count() <= max, "{} of {max}", piece.chars().count());
