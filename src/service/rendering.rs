@@ -1,12 +1,14 @@
 //! A reply as a channel would send it, made beside any conversation and sent to nobody. The making is
 //! the channels' own; this only gives it an example to make it of. Pure but for its callers.
 
-use crate::events::delivery::{DeliveryKind, DeliveryTarget};
+use serde_json::{Value, json};
+
+use crate::events::delivery::{AnswerTone, DeliveryKind, DeliveryTarget};
 use crate::events::id::{AtMs, ConversationId, DeliveryId, RepoId, TaskId};
 use crate::events::message::ReplyAddress;
 use crate::handlers::channels::email::{markdown, render};
 use crate::handlers::channels::slack::mentions_out::Names;
-use crate::handlers::channels::slack::mrkdwn;
+use crate::handlers::channels::slack::outgoing::{self, Posting};
 use crate::handlers::channels::{Attachment, OutboundMessage};
 use crate::handlers::replies::address::{self, Envelope};
 use crate::handlers::tasks::directories::media_type;
@@ -49,28 +51,39 @@ impl Draft {
 
     /// Returns the text in Slack's markup, one of each message.
     pub fn mrkdwn(&self) -> Vec<String> {
-        mrkdwn::split(
-            &mrkdwn::of_markdown(&self.markdown, &Names::default()),
-            mrkdwn::TEXT_CHARS_MAX,
-        )
+        let text = |body: &Value| body["text"].as_str().unwrap_or_default().to_owned();
+        self.posting().messages.iter().map(text).collect()
     }
 
     /// Returns the calls of Slack's Web API that answer an example message: method and body of each.
     /// Where a file's bytes go, Slack's answer says, so nothing that follows is known here.
-    pub fn slack_calls(&self) -> Vec<serde_json::Value> {
+    pub fn slack_calls(&self) -> Vec<Value> {
+        let Posting { messages, uploads } = self.posting();
+        let messages = messages
+            .into_iter()
+            .map(|body| json!({"method": "chat.postMessage", "body": body}));
+        let uploads = uploads.iter().map(|file| {
+            let body = json!({"filename": file.name, "length": file.bytes.len()});
+            json!({"method": "files.getUploadURLExternal", "body": body})
+        });
+        messages.chain(uploads).collect()
+    }
+
+    /// Who may be mentioned only Slack knows: every name stays text.
+    fn posting(&self) -> Posting {
         let (channel, thread) = EXAMPLE_THREAD;
-        let texts = self.mrkdwn().into_iter().map(|text| {
-            let body = serde_json::json!({
-                "channel": channel, "thread_ts": thread, "text": text,
-                "mrkdwn": true, "unfurl_links": false, "unfurl_media": false,
-            });
-            serde_json::json!({"method": "chat.postMessage", "body": body})
-        });
-        let files = self.files.iter().map(|(name, bytes)| {
-            let body = serde_json::json!({"filename": name, "length": bytes.len()});
-            serde_json::json!({"method": "files.getUploadURLExternal", "body": body})
-        });
-        texts.chain(files).collect()
+        let message = OutboundMessage {
+            target: DeliveryTarget::Slack {
+                channel: channel.to_owned(),
+                thread: thread.to_owned(),
+                answered: vec![thread.to_owned()],
+                tone: AnswerTone::Good,
+                is_direct: false,
+                title: String::new(),
+            },
+            ..self.message(EXAMPLE_FROM)
+        };
+        outgoing::posting(&message, &Names::default(), false)
     }
 
     fn message(&self, from: &str) -> OutboundMessage {

@@ -10,5 +10,6 @@
 
 mod conformance;
 mod hand;
+mod out;
 mod rules;
 mod standin;

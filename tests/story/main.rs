@@ -18,6 +18,8 @@ mod frozen;
 mod long;
 mod participants;
 mod parts;
+mod plans;
 mod service;
 mod setbacks;
+mod threads;
 mod world;
