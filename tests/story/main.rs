@@ -20,4 +20,5 @@ mod participants;
 mod parts;
 mod service;
 mod setbacks;
+mod waiting;
 mod world;
