@@ -25,6 +25,11 @@ pub(super) fn auth_test(world: &mut World, _: &Args) -> Answer {
     }))
 }
 
+/// `auth.test` with the app's own token: which app it is.
+pub(crate) fn app_test() -> Answer {
+    Ok(json!({ "app_id": APP, "app_name": "Airut" }))
+}
+
 /// `apps.connections.open`: a ticket to Socket Mode.
 pub(super) fn connections_open(world: &mut World, _: &Args) -> Answer {
     let ticket = format!("{}-{}", world.id("ticket"), World::now_ms());
