@@ -11,6 +11,7 @@
 
 mod check;
 mod conformance;
+mod guide;
 mod hand;
 mod manifest;
 mod rules;
