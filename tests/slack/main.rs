@@ -15,4 +15,5 @@ mod guide;
 mod hand;
 mod manifest;
 mod rules;
+mod shapes;
 mod standin;
