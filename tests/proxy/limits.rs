@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use airut::sandbox::proxy::limits::{
-    CONNECTIONS_MAX, FRAME_BYTES_MAX, HEADER_LIST_BYTES_MAX, PENDING_RESETS_MAX, STREAMS_MAX,
+    CONNECTIONS_MAX, FRAME_BYTES_MAX, HEADER_LIST_BYTES_MAX, LOCAL_RESETS_MAX, PENDING_RESETS_MAX,
+    STREAMS_MAX,
 };
 use bytes::Bytes;
 use http::Request;
@@ -151,6 +152,32 @@ async fn streams_taken_back_are_counted_up_to_the_limit() {
         let pairs: Vec<u8> = pairs.collect();
         say_all(&mut stream, &pairs).await;
         assert_eq!(come(&mut stream).await.hung_up, ends, "{count}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_with_mistakes_are_counted_up_to_the_limit() {
+    let world = World::start().await;
+    // A content-length of 5, and nothing of it.
+    let mistaken = [HEADERS, b"\x0f\x0d\x015"].concat();
+    for (count, ends) in [
+        (LOCAL_RESETS_MAX - 1, false),
+        (LOCAL_RESETS_MAX, false),
+        (LOCAL_RESETS_MAX + 1, true),
+    ] {
+        let mut stream = connect(&world).await;
+        let numbers = (0..u32::try_from(count).unwrap()).map(|number| number * 2 + 1);
+        let all = numbers.flat_map(|number| frame(HEADERS_KIND, 0x5, number, &mistaken));
+        let all: Vec<u8> = all.collect();
+        say_all(&mut stream, &all).await;
+        // A ping may be answered before it is said which streams were ended.
+        let (mut reset, mut hung_up) = (0, false);
+        while reset < count && !hung_up {
+            let came = come(&mut stream).await;
+            reset += came.resets.len();
+            hung_up = came.hung_up;
+        }
+        assert_eq!(hung_up, ends, "{reset} of {count}");
     }
 }
 

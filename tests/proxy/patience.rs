@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use airut::sandbox::proxy::limits::{
-    AGENT_IDLE_TIME_MAX, BODY_IDLE_TIME_MAX, DNS_TCP_TIME_MAX, FILTERED_TIME_MAX,
+    AGENT_IDLE_TIME_MAX, BODY_IDLE_TIME_MAX, CONNECT_TIME_MAX, DNS_TCP_TIME_MAX, FILTERED_TIME_MAX,
     HANDSHAKE_TIME_MAX, HEAD_TIME_MAX, PING_TIME_MAX, PONG_TIME_MAX, RECEIPT_TIME_MAX,
     RESPONSE_HEAD_TIME_MAX,
 };
@@ -168,19 +168,35 @@ async fn a_decision_without_a_receipt_is_denied_in_time() {
     assert_eq!(world.origin.seen().len(), 1);
 }
 
-/// Returns once the origin was asked for a path so many times.
-async fn requested(world: &World, path: &str, count: usize) {
-    let line = format!("requested {path}");
+/// Returns once a line stands so often in the journal.
+async fn written(world: &World, line: &str, count: usize) {
     let asked = || {
         world
             .journal
             .lines()
             .iter()
-            .filter(|written| **written == line)
+            .filter(|written| *written == line)
             .count()
     };
     while asked() < count {
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_origin_has_so_much_time_to_be_connected_to() {
+    let world = World::start().await;
+    for (number, wait, expected) in [
+        // In this order, since a connection that was made is used again.
+        (1, CONNECT_TIME_MAX + SECOND, 502),
+        (2, CONNECT_TIME_MAX - SECOND, 200),
+    ] {
+        let asking = asking(&world, "mute.test", "/");
+        written(&world, "hello of mute.test", number).await;
+        pass(wait).await;
+        world.origin.send_next_event();
+        let answer = asking.await.unwrap();
+        assert_eq!(status(&answer), expected, "{answer}");
     }
 }
 
@@ -190,12 +206,12 @@ async fn an_origin_has_so_much_time_for_its_answer() {
     for host in ["one.test", "two.test"] {
         let before = world.origin.seen().len();
         let late = asking(&world, host, "/late");
-        requested(&world, "/late", before * 2 + 1).await;
+        written(&world, "requested /late", before * 2 + 1).await;
         pass(RESPONSE_HEAD_TIME_MAX - SECOND).await;
         world.origin.send_next_event();
         assert_eq!(status(&late.await.unwrap()), 200, "{host}");
         let never = asking(&world, host, "/late");
-        requested(&world, "/late", before * 2 + 2).await;
+        written(&world, "requested /late", before * 2 + 2).await;
         pass(RESPONSE_HEAD_TIME_MAX + SECOND).await;
         let answer = never.await.unwrap();
         assert_eq!(status(&answer), 502, "{answer}");
