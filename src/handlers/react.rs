@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::events::id::{AtMs, ConversationId};
 use crate::handlers::effect::{Assignment, Beginning, Effect, Start, Subject};
+use crate::handlers::replies::decide::is_due;
 use crate::projections::frozen_runs::FrozenRun;
 use crate::projections::inbox::WaitingMessage;
 use crate::projections::outbox::{DeliveryState, Outgoing};
@@ -260,7 +261,7 @@ fn react_to_frozen_runs(state: &State, now: AtMs, airborne: &Airborne<'_>) -> Ve
 fn react_to_delivery(outgoing: &Outgoing, now: AtMs) -> Option<Effect> {
     let copied = || Box::new(outgoing.clone());
     match outgoing.state {
-        DeliveryState::Due { not_before } if not_before > now => None,
+        DeliveryState::Due { not_before } if !is_due(outgoing, not_before, now) => None,
         DeliveryState::Due { .. } => Some(Effect::Deliver(copied())),
         DeliveryState::Attempted => Some(Effect::ForgetAttempt(copied())),
         DeliveryState::Unknown { .. } => Some(Effect::Reconcile(copied())),

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Full};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::client::read_until;
+use crate::client::{read_until, say_all};
 use crate::floods::{GOAWAY_KIND, HEADERS, HEADERS_KIND, RESET_KIND, connect, frame};
 use crate::world::World;
 
@@ -110,7 +110,7 @@ async fn a_stream_beyond_the_limit_is_refused_and_the_others_go_on() {
     let mut stream = connect(&world).await;
     let open = |number: u32| frame(HEADERS_KIND, 0x4, number * 2 + 1, &post());
     let all: Vec<u8> = (0..STREAMS_MAX).flat_map(open).collect();
-    stream.write_all(&all).await.unwrap();
+    say_all(&mut stream, &all).await;
     let came = come(&mut stream).await;
     assert_eq!(came.settings[&3], STREAMS_MAX, "the limit is told");
     assert_eq!(came.resets, BTreeMap::new(), "at the limit all are taken");
@@ -149,7 +149,7 @@ async fn streams_taken_back_are_counted_up_to_the_limit() {
         });
         // In one piece, so that none is served in between.
         let pairs: Vec<u8> = pairs.collect();
-        stream.write_all(&pairs).await.unwrap();
+        say_all(&mut stream, &pairs).await;
         assert_eq!(come(&mut stream).await.hung_up, ends, "{count}");
     }
 }
@@ -162,6 +162,7 @@ async fn a_frame_is_as_long_as_it_may_be() {
         let mut stream = connect(&world).await;
         let long = frame(UNKNOWN_KIND, 0, 0, &vec![0; bytes]);
         drop(stream.write_all(&long).await);
+        drop(stream.flush().await);
         assert_eq!(come(&mut stream).await.hung_up, ends, "{bytes}");
     }
 }

@@ -206,6 +206,7 @@ async fn answer(
         "/early" => return Ok(early(&site, &parts.headers, body)),
         "/flood" => return Ok(answers::flood()),
         "/sink" => return Ok(answers::sink(body).await),
+        "/late" => site.events.acquire().await.unwrap().forget(),
         _ => {}
     }
     let body = body.collect().await;

@@ -99,6 +99,8 @@ pub(crate) enum Act {
     AnswerWithFile(&'static str, &'static str),
     /// It waits until the story goes on, then answers.
     AnswerWhenReleased(&'static str),
+    /// It writes each line when the story goes on, and answers when it goes on once more.
+    WriteWhenReleased(Vec<String>, &'static str),
     /// It says that the session is unknown.
     UnknownSession,
     /// It says so, but its container never ends.
@@ -178,6 +180,16 @@ impl FakeSandbox {
             }
             Act::AnswerWhenReleased(text) => {
                 observe(vec![init]).await?;
+                self.release.acquire().await.unwrap().forget();
+                observe(vec![said(text), result(text, &session)]).await?;
+                0
+            }
+            Act::WriteWhenReleased(lines, text) => {
+                observe(vec![init]).await?;
+                for line in lines {
+                    self.release.acquire().await.unwrap().forget();
+                    observe(vec![line]).await?;
+                }
                 self.release.acquire().await.unwrap().forget();
                 observe(vec![said(text), result(text, &session)]).await?;
                 0

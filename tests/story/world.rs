@@ -173,7 +173,8 @@ impl World {
         })
     }
 
-    fn open(&self, store: Arc<dyn Store>) -> Log {
+    /// Opens the log on a disk.
+    pub(crate) fn open(&self, store: Arc<dyn Store>) -> Log {
         let keys = KeyRing::of_state(self.directory.path());
         Log::open(store).unwrap().with_keys(Arc::new(keys))
     }

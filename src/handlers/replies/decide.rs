@@ -31,6 +31,13 @@ pub const SEARCH_AGE_MAX_MS: u64 = 10 * 60 * 1000;
 /// Characters kept of what a channel says; the rest is cut, since an outcome must fit into the log.
 pub const ERROR_CHARS_MAX: usize = 2000;
 
+/// Returns whether a delivery that waits for its next attempt is to wait no longer: its pause is over, or
+/// what it may have failed for has come back. Another message that goes out shortens one pause of it and
+/// no more, since a mailbox that is full stays so whatever others receive.
+pub fn is_due(outgoing: &Outgoing, not_before: AtMs, now: AtMs) -> bool {
+    not_before <= now || outgoing.recovery.is_some()
+}
+
 /// Returns the end of a delivery that is too old to be attempted again.
 pub fn decide_before_sending(outgoing: &Outgoing, now: AtMs) -> Option<Event> {
     let age_max = match outgoing.request.kind {

@@ -111,6 +111,9 @@ impl Todos {
         if let Some(subject) = input["subject"].as_str() {
             item.content = kept(subject);
         }
+        if let Some(active_form) = input["activeForm"].as_str() {
+            item.active_form = kept(active_form);
+        }
         true
     }
 }

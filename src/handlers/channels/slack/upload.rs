@@ -40,6 +40,10 @@ impl SlackChannel {
         upload: &Upload,
         attempt: u32,
     ) -> Uploaded {
+        // Slack takes no file without bytes (`length` must be more than 0).
+        if upload.bytes.is_empty() {
+            return Uploaded::Failed("it is empty".to_owned());
+        }
         let place = match self.hand_over(upload).await {
             Ok(place) => place,
             Err(error) => return not_brought(error, attempt),
