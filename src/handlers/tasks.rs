@@ -9,6 +9,7 @@ pub mod execute;
 pub mod export;
 mod frozen;
 pub mod granted;
+pub mod holding;
 pub mod interrupt;
 pub mod notes;
 pub mod prepare;

@@ -18,6 +18,8 @@ mod frozen;
 mod long;
 mod participants;
 mod parts;
+mod queue;
 mod service;
 mod setbacks;
+mod turns;
 mod world;

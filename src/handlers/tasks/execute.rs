@@ -4,14 +4,18 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::events::Event;
 use crate::events::conversation::SessionAbandoned;
-use crate::events::id::{RunId, SessionId, StreamId};
+use crate::events::event::TaskEvent;
+use crate::events::id::{RunId, SessionId, StreamId, StreamVersion};
 use crate::events::log::Append;
 use crate::events::run::{RunOutcome, RunOutcomeClassified};
 use crate::events::seal::Owner;
 use crate::handlers::effect::{Assignment, Start};
 use crate::handlers::ports::{EffectError, Ports};
-use crate::handlers::tasks::answer::{Answer, Obstacle, answer_obstacle, answer_outcome, footer};
+use crate::handlers::tasks::answer::{
+    Answer, Obstacle, Stop, StoppedWhen, answer_obstacle, answer_outcome, footer,
+};
 use crate::handlers::tasks::begin::context_of;
 use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
 use crate::handlers::tasks::directories::{Directories, OutboxContents};
@@ -28,6 +32,10 @@ use crate::tasks;
 /// the event of the step that failed.
 const DETAIL_CHARS_MAX: usize = 256;
 
+/// Events of a task among which its stop is looked for; what was recorded of it since is little. If
+/// it is not there, the answer does not say who asked.
+const STOP_READ_MAX: u64 = 256;
+
 /// Executes a task; `stop` is cancelled when it is to be stopped, or cut off.
 ///
 /// # Errors
@@ -43,8 +51,16 @@ pub async fn execute(
         stop,
     };
     let end = match execution.reach_an_end().await {
+        Ok(judged) if judged.judgement.outcome == RunOutcome::Stopped => End {
+            answer: answer_obstacle(&execution.stopped_by()?),
+            ..End::of(judged)
+        },
         Ok(judged) => End::of(judged),
-        Err(Halt::Obstacle(obstacle)) => End::at(answer_obstacle(&obstacle)),
+        Err(Halt::Obstacle(obstacle)) => End {
+            // What an earlier run of the task began is gone on with by whoever answers.
+            session: assignment.task.session.clone(),
+            ..End::at(answer_obstacle(&obstacle))
+        },
         Err(Halt::Effect(error)) => return Err(error),
     };
     execution.conclude(end).await
@@ -97,8 +113,12 @@ impl Execution<'_> {
             Start::Conclude => self.use_recorded_run().await,
             Start::GiveUp => Err(Obstacle::CutOffTooOften(task.interruptions).into()),
             Start::Stopped => {
-                let by = task.stop_requested_by.clone();
-                Err(Obstacle::Stopped(by.unwrap_or_default()).into())
+                let by = task.stop_requested_by.clone().unwrap_or_default();
+                let when = match task.run {
+                    None => StoppedWhen::Unbegun,
+                    Some(_) => StoppedWhen::Waiting,
+                };
+                Err(Obstacle::Stopped(Stop { by, when }).into())
             }
         }
     }
@@ -188,7 +208,27 @@ impl Execution<'_> {
         if self.ports.cut_off.is_cancelled() {
             return EffectError::Ending.into();
         }
-        Obstacle::Stopped(String::new()).into()
+        self.stopped_by().map_or_else(Halt::from, Halt::from)
+    }
+
+    /// Returns the stop of the running task with who asked for it, which is among the last things
+    /// that were recorded of it.
+    fn stopped_by(&self) -> Result<Obstacle, EffectError> {
+        let (log, stream) = (&self.ports.log, StreamId::task(self.assignment.task.task));
+        let version = log.stream_version(&stream)?;
+        let before = StreamVersion(version.0.saturating_sub(STOP_READ_MAX));
+        let recorded = log.read_stream(&stream, before, STOP_READ_MAX as usize)?;
+        let by = recorded
+            .into_iter()
+            .rev()
+            .find_map(|recorded| match recorded.event {
+                Event::Task(TaskEvent::StopRequested(stop)) => Some(stop.by),
+                _ => None,
+            });
+        Ok(Obstacle::Stopped(Stop {
+            by: by.unwrap_or_default(),
+            when: StoppedWhen::Running,
+        }))
     }
 
     /// Returns the session to resume: that of the run that was cut off, else the conversation's.
