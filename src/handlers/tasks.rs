@@ -12,6 +12,7 @@ pub mod granted;
 pub mod holding;
 pub mod interrupt;
 pub mod notes;
+pub mod patience;
 pub mod prepare;
 pub mod prompt;
 pub mod recorder;

@@ -18,6 +18,7 @@ mod frozen;
 mod long;
 mod participants;
 mod parts;
+mod patience;
 mod queue;
 mod service;
 mod setbacks;

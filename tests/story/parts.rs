@@ -122,6 +122,12 @@ pub(crate) fn failure(subtype: &str, status: &str, text: &str) -> String {
     )
 }
 
+pub(crate) fn limited(resets_at: u64) -> String {
+    format!(
+        r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"rejected","resetsAt":{resets_at},"rateLimitType":"five_hour"}}}}"#
+    )
+}
+
 pub(crate) fn started(run: RunId) -> airut::events::Event {
     let role = ContainerRole::Agent;
     ContainerStarted { run, role }.into()

@@ -103,6 +103,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/handlers/tasks/holding.rs",
     "src/handlers/tasks/interrupt.rs",
     "src/handlers/tasks/notes.rs",
+    "src/handlers/tasks/patience.rs",
     "src/handlers/tasks/prompt.rs",
     "src/handlers/turns.rs",
     "src/service/pentest/fakes.rs",

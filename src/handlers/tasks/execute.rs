@@ -20,7 +20,8 @@ use crate::handlers::tasks::begin::context_of;
 use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
 use crate::handlers::tasks::directories::{Directories, OutboxContents};
 use crate::handlers::tasks::export::export;
-use crate::handlers::tasks::notes::{OF_OTHERS, begins_anew, could_not_attach};
+use crate::handlers::tasks::notes::{OF_OTHERS, RESTARTED, begins_anew, could_not_attach};
+use crate::handlers::tasks::patience::{Patience, decide_patience, parked_text, patience};
 use crate::handlers::tasks::prepare::{Halt, Prepared, prepare};
 use crate::handlers::tasks::prompt::LostSession;
 use crate::handlers::tasks::run::{Judged, recorded_run, run_agent};
@@ -51,6 +52,7 @@ pub async fn execute(
         stop,
     };
     let end = match execution.reach_an_end().await {
+        Ok(judged) if execution.puts_off(&judged).await? => return Ok(()),
         Ok(judged) if judged.judgement.outcome == RunOutcome::Stopped => End {
             answer: answer_obstacle(&execution.stopped_by()?),
             ..End::of(judged)
@@ -204,6 +206,29 @@ impl Execution<'_> {
         Ok(judged)
     }
 
+    /// Puts the task off if the API refused for now; returns whether it did. What the runs before this
+    /// one took stands in the log already.
+    async fn puts_off(&self, judged: &Judged) -> Result<bool, EffectError> {
+        let (ports, task) = (self.ports, &self.assignment.task);
+        let judgement = judged.judgement.clone();
+        let (limit, now) = (judged.limit.as_ref(), clock::now());
+        let Some(patience) = patience(judgement.outcome, limit, task, now) else {
+            return Ok(false);
+        };
+        let told = match &patience {
+            Patience::Park { cause, until } => {
+                let text = parked_text(cause, *until);
+                let owner = Owner::Task(task.task);
+                Some(ports.bodies.put_markdown(owner, &text).await?)
+            }
+            Patience::Retry { .. } => None,
+        };
+        let from = ports.mail_from(&task.repo);
+        let append = decide_patience(task, judgement, &patience, told.as_ref(), from, now);
+        ports.append(append).await?;
+        Ok(true)
+    }
+
     fn halt_of_stop(&self) -> Halt {
         if self.ports.cut_off.is_cancelled() {
             return EffectError::Ending.into();
@@ -319,6 +344,9 @@ impl Execution<'_> {
         if self.assignment.foreign.is_some() {
             text = format!("{OF_OTHERS}\n\n{text}");
         }
+        if self.was_run_again(end) {
+            text = format!("{text}\n\n{RESTARTED}");
+        }
         if !outbox.refused.is_empty() {
             text += "\n\n";
             text += &could_not_attach(&outbox.refused);
@@ -329,6 +357,13 @@ impl Execution<'_> {
             text += &footer;
         }
         text
+    }
+
+    /// A restart that found the answer in the log already ran nothing again.
+    fn was_run_again(&self, end: &End) -> bool {
+        let task = &self.assignment.task;
+        let judged = end.judgement.as_ref();
+        task.interruptions > 0 && judged.is_some_and(|judgement| judgement.run.attempt > 1)
     }
 
     /// A subscription's token without a key beside it means that nobody pays by use.
