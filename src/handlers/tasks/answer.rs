@@ -61,8 +61,6 @@ pub struct Said {
 pub enum Obstacle {
     /// The message has neither text nor subject nor files.
     EmptyMessage,
-    /// No message could be worked on; the text is the answer.
-    Declined(String),
     /// The repository is not configured any more.
     RepositoryGone,
     /// The mirror could not be brought up to date.
@@ -78,11 +76,31 @@ pub enum Obstacle {
     /// The sandbox could not be brought up, or broke.
     Sandbox(String),
     /// It was stopped on request.
-    Stopped(String),
+    Stopped(Stop),
     /// It was cut off too often.
     CutOffTooOften(u32),
     /// Airut itself failed.
     Internal(String),
+}
+
+/// A stop on request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// Who asked for it; empty when that is not known.
+    pub by: String,
+    /// How far the task was.
+    pub when: StoppedWhen,
+}
+
+/// How far a task was when it was stopped (gap 21).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoppedWhen {
+    /// It waited for its turn, and nothing was done for it.
+    Unbegun,
+    /// It had been worked on, and waited to go on.
+    Waiting,
+    /// It was being worked on.
+    Running,
 }
 
 /// Returns the answer of a judged run.
@@ -96,7 +114,10 @@ pub fn answer_outcome(outcome: RunOutcome, rule: &str, said: &Said) -> Answer {
             detail: String::new(),
         },
         RunOutcome::Timeout => answer_timeout(seconds, words),
-        RunOutcome::Stopped => answer_obstacle(&Obstacle::Stopped(String::new())),
+        RunOutcome::Stopped => answer_obstacle(&Obstacle::Stopped(Stop {
+            by: String::new(),
+            when: StoppedWhen::Running,
+        })),
         RunOutcome::OutOfMemory => Answer::failed(
             "out of memory",
             "The task needed more memory than it may use and was ended. Work done so far has been \
@@ -196,7 +217,6 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
             "Your message has neither a text nor a subject, so there is nothing to work on. Send \
              it again with what you want done.",
         ),
-        Obstacle::Declined(words) => Answer::failed("declined", words.clone()),
         Obstacle::RepositoryGone => Answer::internal(
             "repository not configured",
             "The repository of this conversation is not configured any more. Ask the operator.",
@@ -234,7 +254,7 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
             format!("sandbox: {error}"),
             told("The sandbox could not be run", error, RETRY_LATER),
         ),
-        Obstacle::Stopped(by) => answer_stopped(by),
+        Obstacle::Stopped(stop) => answer_stopped(stop),
         Obstacle::CutOffTooOften(times) => Answer::internal(
             format!("cut off {times} times"),
             format!(
@@ -253,19 +273,34 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
     }
 }
 
-fn answer_stopped(by: &str) -> Answer {
-    let by = if by.is_empty() {
-        String::new()
-    } else {
-        format!(" by {by}")
+const SAVED: &str = "Work done so far has been saved. Reply to this message to let it go on.";
+
+fn answer_stopped(stop: &Stop) -> Answer {
+    let by = match stop.by.as_str() {
+        "" => String::new(),
+        by => format!(" by {by}"),
+    };
+    let (text, was) = match stop.when {
+        StoppedWhen::Unbegun => (
+            format!(
+                "Your message was taken out of the queue on request{by}, before any work on it began. \
+                 Nothing was done. Send it again if you want it done after all."
+            ),
+            "waited for its turn",
+        ),
+        StoppedWhen::Waiting => (
+            format!("The task was stopped on request{by} while it waited to go on. {SAVED}"),
+            "waited to go on",
+        ),
+        StoppedWhen::Running => (
+            format!("The task was stopped on request{by}. {SAVED}"),
+            "ran",
+        ),
     };
     Answer {
-        text: format!(
-            "The task was stopped on request{by}. Work done so far has been saved. Reply to this \
-             message to let it go on."
-        ),
+        text,
         reason: CompletionReason::Stopped,
-        detail: format!("stopped{by}"),
+        detail: format!("stopped{by} while it {was}"),
     }
 }
 

@@ -17,6 +17,10 @@ pub fn begins_anew(forgotten: ConversationId) -> String {
     )
 }
 
+/// Stands below an answer whose agent was cut off by a restart of the service and ran again (gap 3).
+pub const RESTARTED: &str = "*The service restarted while your message was being worked on. The agent \
+     was told, and went on from where it was cut off.*";
+
 /// Stands below an answer some of whose files could not be read (spec row EML-38).
 pub fn could_not_attach(names: &[String]) -> String {
     format!(
