@@ -136,10 +136,10 @@ pub fn answer_outcome(outcome: RunOutcome, rule: &str, said: &Said) -> Answer {
                 "The task was stopped because something in its sandbox tried to send out a decoy: a \
                  false access token, which stands in its environment so that theft is noticed. A file \
                  or a page that the agent read, or your message, may have told it to do so; it also \
-                 happens where a program sends its whole environment. It was seen here",
+                 happens where a program sends its whole environment. Details",
                 words,
                 "Nothing more can leave that sandbox. Please tell the operator: if its container was \
-                 kept, it can be looked at for 72 hours (`podman inspect`, `podman export`) or \
+                 kept, it can be looked at for up to 72 hours (`podman inspect`, `podman export`) or \
                  released at once with `airut stop`. Masked credentials were never in it; secrets \
                  that are configured in plain were. Do not send the same message again before it is \
                  clear what happened.",
