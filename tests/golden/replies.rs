@@ -106,6 +106,18 @@ fn replies() -> Vec<(&'static str, String)> {
             "api-refused",
             failed(RunOutcome::ApiRefused, "Credit balance is too low", 1),
         ),
+        ("out-of-memory", failed(RunOutcome::OutOfMemory, "", 300)),
+        (
+            "frozen",
+            failed(
+                RunOutcome::Frozen,
+                "found in the header authorization of GET https://elsewhere.example/\n\
+                 container airut-run-1f2e (paused)\nreleased by: airut stop 1f2e3d4c5b6a7988",
+                40,
+            ),
+        ),
+        ("cut-off", hindered(&Obstacle::CutOffTooOften(4))),
+        ("empty", hindered(&Obstacle::EmptyMessage)),
         (
             "agent-failed",
             failed(

@@ -120,7 +120,7 @@ pub fn answer_outcome(outcome: RunOutcome, rule: &str, said: &Said) -> Answer {
         })),
         RunOutcome::OutOfMemory => Answer::failed(
             "out of memory",
-            "The task needed more memory than it may use and was ended. Work done so far has been \
+            "The task needed more memory than it is allowed and was ended. Work done so far has been \
              saved. Ask for smaller steps, or ask the operator for a higher memory limit.",
         ),
         RunOutcome::PromptTooLong => Answer::failed(
@@ -154,15 +154,16 @@ pub fn answer_outcome(outcome: RunOutcome, rule: &str, said: &Said) -> Answer {
         RunOutcome::Frozen => Answer::failed(
             rule,
             told(
-                "The task was stopped, because something in its sandbox tried to send out a value \
-                 that nobody may use: a token that opens nothing and stands in the sandbox's \
-                 environment to show thieves. Your message, a file or a page that the agent read \
-                 may have told it to; or somebody let it send its whole environment",
+                "The task was stopped because something in its sandbox tried to send out a decoy: a \
+                 false access token, which stands in its environment so that theft is noticed. A file \
+                 or a page that the agent read, or your message, may have told it to do so; it also \
+                 happens where a program sends its whole environment. Details",
                 words,
-                "Nothing more leaves that sandbox. A container that is kept stays for at most 72 \
-                 hours for the operator to look at (`podman inspect`, `podman export`), and is let \
-                 go with `airut stop`. Real credentials were never in it, but for plain secrets. Do \
-                 not send the same message again before it is clear what happened.",
+                "Nothing more can leave that sandbox. Please tell the operator: if its container was \
+                 kept, it can be looked at for up to 72 hours (`podman inspect`, `podman export`) or \
+                 released at once with `airut stop`. Masked credentials were never in it; secrets \
+                 that are configured in plain were. Do not send the same message again before it is \
+                 clear what happened.",
             ),
         ),
         RunOutcome::AgentFailed | RunOutcome::ContainerFailed => {
@@ -179,10 +180,10 @@ fn answer_timeout(seconds: u64, words: &str) -> Answer {
     };
     let mut text = format!(
         "The task was stopped after {lasted}, which is its time limit. Work done so far has been \
-         saved. Reply to this message to let it go on."
+         saved. Reply to this message to continue it."
     );
     if !words.is_empty() && words != NO_OUTPUT {
-        text += "\n\nThe last that the agent said:\n\n";
+        text += "\n\nThe agent's last words were:\n\n";
         text += words;
     }
     Answer {
@@ -227,7 +228,7 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
         ),
         Obstacle::Workspace(error) => Answer::internal(
             format!("workspace: {error}"),
-            told("The workspace could not be made", error, RETRY_LATER),
+            told("The workspace could not be prepared", error, RETRY_LATER),
         ),
         Obstacle::Allowlist(error) => Answer::internal(
             format!("allowlist: {error}"),
@@ -243,7 +244,8 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
             told(
                 "The container image could not be built from the repository's Dockerfile",
                 error,
-                "Correct the Dockerfile on the default branch, then send your message again.",
+                "If the Dockerfile is wrong, correct it on the default branch; otherwise ask the \
+                 operator. Then send your message again.",
             ),
         ),
         Obstacle::Agent(error) => Answer::failed(
@@ -252,14 +254,14 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
         ),
         Obstacle::Sandbox(error) => Answer::internal(
             format!("sandbox: {error}"),
-            told("The sandbox could not be run", error, RETRY_LATER),
+            told("The sandbox failed", error, RETRY_LATER),
         ),
         Obstacle::Stopped(stop) => answer_stopped(stop),
         Obstacle::CutOffTooOften(times) => Answer::internal(
             format!("cut off {times} times"),
             format!(
                 "The service restarted {times} times while working on your message, so it was \
-                 given up. Work done so far has been saved. Reply to this message to let it go on."
+                 given up. Work done so far has been saved. Reply to this message to continue it."
             ),
         ),
         Obstacle::Internal(error) => Answer::internal(
@@ -273,7 +275,7 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
     }
 }
 
-const SAVED: &str = "Work done so far has been saved. Reply to this message to let it go on.";
+const SAVED: &str = "Work done so far has been saved. Reply to this message to continue it.";
 
 fn answer_stopped(stop: &Stop) -> Answer {
     let by = match stop.by.as_str() {
@@ -420,12 +422,12 @@ mod tests {
         };
         let partial = text(1_800_123, "I found the cause.\n\n| a | b |");
         assert!(partial.contains("stopped after 30 minutes"), "{partial}");
-        let end = "The last that the agent said:\n\nI found the cause.\n\n| a | b |";
+        let end = "The agent's last words were:\n\nI found the cause.\n\n| a | b |";
         assert!(partial.ends_with(end), "{partial}");
         for nothing in ["", " \n", NO_OUTPUT] {
             let silent = text(119_999, nothing);
             assert!(silent.contains("after 119 seconds,"), "{silent}");
-            assert!(silent.ends_with("let it go on."), "{silent}");
+            assert!(silent.ends_with("to continue it."), "{silent}");
         }
         assert!(text(120_000, "").contains("after 2 minutes,"));
     }
