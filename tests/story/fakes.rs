@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::parts::{
     UNKNOWN, exited, failure, keep_session, limited, observe, read, result, said, session_of,
-    source_of, started,
+    source_of, spent, started,
 };
 
 /// A channel of mails that keeps what it sends.
@@ -107,6 +107,10 @@ pub(crate) enum Act {
     Overloaded,
     /// It says that the account's usage limit is reached until then, in seconds since 1970.
     Limited(u64),
+    /// It has used tokens for ten dollars when its time limit ends it, or the daemon dies.
+    SpendAndHang,
+    /// The same, at its time limit.
+    SpendUntilTimeout,
     /// It writes more than it may and is ended.
     Flood,
     /// Its honey surrogate is seen and it is frozen, whatever it has said.
@@ -201,6 +205,14 @@ impl FakeSandbox {
                 let lines = vec![init, limited(resets_at), failure("success", "429", words)];
                 observe(lines).await?;
                 1
+            }
+            Act::SpendAndHang => {
+                observe(vec![init, spent()]).await?;
+                stopped(&stop).await
+            }
+            Act::SpendUntilTimeout => {
+                observe(vec![init, spent()]).await?;
+                TIMED_OUT
             }
             Act::Flood => {
                 observe(vec![init]).await?;
@@ -330,10 +342,13 @@ async fn stopped(stop: &CancellationToken) -> i32 {
     143
 }
 
+/// The exit code of a run that its time limit ended.
+const TIMED_OUT: i32 = 124;
+
 fn end_of(exit_code: i32) -> RunEnd {
     RunEnd {
         exit_code,
-        timed_out: false,
+        timed_out: exit_code == TIMED_OUT,
         stopped: exit_code == 143,
         out_of_memory: false,
         proxy_lost: false,

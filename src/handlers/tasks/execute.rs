@@ -329,6 +329,10 @@ impl Execution<'_> {
         let from = self.ports.mail_from(&task.repo);
         let append = decide_conclusion(self.assignment, conclusion, from, clock::now());
         self.ports.append(append).await?;
+        if self.assignment.start == Start::Stopped {
+            // Another task of the conversation may be at its files; its end exports this one too.
+            return Ok(());
+        }
         clear_outbox(&directories, names).await;
         if let Err(error) = export(self.ports, task.conversation, &directories).await {
             tracing::warn!(conversation = %task.conversation, %error, "exports were not written");

@@ -9,7 +9,9 @@ use crate::events::conversation::PromptComposed;
 use crate::events::event::{ContainerEvent, RunEvent};
 use crate::events::id::{RunId, SessionId, StreamId, StreamVersion};
 use crate::events::log::Append;
-use crate::events::run::{LineBody, RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned};
+use crate::events::run::{
+    LineBody, RunCutOff, RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned,
+};
 use crate::events::seal::Owner;
 use crate::events::task::{TaskPhase, TaskPhaseEntered};
 use crate::events::{Event, Recorded};
@@ -324,6 +326,23 @@ struct RunRecord {
     transcript: Transcript,
     facts: ExitFacts,
     frozen: Option<RunFrozen>,
+    is_judged: bool,
+}
+
+/// Returns what a run used that ended without a judgement; nothing when it was judged after all.
+///
+/// # Errors
+/// [`EffectError`] when the log or a body does not read.
+pub async fn cut_off_run(ports: &Ports, run: RunId) -> Result<Option<RunCutOff>, EffectError> {
+    let record = read_record(ports, run).await?;
+    let (usage, cost_microusd) = record.transcript.usage();
+    let (turns, _) = record.transcript.turns_and_duration_ms();
+    Ok((!record.is_judged).then_some(RunCutOff {
+        run,
+        usage,
+        cost_microusd,
+        turns,
+    }))
 }
 
 /// Reads it on a thread that may wait for the disk; it may be much.
@@ -342,6 +361,7 @@ async fn read_whole_record(ports: &Ports, run: RunId) -> Result<RunRecord, Effec
             ..ExitFacts::default()
         },
         frozen: None,
+        is_judged: false,
     };
     let mut read = StreamVersion(0);
     loop {
@@ -373,6 +393,7 @@ async fn take_in(
             record.facts.exit_code = exited.exit_code;
             record.facts.out_of_memory = exited.out_of_memory;
         }
+        Event::Run(RunEvent::OutcomeClassified(_)) => record.is_judged = true,
         Event::Container(ContainerEvent::RunFrozen(frozen)) => {
             record.frozen = Some(frozen.clone());
         }
