@@ -18,7 +18,7 @@ use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
 use crate::handlers::tasks::execute::execute;
 use crate::handlers::tasks::holding::{decide_holding, waiting_text};
 use crate::handlers::tasks::interrupt::{interruption, run_to_count};
-use crate::handlers::tasks::run::cut_off_run;
+use crate::handlers::tasks::record::cut_off_run;
 use crate::projections::frozen_runs::FrozenRun;
 use crate::projections::inbox::WaitingMessage;
 use crate::projections::work_queue::QueuedTask;
