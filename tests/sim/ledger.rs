@@ -221,6 +221,13 @@ impl Ledger {
                     format!("{} ends without an answer", completed.task)
                 })
             }
+            event => self.check_waiting(event),
+        }
+    }
+
+    /// What waits, whatever for, takes no place; and is turned away only where there is no room.
+    fn check_waiting(&mut self, event: &TaskEvent) -> Result<(), Broken> {
+        match event {
             TaskEvent::Parked(parked) => {
                 let task = self.task(parked.task)?;
                 let had_place = std::mem::take(&mut task.has_place);
