@@ -16,6 +16,7 @@ pub mod live_resources;
 pub mod network_log;
 pub mod outbox;
 pub mod projection;
+pub mod schedules;
 pub mod state;
 pub mod task_board;
 pub mod usage;

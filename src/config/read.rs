@@ -6,6 +6,7 @@ mod credentials;
 mod email;
 mod repo;
 pub mod sandbox;
+mod schedules;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -71,6 +72,17 @@ pub fn idle_keys(text: &str) -> Result<Vec<&'static str>, Problem> {
     let root = yaml::parse(text)?;
     let is_used = |key: &&str| key.split('.').try_fold(&root, under).is_some();
     Ok(IDLE_KEYS.into_iter().filter(is_used).collect())
+}
+
+/// Returns where the last of these keys, each below the one before, stands in a text; of keys that are
+/// not there, where the text begins.
+///
+/// # Errors
+/// [`Problem`] where the text is no YAML.
+pub fn place_of(text: &str, keys: &[&str]) -> Result<yaml::Place, Problem> {
+    let root = yaml::parse(text)?;
+    let found = keys.iter().try_fold(&root, |node, key| under(node, key));
+    Ok(found.unwrap_or(&root).place)
 }
 
 fn under<'a>(node: &'a yaml::Node, key: &str) -> Option<&'a yaml::Node> {

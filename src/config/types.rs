@@ -10,6 +10,8 @@ use secrecy::SecretString;
 
 use crate::events::id::{CredentialName, RepoId};
 
+pub mod schedule;
+
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -134,6 +136,8 @@ pub struct Repo {
     pub github_app_credentials: BTreeMap<CredentialName, GithubAppSecret>,
     /// The mailbox, if mail is used.
     pub email: Option<Email>,
+    /// Work that nobody writes for, by name.
+    pub schedules: BTreeMap<String, schedule::Schedule>,
 }
 
 /// `repos.<id>.resource_limits`; nothing given means no limit.

@@ -8,6 +8,7 @@ use crate::projections::conversations::Conversations;
 use crate::projections::frozen_runs::FrozenRuns;
 use crate::projections::inbox::Inbox;
 use crate::projections::outbox::Outbox;
+use crate::projections::schedules::Schedules;
 use crate::projections::work_queue::WorkQueue;
 
 /// The worker's view of the log.
@@ -23,6 +24,8 @@ pub struct State {
     pub outbox: Outbox,
     /// Runs that are kept for somebody to look at.
     pub frozen: FrozenRuns,
+    /// Schedules in force.
+    pub schedules: Schedules,
 }
 
 impl State {
@@ -34,6 +37,7 @@ impl State {
             | Event::Message(_)
             | Event::Task(_)
             | Event::Conversation(_)
+            | Event::Schedule(_)
             | Event::Delivery(_) => true,
             Event::Channel(_) | Event::Repository(_) | Event::Run(_) | Event::Proxy(_) => false,
             Event::Container(event) => FrozenRuns::is_concerned(event),
@@ -47,7 +51,8 @@ impl Projection for State {
         + WorkQueue::CODE_VERSION
         + Conversations::CODE_VERSION
         + Outbox::CODE_VERSION
-        + FrozenRuns::CODE_VERSION;
+        + FrozenRuns::CODE_VERSION
+        + Schedules::CODE_VERSION;
 
     fn apply(&mut self, recorded: &Recorded) {
         self.inbox.apply(recorded);
@@ -55,5 +60,6 @@ impl Projection for State {
         self.conversations.apply(recorded);
         self.outbox.apply(recorded);
         self.frozen.apply(recorded);
+        self.schedules.apply(recorded);
     }
 }

@@ -3,9 +3,9 @@
 use jiff::tz::TimeZone;
 
 use crate::clock;
+use crate::config::cron::{Cron, CronError};
+use crate::config::zone::{self, UnknownZone};
 use crate::events::id::AtMs;
-use crate::handlers::schedule::cron::{Cron, CronError};
-use crate::handlers::schedule::zone::{self, UnknownZone};
 use crate::service::look::when::{self, When};
 
 /// Why due times cannot be told.

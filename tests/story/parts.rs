@@ -265,5 +265,6 @@ fn repository(repo_url: &str) -> Repo {
         signing_credentials: BTreeMap::new(),
         github_app_credentials: BTreeMap::new(),
         email: None,
+        schedules: BTreeMap::new(),
     }
 }

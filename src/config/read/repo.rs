@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
-use crate::config::read::{credentials, email, text, text_or};
+use crate::config::read::{credentials, email, schedules, text, text_or};
 use crate::config::section::Section;
 use crate::config::types::{Limits, MaskedSecret, Repo};
 use crate::config::yaml::{Place, Problem};
@@ -58,9 +58,9 @@ fn check_id(id: &str, place: Place) -> Result<(), Problem> {
 }
 
 fn repo(mut section: Section) -> Result<Repo, Problem> {
-    for key in ["slack", "schedules"] {
-        refuse_unsupported(&mut section, key)?;
-    }
+    refuse_unsupported(&mut section, "slack")?;
+    let email = section.section("email")?.map(email::email).transpose()?;
+    let scheduled = section.section("schedules")?;
     let repo = Repo {
         repo_url: section.required("repo_url")?.text,
         model: text_or(section.scalar("model")?, "opus"),
@@ -73,7 +73,8 @@ fn repo(mut section: Section) -> Result<Repo, Problem> {
         masked_secrets: masked_secrets(section.section("masked_secrets")?)?,
         signing_credentials: credentials::signing(section.section("signing_credentials")?)?,
         github_app_credentials: credentials::apps(section.section("github_app_credentials")?)?,
-        email: section.section("email")?.map(email::email).transpose()?,
+        schedules: schedules::schedules(scheduled, email.is_some())?,
+        email,
     };
     section.end()?;
     Ok(repo)

@@ -11,7 +11,7 @@ use crate::events::log::{Append, Context, Expected};
 use crate::events::task::{TaskCoalesced, TaskPhase, TaskPhaseEntered, TaskStarted};
 use crate::handlers::effect::Beginning;
 use crate::handlers::intake::triage::DECLINED_MEDIA_TYPE;
-use crate::handlers::replies::address::{Envelope, channel_of, target, thread_key};
+use crate::handlers::replies::address::{Envelope, channel_of, new_mail, target, thread_key};
 use crate::projections::work_queue::{QueuedMessage, QueuedTask};
 
 /// What the sender of a new conversation's first message is told (spec row EML-35).
@@ -24,14 +24,15 @@ pub fn acknowledgement_text(conversation_url: Option<&str>) -> String {
 }
 
 /// Returns whether the sender is told that the work has begun: once in a conversation, and not
-/// somebody who waits at the socket, nor where there is nothing to work on.
+/// somebody who waits at the socket, nor where there is nothing to work on, nor where nobody wrote.
 pub fn is_acknowledged(beginning: &Beginning) -> bool {
     let first = beginning.conversation.replies.is_empty() && beginning.task.attempt == 0;
     let tasks = std::iter::once(&beginning.task).chain(&beginning.coalesced);
     let is_work = tasks
         .flat_map(|task| &task.messages)
         .any(|message| message.parsed.body.media_type != DECLINED_MEDIA_TYPE);
-    first && is_work && beginning.conversation.channel != ChannelKind::Local
+    let is_written = beginning.task.schedule.is_none();
+    first && is_work && is_written && beginning.conversation.channel != ChannelKind::Local
 }
 
 /// Begins a task. `acknowledgement` is the text for the sender, kept; `from` is the configured
@@ -131,16 +132,20 @@ pub(super) struct Outgoing<'a> {
 pub(super) fn request_delivery(outgoing: Outgoing<'_>) -> Vec<(StreamId, Event)> {
     let Outgoing { task, message, .. } = outgoing;
     let conversation = task.conversation;
-    let target = target(
-        &message.parsed.reply_to,
-        Envelope {
-            delivery: outgoing.delivery,
-            conversation,
-            subject: &message.parsed.subject,
-            from: outgoing.from,
-            at: outgoing.now,
-        },
-    );
+    let envelope = Envelope {
+        delivery: outgoing.delivery,
+        conversation,
+        subject: &message.parsed.subject,
+        from: outgoing.from,
+        at: outgoing.now,
+    };
+    // What stands for a schedule is no mail that could be answered.
+    let target = match &task.schedule {
+        Some(schedule) if schedule.fired.inbound == message.inbound => {
+            new_mail(&schedule.fired.to, envelope)
+        }
+        Some(_) | None => target(&message.parsed.reply_to, envelope),
+    };
     let channel = channel_of(&target);
     let link = thread_key(&target).map(|key| {
         let linked = ThreadLinked {

@@ -88,6 +88,7 @@ mod tests {
             signing_credentials: BTreeMap::new(),
             github_app_credentials: BTreeMap::new(),
             email: None,
+            schedules: BTreeMap::new(),
         };
         let grants = grants(&repo);
         let kinds: Vec<_> = grants

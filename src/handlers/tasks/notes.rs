@@ -17,6 +17,15 @@ pub fn begins_anew(forgotten: ConversationId) -> String {
     )
 }
 
+/// Stands above an answer that tells of a failure of a schedule's task: nobody wrote the message that
+/// such an answer speaks of. `due` is the time in UTC.
+pub fn scheduled_failed(name: &str, due: &str) -> String {
+    format!(
+        "*The scheduled task \"{name}\", due at {due} UTC, failed as said below. It comes again when it \
+         is due next. An answer to this mail goes on here before that.*"
+    )
+}
+
 /// Stands below an answer some of whose files could not be read (spec row EML-38).
 pub fn could_not_attach(names: &[String]) -> String {
     format!(

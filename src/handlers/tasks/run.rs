@@ -143,14 +143,15 @@ pub async fn recorded_run(
     })
 }
 
-struct Plan {
-    argv: Vec<String>,
-    limits: RunLimits,
-    prompt: String,
-    resumes: Option<SessionId>,
+/// What a run is made with.
+pub(super) struct Plan {
+    pub(super) argv: Vec<String>,
+    pub(super) limits: RunLimits,
+    pub(super) prompt: String,
+    pub(super) resumes: Option<SessionId>,
 }
 
-fn limits(prepared: &Prepared<'_>) -> RunLimits {
+pub(super) fn limits(prepared: &Prepared<'_>) -> RunLimits {
     let limits = &prepared.repo.limits;
     RunLimits {
         timeout_ms: limits.timeout_s.map(|seconds| seconds.saturating_mul(1000)),
@@ -180,22 +181,7 @@ async fn record_plan(
         prompt,
         resumes: plan.resumes.clone(),
     };
-    let policy = prepared.policy.as_ref();
-    let planned = RunPlanned {
-        run,
-        image: prepared.image.clone(),
-        argv: plan.argv.clone(),
-        env_names: credentials
-            .env
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect(),
-        mounts: prepared.directories.mounts(&prepared.agent),
-        limits: plan.limits.clone(),
-        allowlist: policy.map(|policy| policy.file.clone()),
-        allowlist_commit: prepared.commit.clone(),
-        credentials: credentials.scopes.clone(),
-    };
+    let planned = planned(prepared, run, plan, credentials);
     let policy = policy_in_force(prepared, &task.repo, run);
     let running = TaskPhaseEntered {
         task: task.task,
@@ -215,7 +201,29 @@ async fn record_plan(
     ports.append(append).await
 }
 
-fn request(
+/// Returns the record of what will be made for a run.
+pub(super) fn planned(
+    prepared: &Prepared<'_>,
+    run: RunId,
+    plan: &Plan,
+    credentials: &RunCredentials,
+) -> RunPlanned {
+    let policy = prepared.policy.as_ref();
+    let env = credentials.env.iter();
+    RunPlanned {
+        run,
+        image: prepared.image.clone(),
+        argv: plan.argv.clone(),
+        env_names: env.map(|(name, _)| name.clone()).collect(),
+        mounts: prepared.directories.mounts(&prepared.agent),
+        limits: plan.limits.clone(),
+        allowlist: policy.map(|policy| policy.file.clone()),
+        allowlist_commit: prepared.commit.clone(),
+        credentials: credentials.scopes.clone(),
+    }
+}
+
+pub(super) fn request(
     prepared: &Prepared<'_>,
     run: RunId,
     plan: Plan,
@@ -246,7 +254,7 @@ fn request(
     }
 }
 
-fn facts_of(end: &RunEnd) -> ExitFacts {
+pub(super) fn facts_of(end: &RunEnd) -> ExitFacts {
     ExitFacts {
         exit_code: end.exit_code,
         timed_out: end.timed_out,
@@ -255,7 +263,7 @@ fn facts_of(end: &RunEnd) -> ExitFacts {
     }
 }
 
-fn judge(run: RunId, transcript: &Transcript, facts: ExitFacts, end: &RunEnd) -> Judged {
+pub(super) fn judge(run: RunId, transcript: &Transcript, facts: ExitFacts, end: &RunEnd) -> Judged {
     let (outcome, rule) = if end.too_much_output {
         (RunOutcome::AgentFailed, "output limit".to_owned())
     } else {
@@ -317,14 +325,14 @@ fn last_lines(transcript: &Transcript, end: &RunEnd) -> Vec<String> {
 }
 
 /// What the log holds of a run.
-struct RunRecord {
-    transcript: Transcript,
+pub(super) struct RunRecord {
+    pub(super) transcript: Transcript,
     facts: ExitFacts,
-    frozen: Option<RunFrozen>,
+    pub(super) frozen: Option<RunFrozen>,
 }
 
 /// Reads it on a thread that may wait for the disk; it may be much.
-async fn read_record(ports: &Ports, run: RunId) -> Result<RunRecord, EffectError> {
+pub(super) async fn read_record(ports: &Ports, run: RunId) -> Result<RunRecord, EffectError> {
     let ports = ports.clone();
     let read = tasks::apart_waiting(async move { read_whole_record(&ports, run).await });
     let ended_early = |_| EffectError::Later("the thread that read the run ended early".to_owned());
