@@ -18,6 +18,7 @@ pub mod outbox;
 pub mod projection;
 pub mod schedules;
 pub mod state;
+pub mod storage;
 pub mod task_board;
 pub mod usage;
 pub mod views;

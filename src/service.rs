@@ -40,6 +40,7 @@ pub mod rendering;
 pub mod rotate;
 pub mod scheduling;
 pub mod standby;
+mod storage_watch;
 pub mod surface;
 
 pub use assemble::{SOCKET_NAME, ServicePlan, StartError};
@@ -143,6 +144,7 @@ impl Service {
         let Parts { ports, intake, .. } = parts;
         let signals = Signals::default();
         let (works, drain) = (ports.clone(), signals.clone());
+        let was_low = parts.memory.state().storage.low().is_some();
         let mut worker = Worker::new(works, drain, parts.questions, parts.memory);
         let failure = CancellationToken::new();
         let workers = TaskSet::new();
@@ -160,7 +162,7 @@ impl Service {
         for channel in parts.channels.all() {
             listeners.spawn(channel.listen(intake.clone(), listeners.stop_token()));
         }
-        watch_over(&ports, &listeners);
+        watch_over(&ports, &listeners, was_low);
         let service = Self {
             ports,
             intake,
@@ -303,9 +305,12 @@ impl Service {
     }
 }
 
-/// Starts what watches the clock, and what takes backups if that is configured.
-fn watch_over(ports: &Ports, listeners: &TaskSet) {
+/// Starts what watches the clock and the disk, and what takes backups if that is configured.
+fn watch_over(ports: &Ports, listeners: &TaskSet, was_low: bool) {
     let log = ports.log.clone();
+    let directory = ports.state_dir.clone();
+    let stop = listeners.stop_token();
+    listeners.spawn(storage_watch::watch(log.clone(), directory, was_low, stop));
     listeners.spawn(clock_watch::watch(log.clone(), listeners.stop_token()));
     if let Some(settings) = &ports.config.backup {
         let nightly = Nightly::new(settings.clone(), ports.state_dir.clone(), log);

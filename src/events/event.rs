@@ -26,6 +26,8 @@ macro_rules! catalogue {
                 16 v1 BackupTaken(BackupTaken),
                 17 v1 BackupFailed(BackupFailed),
                 18 v1 ClockWentBack(ClockWentBack),
+                24 v1 StorageLow(StorageLow),
+                25 v1 StorageRecovered(StorageRecovered),
             }
             Channel(ChannelEvent) in channel {
                 20 v1 Connected(ChannelConnected),

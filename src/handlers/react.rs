@@ -62,7 +62,7 @@ impl Airborne<'_> {
 pub fn react(state: &State, now: AtMs, capacity: Capacity, airborne: &Airborne<'_>) -> Vec<Effect> {
     let mut effects = react_to_messages(state, airborne);
     effects.extend(react_to_active_tasks(state, now, airborne));
-    if capacity.begins {
+    if capacity.begins && state.storage.low().is_none() {
         let tasks_max = capacity.tasks_max;
         effects.extend(react_to_waiting_tasks(state, now, tasks_max, airborne));
     }

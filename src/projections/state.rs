@@ -9,6 +9,7 @@ use crate::projections::frozen_runs::FrozenRuns;
 use crate::projections::inbox::Inbox;
 use crate::projections::outbox::Outbox;
 use crate::projections::schedules::Schedules;
+use crate::projections::storage::Storage;
 use crate::projections::work_queue::WorkQueue;
 
 /// The worker's view of the log.
@@ -26,6 +27,8 @@ pub struct State {
     pub frozen: FrozenRuns,
     /// Schedules in force.
     pub schedules: Schedules,
+    /// The room on the disk.
+    pub storage: Storage,
 }
 
 impl State {
@@ -52,7 +55,8 @@ impl Projection for State {
         + Conversations::CODE_VERSION
         + Outbox::CODE_VERSION
         + FrozenRuns::CODE_VERSION
-        + Schedules::CODE_VERSION;
+        + Schedules::CODE_VERSION
+        + Storage::CODE_VERSION;
 
     fn apply(&mut self, recorded: &Recorded) {
         self.inbox.apply(recorded);
@@ -61,5 +65,6 @@ impl Projection for State {
         self.outbox.apply(recorded);
         self.frozen.apply(recorded);
         self.schedules.apply(recorded);
+        self.storage.apply(recorded);
     }
 }

@@ -47,7 +47,7 @@ use airut::events::schedule::{
 use airut::events::service::{
     BackupFailed, BackupTaken, BootCompleted, ClockWentBack, ConfigLoaded, DrainStarted,
     FailedRepo, LogKeyRotated, PentestCompleted, RestoreDrillCompleted, ServiceStarted,
-    ServiceStopped,
+    ServiceStopped, StorageLow, StorageRecovered,
 };
 use airut::events::task::{
     CompletionReason, InterruptionDecision, TaskCoalesced, TaskCommandGiven, TaskCompleted,
@@ -135,6 +135,7 @@ pub(crate) fn samples() -> Vec<Event> {
         forgetting(),
         runs(),
         schedules(),
+        storage(),
         containers(),
         frozen(),
         proxy(),
@@ -142,6 +143,23 @@ pub(crate) fn samples() -> Vec<Event> {
         deliveries(),
     ]
     .concat()
+}
+
+fn storage() -> Vec<Event> {
+    let directory = || text("/home/airut/.local/state/airut");
+    vec![
+        StorageLow {
+            directory: directory(),
+            free_bytes: 900_000_000,
+            limit_bytes: 1_073_741_824,
+        }
+        .into(),
+        StorageRecovered {
+            directory: directory(),
+            free_bytes: 2_000_000_000,
+        }
+        .into(),
+    ]
 }
 
 fn schedules() -> Vec<Event> {

@@ -11,6 +11,7 @@ use airut::events::task::CompletionReason;
 use airut::handlers::channels::{OutboundMessage, SendOutcome, Triaged};
 use airut::projections::schedules::{Outcome, ScheduleState};
 use airut::sandbox::port::Entrypoint;
+use airut::service::scheduling::Standing;
 
 use crate::daylight::schedule;
 use crate::fakes::Act;
@@ -387,4 +388,28 @@ fn two_schedules_never_share_a_conversation() {
     let ids: Vec<ConversationId> = replies.iter().map(|reply| reply.conversation).collect();
     assert_eq!(ids.len(), 2);
     assert_ne!(ids[0], ids[1]);
+}
+
+#[test]
+fn schedules_are_listed_with_when_they_are_due_next_and_what_came_of_them_last() {
+    let world = world(&[Act::Overloaded], schedule(EVERY_MINUTE, "Europe/Oslo"));
+    fire_once(&world);
+    let mut standing = Standing::default();
+    world
+        .events()
+        .iter()
+        .for_each(|recorded| standing.take_in(recorded));
+    let last_slot = state(&world).last.unwrap().slot;
+    let listed = standing.list(last_slot);
+    assert_eq!(listed.len(), 1);
+    let told = serde_json::to_value(&listed[0]).unwrap();
+    assert_eq!(
+        (&told["repo"], &told["name"]),
+        (&"work".into(), &"dawn-brief".into())
+    );
+    assert_eq!(told["cron"], EVERY_MINUTE);
+    assert_eq!(told["next"]["local"], "2026-06-01T02:01:00+02:00");
+    assert_eq!(told["next"]["zone"], "Europe/Oslo");
+    assert_eq!(told["last"]["utc"], "2026-06-01T00:00:00.000Z");
+    assert_eq!(told["outcome"], "failed (execution failed), and told so");
 }
