@@ -195,6 +195,19 @@ mod tests {
         assert_eq!(last.last(), Some(5149));
     }
 
+    #[cfg(feature = "gateway")]
+    #[tokio::test]
+    async fn the_kernels_alarm_rings_when_the_clock_shows_its_time_and_not_before() {
+        for ahead_ms in [0, 1, 40] {
+            let at = crate::events::id::AtMs(shown().0 + ahead_ms);
+            let alarm = alarm::Alarm::set(at.0).unwrap();
+            let rung = tokio::time::timeout(Duration::from_secs(10), alarm.rings());
+            rung.await.unwrap();
+            assert!(shown() >= at, "{ahead_ms}");
+            until_shown(Some(at)).await;
+        }
+    }
+
     #[test]
     fn the_clock_stands_at_what_was_recorded_at_least_and_says_how_far_it_is_ahead() {
         let recorded = wall_ms() + 3_600_000;

@@ -54,7 +54,8 @@ fn known(open: u64) -> ScheduleState {
 
 #[track_caller]
 fn check(entry: &Entry, open: u64, machine: u64, expected: Option<Step>) {
-    assert_eq!(decide_step(entry, &known(open), AtMs(machine)), expected);
+    let [decided, expected] = [decide_step(entry, &known(open), AtMs(machine)), expected];
+    assert_eq!(decided, expected);
 }
 
 fn miss(first: u64, last: u64, cause: MissedCause) -> Option<Step> {
