@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod begin;
+pub mod command;
 pub mod conclude;
 pub mod directories;
 pub mod execute;

@@ -12,7 +12,11 @@ use airut::handlers::channels::{
     BoxFuture, Channel, Evidence, OutboundMessage, SendOutcome, Trace, Triage, Triaged,
 };
 use airut::handlers::intake::Intake;
-use airut::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
+use airut::sandbox::podman::OutputChunk;
+use airut::sandbox::port::{
+    Entrypoint, ImageError, ImageRequest, OutputKind, RunEnd, RunFailure, RunRequest, Sandbox,
+    Streams,
+};
 use airut::sandbox::recorder::{PortFuture, Recorder};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -123,6 +127,10 @@ pub(crate) enum Act {
     Hang,
     /// Its output is complete, but its container never ends.
     AnswerAndHang(&'static str),
+    /// It is a command: exit code, standard output and standard error.
+    Command(i32, &'static str, &'static str),
+    /// It is a command that runs until it is stopped.
+    CommandHangs,
 }
 
 /// A run as the sandbox was asked for it.
@@ -131,6 +139,8 @@ pub(crate) struct Ran {
     pub(crate) run: RunId,
     pub(crate) prompt: String,
     pub(crate) argv: Vec<String>,
+    pub(crate) targets: Vec<String>,
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 /// A sandbox that follows a script; what runs in it outlives the daemon.
@@ -140,6 +150,10 @@ pub(crate) struct FakeSandbox {
     pub(crate) alive: Mutex<Vec<RunId>>,
     pub(crate) most_alive: Mutex<usize>,
     pub(crate) image_error: Mutex<Option<ImageError>>,
+    /// What every command does, and every agent, whatever the script says.
+    pub(crate) by_kind: Mutex<Option<(Act, Act)>>,
+    /// What images were asked for.
+    pub(crate) images: Mutex<Vec<Entrypoint>>,
     /// A permit lets one waiting agent answer.
     pub(crate) release: Semaphore,
 }
@@ -152,6 +166,8 @@ impl Default for FakeSandbox {
             alive: Mutex::default(),
             most_alive: Mutex::default(),
             image_error: Mutex::default(),
+            by_kind: Mutex::default(),
+            images: Mutex::default(),
             release: Semaphore::new(0),
         }
     }
@@ -165,10 +181,13 @@ impl FakeSandbox {
         stop: CancellationToken,
     ) -> Result<RunEnd, RunFailure> {
         let run = request.run;
-        let next = self.script.lock().unwrap().pop_front();
-        let act = next.unwrap_or(Act::Answer("Done."));
+        let act = self.next_act(&request.output);
         self.enter(&request);
         recorder.record(vec![started(run)]).await?;
+        if let OutputKind::Passed(streams) = &request.output {
+            let exit_code = command(streams.as_ref(), act, &stop).await;
+            return self.end(run, exit_code, recorder.as_ref()).await;
+        }
         let session = session_of(&request);
         keep_session(&request, &session);
         let init = format!(r#"{{"type":"system","subtype":"init","session_id":"{session}"}}"#);
@@ -205,18 +224,40 @@ impl FakeSandbox {
                 recorder.record(vec![honey_seen(run, place)]).await?;
                 stopped(&stop).await
             }
+            Act::Command(..) | Act::CommandHangs => panic!("{run} is no command"),
             Act::UnknownSessionAndHang | Act::SpendAndHang | Act::Hang | Act::AnswerAndHang(_) => {
                 stopped(&stop).await
             }
         };
+        self.end(run, exit_code, recorder.as_ref()).await
+    }
+
+    async fn end(
+        &self,
+        run: RunId,
+        exit_code: i32,
+        recorder: &dyn Recorder,
+    ) -> Result<RunEnd, RunFailure> {
         recorder.record(vec![exited(run, exit_code)]).await?;
         self.leave(run);
         Ok(end_of(exit_code))
     }
 
+    /// Returns what the next run does.
+    fn next_act(&self, output: &OutputKind) -> Act {
+        let next = self.script.lock().unwrap().pop_front();
+        match (self.by_kind.lock().unwrap().clone(), output) {
+            (Some((command, _)), OutputKind::Passed(_)) => command,
+            (Some((_, agent)), OutputKind::AgentStream) => agent,
+            (None, _) => next.unwrap_or(Act::Answer("Done.")),
+        }
+    }
+
     fn enter(&self, request: &RunRequest) {
         self.ran.lock().unwrap().push(Ran {
             run: request.run,
+            targets: request.mounts.iter().map(|m| m.target.clone()).collect(),
+            timeout_ms: request.limits.timeout_ms,
             prompt: String::from_utf8(request.stdin.clone()).unwrap(),
             argv: request.argv.clone(),
         });
@@ -236,9 +277,10 @@ impl FakeSandbox {
 impl Sandbox for FakeSandbox {
     fn ensure_image(
         &self,
-        _: ImageRequest,
+        request: ImageRequest,
         _: Arc<dyn Recorder>,
     ) -> PortFuture<'_, Result<String, ImageError>> {
+        self.images.lock().unwrap().push(request.entrypoint);
         let error = self.image_error.lock().unwrap().clone();
         let tag = "localhost/airut-overlay:1".to_owned();
         Box::pin(std::future::ready(error.map_or(Ok(tag), Err)))
@@ -285,6 +327,22 @@ impl Sandbox for FakeSandbox {
     }
 }
 
+/// Does what a command does; returns its exit code.
+async fn command(streams: &dyn Streams, act: Act, stop: &CancellationToken) -> i32 {
+    assert_eq!(streams.read().await, None, "nobody writes to a command");
+    match act {
+        Act::Command(exit_code, output, errors) => {
+            let output = OutputChunk::Stdout(output.as_bytes().to_vec());
+            let errors = OutputChunk::Stderr(errors.as_bytes().to_vec());
+            streams.write(output).await;
+            streams.write(errors).await;
+            exit_code
+        }
+        Act::CommandHangs => stopped(stop).await,
+        other => panic!("a command does not {other:?}"),
+    }
+}
+
 fn frozen(run: RunId, why: &str) -> airut::events::Event {
     RunFrozen {
         run,
@@ -326,7 +384,12 @@ fn first_lines(act: &Act, init: String, session: &str) -> Vec<String> {
             vec![init, limited(*resets_at), failure("success", "429", words)]
         }
         Act::SpendAndHang | Act::SpendUntilTimeout => vec![init, spent()],
-        Act::AnswerWhenReleased(_) | Act::Flood | Act::SeeHoneyAndHang(_) | Act::Hang => {
+        Act::Command(..) | Act::CommandHangs => vec![],
+        Act::AnswerWhenReleased(_)
+        | Act::WriteWhenReleased(..)
+        | Act::Flood
+        | Act::SeeHoneyAndHang(_)
+        | Act::Hang => {
             vec![init]
         }
     }

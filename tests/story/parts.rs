@@ -281,5 +281,6 @@ fn repository(repo_url: &str) -> Repo {
         github_app_credentials: BTreeMap::new(),
         email: None,
         slack: None,
+        schedules: BTreeMap::new(),
     }
 }

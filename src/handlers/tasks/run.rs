@@ -139,14 +139,15 @@ pub async fn recorded_run(
     })
 }
 
-struct Plan {
-    argv: Vec<String>,
-    limits: RunLimits,
-    prompt: String,
-    resumes: Option<SessionId>,
+/// What a run is made with.
+pub(super) struct Plan {
+    pub(super) argv: Vec<String>,
+    pub(super) limits: RunLimits,
+    pub(super) prompt: String,
+    pub(super) resumes: Option<SessionId>,
 }
 
-fn limits(prepared: &Prepared<'_>) -> RunLimits {
+pub(super) fn limits(prepared: &Prepared<'_>) -> RunLimits {
     let limits = &prepared.repo.limits;
     RunLimits {
         timeout_ms: limits.timeout_s.map(|seconds| seconds.saturating_mul(1000)),
@@ -176,22 +177,7 @@ async fn record_plan(
         prompt,
         resumes: plan.resumes.clone(),
     };
-    let policy = prepared.policy.as_ref();
-    let planned = RunPlanned {
-        run,
-        image: prepared.image.clone(),
-        argv: plan.argv.clone(),
-        env_names: credentials
-            .env
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect(),
-        mounts: prepared.directories.mounts(&prepared.agent),
-        limits: plan.limits.clone(),
-        allowlist: policy.map(|policy| policy.file.clone()),
-        allowlist_commit: prepared.commit.clone(),
-        credentials: credentials.scopes.clone(),
-    };
+    let planned = planned(prepared, run, plan, credentials);
     let policy = policy_in_force(prepared, &task.repo, run);
     let running = TaskPhaseEntered {
         task: task.task,
@@ -211,7 +197,29 @@ async fn record_plan(
     ports.append(append).await
 }
 
-fn request(
+/// Returns the record of what will be made for a run.
+pub(super) fn planned(
+    prepared: &Prepared<'_>,
+    run: RunId,
+    plan: &Plan,
+    credentials: &RunCredentials,
+) -> RunPlanned {
+    let policy = prepared.policy.as_ref();
+    let env = credentials.env.iter();
+    RunPlanned {
+        run,
+        image: prepared.image.clone(),
+        argv: plan.argv.clone(),
+        env_names: env.map(|(name, _)| name.clone()).collect(),
+        mounts: prepared.directories.mounts(&prepared.agent),
+        limits: plan.limits.clone(),
+        allowlist: policy.map(|policy| policy.file.clone()),
+        allowlist_commit: prepared.commit.clone(),
+        credentials: credentials.scopes.clone(),
+    }
+}
+
+pub(super) fn request(
     prepared: &Prepared<'_>,
     run: RunId,
     plan: Plan,
@@ -242,7 +250,7 @@ fn request(
     }
 }
 
-fn facts_of(end: &RunEnd) -> ExitFacts {
+pub(super) fn facts_of(end: &RunEnd) -> ExitFacts {
     ExitFacts {
         exit_code: end.exit_code,
         timed_out: end.timed_out,
@@ -251,7 +259,7 @@ fn facts_of(end: &RunEnd) -> ExitFacts {
     }
 }
 
-fn judge(run: RunId, transcript: &Transcript, facts: ExitFacts, end: &RunEnd) -> Judged {
+pub(super) fn judge(run: RunId, transcript: &Transcript, facts: ExitFacts, end: &RunEnd) -> Judged {
     let (outcome, rule) = if end.too_much_output {
         (RunOutcome::AgentFailed, "output limit".to_owned())
     } else {
