@@ -207,6 +207,11 @@ fn begin(state: &State, bundle: &[&QueuedTask]) -> Option<Effect> {
     if first.stop_requested_by.is_some() {
         return assign(state, first, Start::Stopped);
     }
+    let is_behind =
+        |task: &&&QueuedTask| task.revision.is_some() && task.stop_requested_by.is_none();
+    if let Some(behind) = bundle.iter().find(is_behind) {
+        return Some(Effect::Revise(Box::new((*behind).clone())));
+    }
     let mut messages = first.messages.len();
     let unstopped = others
         .iter()

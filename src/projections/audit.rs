@@ -168,7 +168,8 @@ impl Audit {
             }
             MessageEvent::DuplicateIgnored(_)
             | MessageEvent::SourceAcknowledged(_)
-            | MessageEvent::JoinRefused(_) => {}
+            | MessageEvent::JoinRefused(_)
+            | MessageEvent::Revised(_) => {}
         }
     }
 
@@ -178,10 +179,8 @@ impl Audit {
                 self.admit(queued.inbound, queued.task, queued.conversation);
                 self.keep_of(queued.task, recorded, || Moment::Queued(queued.clone()));
             }
-            TaskEvent::Coalesced(coalesced) => {
-                self.keep_of(coalesced.task, recorded, || {
-                    Moment::Coalesced(coalesced.clone())
-                });
+            TaskEvent::Coalesced(it) => {
+                self.keep_of(it.task, recorded, || Moment::Coalesced(it.clone()));
             }
             TaskEvent::Started(started) => {
                 self.keep_of(started.task, recorded, || Moment::Started(started.clone()));
@@ -189,10 +188,11 @@ impl Audit {
             TaskEvent::CommandGiven(given) => {
                 self.keep_of(given.task, recorded, || Moment::CommandGiven(given.clone()));
             }
-            TaskEvent::StopRequested(request) => {
-                self.keep_of(request.task, recorded, || {
-                    Moment::StopRequested(request.clone())
-                });
+            TaskEvent::Revised(revised) => {
+                self.keep_of(revised.task, recorded, || Moment::Revised(revised.clone()));
+            }
+            TaskEvent::StopRequested(it) => {
+                self.keep_of(it.task, recorded, || Moment::StopRequested(it.clone()));
             }
             TaskEvent::Interrupted(interrupted) => {
                 self.keep_of(interrupted.task, recorded, || {

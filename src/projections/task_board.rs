@@ -218,6 +218,9 @@ impl TaskBoard {
                 });
                 self.finish(completed.task);
             }
+            TaskEvent::Revised(revised) => {
+                self.change(revised.task, |card| card.title.clone_from(&revised.title));
+            }
             TaskEvent::StopRequested(_)
             | TaskEvent::Interrupted(_)
             | TaskEvent::CommandGiven(_) => {}

@@ -18,7 +18,7 @@ use crate::projections::usage::Spent;
 
 mod task;
 
-pub use task::{QueuedMessage, QueuedTask, TaskState};
+pub use task::{QueuedMessage, QueuedTask, Revision, TaskState};
 
 /// The backlog.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct WorkQueue {
     pub tasks: BTreeMap<TaskId, QueuedTask>,
     /// Messages that were read and become a task with one of the next events.
     parsed: BTreeMap<InboundId, MessageParsed>,
+    /// Messages without a verdict, each with what it says since it was received.
+    unjudged: BTreeMap<InboundId, Option<Revision>>,
 }
 
 impl WorkQueue {
@@ -84,8 +86,12 @@ impl WorkQueue {
             retry_at: AtMs(0),
             stop_requested_by: None,
             spent: Spent::default(),
+            revision: None,
         };
         self.tasks.insert(queued.task, task);
+        if let Some(Some(revision)) = self.unjudged.remove(&queued.inbound) {
+            self.change(queued.task, |task| task.revise(revision));
+        }
     }
 
     fn start(&mut self, started: &TaskStarted) {
@@ -103,6 +109,7 @@ impl WorkQueue {
             task.attempt = task.attempt.max(started.attempt);
             task.started = started.attempt;
             task.retry_at = AtMs(0);
+            task.revision = None;
             task.messages.extend(joined);
         });
     }
@@ -123,6 +130,35 @@ impl WorkQueue {
 
     fn note_honey(&mut self, task: TaskId, place: &str) {
         self.change(task, |task| task.honey_seen = Some(place.to_owned()));
+    }
+
+    fn apply_message(&mut self, event: &MessageEvent, recorded: &Recorded) {
+        match event {
+            MessageEvent::Received(received) => {
+                self.unjudged.insert(received.inbound, None);
+            }
+            MessageEvent::Rejected(rejected) => {
+                self.unjudged.remove(&rejected.inbound);
+            }
+            MessageEvent::Parsed(parsed) => {
+                self.parsed.insert(parsed.inbound, parsed.clone());
+            }
+            MessageEvent::Revised(revised) => {
+                let revision = Revision {
+                    position: recorded.position,
+                    raw: revised.raw.clone(),
+                };
+                match self.unjudged.get_mut(&revised.inbound) {
+                    Some(newest) => *newest = Some(revision),
+                    None => self.change(revised.inbound.task(), |task| task.revise(revision)),
+                }
+            }
+            MessageEvent::DuplicateIgnored(_)
+            | MessageEvent::SourceAcknowledged(_)
+            | MessageEvent::SenderAuthorized(_)
+            | MessageEvent::Routed(_)
+            | MessageEvent::JoinRefused(_) => {}
+        }
     }
 
     fn apply_task(&mut self, event: &TaskEvent, recorded: &Recorded) {
@@ -148,6 +184,9 @@ impl WorkQueue {
             TaskEvent::Completed(completed) => {
                 self.tasks.remove(&completed.task);
             }
+            TaskEvent::Revised(revised) => {
+                self.change(revised.task, |task| task.go_by(revised));
+            }
             TaskEvent::PhaseEntered(_)
             | TaskEvent::TodoListUpdated(_)
             | TaskEvent::CommandGiven(_) => {}
@@ -167,6 +206,7 @@ impl WorkQueue {
             TaskEvent::RetryScheduled(e) => e.task,
             TaskEvent::Completed(e) => e.task,
             TaskEvent::CommandGiven(e) => e.task,
+            TaskEvent::Revised(e) => e.task,
         };
         self.change(task, |task| task.version = recorded.stream_version);
     }
@@ -273,13 +313,11 @@ fn state_after_failure(task: &QueuedTask, not_before: AtMs) -> TaskState {
 
 impl Projection for WorkQueue {
     const NAME: &'static str = "work_queue";
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
-            Event::Message(MessageEvent::Parsed(parsed)) => {
-                self.parsed.insert(parsed.inbound, parsed.clone());
-            }
+            Event::Message(event) => self.apply_message(event, recorded),
             Event::Task(event) => self.apply_task(event, recorded),
             Event::Conversation(event) => self.apply_conversation(event),
             Event::Run(event) => self.apply_run(event),
@@ -288,8 +326,7 @@ impl Projection for WorkQueue {
             Event::Proxy(ProxyEvent::HoneySurrogateSeen(seen)) => {
                 self.note_honey(seen.run.task, &seen.place);
             }
-            Event::Message(_)
-            | Event::Service(_)
+            Event::Service(_)
             | Event::Channel(_)
             | Event::Repository(_)
             | Event::Proxy(_)

@@ -105,6 +105,7 @@ fn tell(effect: &Effect) -> String {
             format!("{how} {}", assignment.task.title)
         }
         Effect::Interrupt(task) => format!("interrupt {}", task.title),
+        Effect::Revise(task) => format!("revise {}", task.title),
         Effect::Deliver(outgoing) if outgoing.maybe_sent => "deliver labelled".to_owned(),
         Effect::Deliver(_) => "deliver".to_owned(),
         Effect::ForgetAttempt(_) => "forget".to_owned(),

@@ -66,6 +66,7 @@ impl Worker {
                     && source(earlier) == source(message)
             }
             Effect::Begin(_)
+            | Effect::Revise(_)
             | Effect::Execute(_)
             | Effect::Interrupt(_)
             | Effect::Deliver(_)

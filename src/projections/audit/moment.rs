@@ -20,7 +20,7 @@ use crate::events::run::{
 };
 use crate::events::task::{
     TaskCoalesced, TaskCommandGiven, TaskCompleted, TaskInterrupted, TaskQueued,
-    TaskRetryScheduled, TaskStarted, TaskStopRequested,
+    TaskRetryScheduled, TaskRevised, TaskStarted, TaskStopRequested,
 };
 
 /// How an allowed request ended.
@@ -47,6 +47,8 @@ pub enum Moment {
     Begun(ConversationCreated),
     /// The message became a task.
     Queued(TaskQueued),
+    /// Its message says something else now.
+    Revised(TaskRevised),
     /// It is answered with another.
     Coalesced(TaskCoalesced),
     /// Work on it begins.

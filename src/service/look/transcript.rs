@@ -92,6 +92,7 @@ fn asked(moment: &Moment, read: Read<'_>) -> Option<String> {
             let (task, into) = (coalesced.task, coalesced.into);
             format!("task {task} is answered with {into}")
         }
+        Moment::Revised(revised) => format!("the message says now: {}", revised.title),
         Moment::CommandGiven(given) => format!("{} gave the command {}", given.by, given.command),
         Moment::StopRequested(request) => format!("{} wants it stopped", request.by),
         _ => return None,

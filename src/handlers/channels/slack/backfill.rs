@@ -14,7 +14,7 @@ use crate::events::id::{AtMs, ChannelKind};
 use crate::handlers::channels::back_off::back_off;
 use crate::handlers::channels::slack::SlackChannel;
 use crate::handlers::channels::slack::hear::Hearing;
-use crate::handlers::channels::slack::incoming::as_event;
+use crate::handlers::channels::slack::incoming::{as_event, message_key};
 use crate::handlers::channels::slack::web::WebError;
 use crate::handlers::channels::slack::web::reading::{Page, Span};
 use crate::handlers::intake::IntakeError;
@@ -168,6 +168,11 @@ impl SlackChannel {
         messages.retain(|message| ts(message) >= search.oldest.as_str());
         messages.sort_by(|one, other| ts(one).cmp(ts(other)));
         for message in messages {
+            // Of the overlap most was heard: it needs no record that it was met again.
+            let key = message_key(&hearing.own, channel, ts(&message));
+            if hearing.intake.known(&key).is_some() {
+                continue;
+            }
             let taken = hearing.take_in(&as_event(channel, &message)).await?;
             if taken.is_some_and(|receipt| !receipt.duplicate) {
                 search.found += 1;
