@@ -18,6 +18,7 @@ mod common;
 mod email {
     mod answered;
     mod authority;
+    mod browser;
     mod corpora;
     mod cut;
     mod filtered;
@@ -35,4 +36,5 @@ mod email {
     mod tokens;
     mod trouble;
     mod verified;
+    mod waiting;
 }

@@ -98,8 +98,9 @@ impl Conversation {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conversations {
     by_id: BTreeMap<ConversationId, Conversation>,
-    /// `<kind> <key>` to conversation.
-    threads: BTreeMap<String, ConversationId>,
+    /// For each repository, `<kind> <key>` to conversation: two repositories may be written to in one
+    /// thread, or by one mail.
+    threads: BTreeMap<RepoId, BTreeMap<String, ConversationId>>,
     /// Those that are being forgotten.
     forgetting: BTreeMap<ConversationId, Forgetting>,
     /// Those that are forgotten.
@@ -117,9 +118,15 @@ impl Conversations {
         self.by_id.values()
     }
 
-    /// Returns the conversation a channel's thread belongs to.
-    pub fn by_thread(&self, channel: ChannelKind, key: &str) -> Option<ConversationId> {
-        self.threads.get(&thread_key(channel, key)).copied()
+    /// Returns the conversation of a repository that a channel's thread belongs to.
+    pub fn by_thread(
+        &self,
+        repo: &RepoId,
+        channel: ChannelKind,
+        key: &str,
+    ) -> Option<ConversationId> {
+        let threads = self.threads.get(repo)?;
+        threads.get(&thread_key(channel, key)).copied()
     }
 
     /// Returns the conversations that are being forgotten, by id.
@@ -187,7 +194,7 @@ fn thread_key(channel: ChannelKind, key: &str) -> String {
 
 impl Projection for Conversations {
     const NAME: &'static str = "conversations";
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
@@ -261,8 +268,12 @@ impl Conversations {
                 });
             }
             ConversationEvent::ThreadLinked(linked) => {
-                let key = thread_key(linked.channel, &linked.key);
-                self.threads.insert(key, linked.conversation);
+                let conversation = self.by_id.get(&linked.conversation);
+                if let Some(repo) = conversation.map(|conversation| conversation.repo.clone()) {
+                    let key = thread_key(linked.channel, &linked.key);
+                    let threads = self.threads.entry(repo).or_default();
+                    threads.insert(key, linked.conversation);
+                }
             }
             ConversationEvent::WorkspaceCloned(cloned) => {
                 self.apply_to(cloned.conversation, |conversation| {

@@ -17,14 +17,18 @@ use crate::projections::Projection;
 use crate::projections::usage::Spent;
 
 mod task;
+mod turns;
 
 pub use task::{QueuedMessage, QueuedTask, Revision, TaskState};
+pub use turns::Turns;
 
 /// The backlog.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkQueue {
     /// Tasks without an answer.
     pub tasks: BTreeMap<TaskId, QueuedTask>,
+    /// When whose turn was last.
+    pub turns: Turns,
     /// Messages that were read and become a task with one of the next events.
     parsed: BTreeMap<InboundId, MessageParsed>,
     /// Messages without a verdict, each with what it says since it was received.
@@ -51,6 +55,14 @@ impl WorkQueue {
         self.tasks.len() - self.executing()
     }
 
+    /// Returns how many tasks of a sender wait.
+    pub fn waiting_of(&self, sender: &str) -> usize {
+        let tasks = self.tasks.values();
+        tasks
+            .filter(|task| task.is_waiting() && task.sender == sender)
+            .count()
+    }
+
     fn queue(&mut self, queued: &TaskQueued, recorded: &Recorded) {
         let Some(parsed) = self.parsed.remove(&queued.inbound) else {
             return;
@@ -67,6 +79,7 @@ impl WorkQueue {
             task: queued.task,
             repo: queued.repo.clone(),
             conversation: queued.conversation,
+            sender: queued.sender.clone(),
             queued_at: recorded.at,
             title: queued.title.clone(),
             position: recorded.position,
@@ -85,16 +98,20 @@ impl WorkQueue {
             retries: 0,
             retry_at: AtMs(0),
             stop_requested_by: None,
+            was_told: false,
+            parked: None,
+            parks: 0,
             spent: Spent::default(),
             revision: None,
         };
+        self.turns.join(&task.sender, &task.repo, recorded.position);
         self.tasks.insert(queued.task, task);
         if let Some(Some(revision)) = self.unjudged.remove(&queued.inbound) {
             self.change(queued.task, |task| task.revise(revision));
         }
     }
 
-    fn start(&mut self, started: &TaskStarted) {
+    fn start(&mut self, started: &TaskStarted, recorded: &Recorded) {
         let mut joined: Vec<QueuedMessage> = vec![];
         for task in &started.coalesced {
             let other = self.tasks.get_mut(task);
@@ -104,14 +121,30 @@ impl WorkQueue {
                     .flat_map(|t| std::mem::take(&mut t.messages)),
             );
         }
+        if let Some(task) = self.tasks.get(&started.task) {
+            self.turns
+                .serve(&task.sender, &task.repo, recorded.position);
+        }
         self.change(started.task, |task| {
             task.state = TaskState::Running { cut_off: false };
+            task.parked = None;
             task.attempt = task.attempt.max(started.attempt);
             task.started = started.attempt;
             task.retry_at = AtMs(0);
             task.revision = None;
             task.messages.extend(joined);
         });
+    }
+
+    /// Whoever has nothing left in the queue joins anew with the next message.
+    fn remove(&mut self, task: TaskId) {
+        let Some(QueuedTask { sender, repo, .. }) = self.tasks.remove(&task) else {
+            return;
+        };
+        let mut left = self.tasks.values();
+        if !left.any(|task| task.sender == sender && task.repo == repo) {
+            self.turns.leave(&sender, &repo);
+        }
     }
 
     fn cut_off(&mut self) {
@@ -164,10 +197,8 @@ impl WorkQueue {
     fn apply_task(&mut self, event: &TaskEvent, recorded: &Recorded) {
         match event {
             TaskEvent::Queued(queued) => self.queue(queued, recorded),
-            TaskEvent::Coalesced(coalesced) => {
-                self.tasks.remove(&coalesced.task);
-            }
-            TaskEvent::Started(started) => self.start(started),
+            TaskEvent::Coalesced(coalesced) => self.remove(coalesced.task),
+            TaskEvent::Started(started) => self.start(started, recorded),
             TaskEvent::StopRequested(stop) => self.change(stop.task, |task| {
                 task.stop_requested_by = Some(stop.by.clone());
             }),
@@ -181,13 +212,21 @@ impl WorkQueue {
                 task.retry_at = retry.not_before;
                 task.state = state_after_failure(task, retry.not_before);
             }),
-            TaskEvent::Completed(completed) => {
-                self.tasks.remove(&completed.task);
-            }
+            TaskEvent::Completed(completed) => self.remove(completed.task),
             TaskEvent::Revised(revised) => {
                 self.change(revised.task, |task| task.go_by(revised));
             }
-            TaskEvent::PhaseEntered(_)
+            TaskEvent::Held(held) => self.change(held.task, |task| task.was_told = true),
+            TaskEvent::Parked(parked) => self.change(parked.task, |task| {
+                task.parks += 1;
+                task.parked = Some(parked.cause.clone());
+                task.retry_at = parked.until;
+                task.state = TaskState::Waiting {
+                    not_before: parked.until,
+                };
+            }),
+            TaskEvent::TurnedAway(_)
+            | TaskEvent::PhaseEntered(_)
             | TaskEvent::TodoListUpdated(_)
             | TaskEvent::CommandGiven(_) => {}
         }
@@ -207,6 +246,9 @@ impl WorkQueue {
             TaskEvent::Completed(e) => e.task,
             TaskEvent::CommandGiven(e) => e.task,
             TaskEvent::Revised(e) => e.task,
+            TaskEvent::Held(e) => e.task,
+            TaskEvent::TurnedAway(e) => e.task,
+            TaskEvent::Parked(e) => e.task,
         };
         self.change(task, |task| task.version = recorded.stream_version);
     }
@@ -255,6 +297,9 @@ impl WorkQueue {
             RunEvent::OutcomeClassified(outcome) => self.change(outcome.run.task, |task| {
                 task.result_seen = false;
                 task.spent.add_run(outcome);
+            }),
+            RunEvent::CutOff(cut_off) => self.change(cut_off.run.task, |task| {
+                task.spent.add(Spent::from(cut_off));
             }),
             RunEvent::Planned(_)
             | RunEvent::ImageBuildStarted(_)
@@ -305,7 +350,8 @@ fn state_after(decision: &InterruptionDecision) -> TaskState {
 fn state_after_failure(task: &QueuedTask, not_before: AtMs) -> TaskState {
     match task.state {
         TaskState::Abandoning => TaskState::Abandoning,
-        TaskState::Concluding => TaskState::Concluding,
+        TaskState::Concluding if task.has_ended() => TaskState::Concluding,
+        TaskState::Concluding => TaskState::Waiting { not_before },
         TaskState::Running { .. } if task.has_ended() => TaskState::Concluding,
         TaskState::Running { .. } | TaskState::Waiting { .. } => TaskState::Waiting { not_before },
     }

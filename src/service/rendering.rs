@@ -1,12 +1,12 @@
 //! A reply as a channel would send it, made beside any conversation and sent to nobody. The making is
 //! the channels' own; this only gives it an example to make it of. Pure but for its callers.
 
-use crate::events::delivery::{DeliveryKind, DeliveryTarget};
+use crate::events::delivery::{AnswerTone, DeliveryKind, DeliveryTarget};
 use crate::events::id::{AtMs, ConversationId, DeliveryId, RepoId, TaskId};
 use crate::events::message::ReplyAddress;
 use crate::handlers::channels::email::{markdown, render};
 use crate::handlers::channels::slack::mentions_out::Names;
-use crate::handlers::channels::slack::mrkdwn;
+use crate::handlers::channels::slack::outgoing::{self, Posting};
 use crate::handlers::channels::{Attachment, OutboundMessage};
 use crate::handlers::replies::address::{self, Envelope};
 use crate::handlers::tasks::directories::media_type;
@@ -49,28 +49,34 @@ impl Draft {
 
     /// Returns the text in Slack's markup, one of each message.
     pub fn mrkdwn(&self) -> Vec<String> {
-        mrkdwn::split(
-            &mrkdwn::of_markdown(&self.markdown, &Names::default()),
-            mrkdwn::TEXT_CHARS_MAX,
-        )
+        let texts = self.posting().messages.into_iter();
+        let texts = texts.filter_map(|body| Some(body["text"].as_str()?.to_owned()));
+        texts.collect()
     }
 
     /// Returns the calls of Slack's Web API that answer an example message: method and body of each.
-    /// Where a file's bytes go, Slack's answer says, so nothing that follows is known here.
+    /// Where a file's bytes go and what its id is, Slack's answers say: those are examples, too.
     pub fn slack_calls(&self) -> Vec<serde_json::Value> {
-        let (channel, thread) = EXAMPLE_THREAD;
-        let texts = self.mrkdwn().into_iter().map(|text| {
-            let body = serde_json::json!({
-                "channel": channel, "thread_ts": thread, "text": text,
-                "mrkdwn": true, "unfurl_links": false, "unfurl_media": false,
-            });
-            serde_json::json!({"method": "chat.postMessage", "body": body})
+        let Posting { messages, uploads } = self.posting();
+        let messages = messages.into_iter();
+        let messages = messages.map(|body| call("chat.postMessage", &body));
+        let files = uploads.iter().flat_map(|file| {
+            let place = serde_json::json!({"filename": file.name, "length": file.bytes.len()});
+            let shared = outgoing::shared(EXAMPLE_FILE, &file.title, EXAMPLE_THREAD);
+            [
+                call("files.getUploadURLExternal", &place),
+                call("files.completeUploadExternal", &shared),
+            ]
         });
-        let files = self.files.iter().map(|(name, bytes)| {
-            let body = serde_json::json!({"filename": name, "length": bytes.len()});
-            serde_json::json!({"method": "files.getUploadURLExternal", "body": body})
-        });
-        texts.chain(files).collect()
+        messages.chain(files).collect()
+    }
+
+    fn posting(&self) -> Posting {
+        let message = OutboundMessage {
+            target: slack_target(),
+            ..self.message(EXAMPLE_FROM)
+        };
+        outgoing::posting(&message, &Names::default(), false)
     }
 
     fn message(&self, from: &str) -> OutboundMessage {
@@ -97,6 +103,25 @@ impl Draft {
 
 /// Channel and thread of the example message in Slack.
 const EXAMPLE_THREAD: (&str, &str) = ("C0123456789", "1767225600.000100");
+
+/// The id of each example file in Slack.
+const EXAMPLE_FILE: &str = "F0123456789";
+
+fn call(method: &str, body: &serde_json::Value) -> serde_json::Value {
+    serde_json::json!({"method": method, "body": body})
+}
+
+fn slack_target() -> DeliveryTarget {
+    let (channel, thread) = EXAMPLE_THREAD;
+    DeliveryTarget::Slack {
+        channel: channel.to_owned(),
+        thread: thread.to_owned(),
+        answered: vec![thread.to_owned()],
+        tone: AnswerTone::Good,
+        is_direct: false,
+        title: String::new(),
+    }
+}
 
 const EXAMPLE_CONVERSATION: ConversationId = ConversationId(0x1f2e_3d4c);
 

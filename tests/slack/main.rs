@@ -1,5 +1,6 @@
 //! Slack: first the stand-in, held to Slack's own word by its rules one by one and by Slack's own
-//! clients for Python and Node; then Airut beside it. The stand-in knows nothing of Airut.
+//! clients for Python and Node; then Airut beside it: its set-up, what it hears and what it says. The
+//! stand-in knows nothing of Airut.
 
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +28,9 @@ mod common;
 mod parts;
 
 mod agent;
+mod check;
 mod conformance;
+mod guide;
 mod hand;
 mod in_again;
 mod in_commands;
@@ -35,6 +38,9 @@ mod in_first;
 mod in_people;
 mod in_revised;
 mod in_words;
+mod manifest;
+mod out;
 mod rig;
 mod rules;
+mod shapes;
 mod standin;

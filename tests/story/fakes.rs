@@ -18,8 +18,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::parts::{
-    UNKNOWN, exited, failure, keep_session, observe, read, result, said, session_of, source_of,
-    started,
+    UNKNOWN, exited, failure, keep_session, limited, observe, read, result, said, session_of,
+    source_of, started,
 };
 
 /// A channel of mails that keeps what it sends.
@@ -99,12 +99,16 @@ pub(crate) enum Act {
     AnswerWithFile(&'static str, &'static str),
     /// It waits until the story goes on, then answers.
     AnswerWhenReleased(&'static str),
+    /// It writes each line when the story goes on, and answers when it goes on once more.
+    WriteWhenReleased(Vec<String>, &'static str),
     /// It says that the session is unknown.
     UnknownSession,
     /// It says so, but its container never ends.
     UnknownSessionAndHang,
     /// It says that the API is busy.
     Overloaded,
+    /// It says that the account's usage limit is reached until then, in seconds since 1970.
+    Limited(u64),
     /// It writes more than it may and is ended.
     Flood,
     /// Its honey surrogate is seen and it is frozen, whatever it has said.
@@ -182,6 +186,16 @@ impl FakeSandbox {
                 observe(vec![said(text), result(text, &session)]).await?;
                 0
             }
+            Act::WriteWhenReleased(lines, text) => {
+                observe(vec![init]).await?;
+                for line in lines {
+                    self.release.acquire().await.unwrap().forget();
+                    observe(vec![line]).await?;
+                }
+                self.release.acquire().await.unwrap().forget();
+                observe(vec![said(text), result(text, &session)]).await?;
+                0
+            }
             Act::UnknownSession => {
                 observe(vec![failure("error_during_execution", "null", UNKNOWN)]).await?;
                 1
@@ -192,6 +206,12 @@ impl FakeSandbox {
             }
             Act::Overloaded => {
                 observe(vec![init, failure("success", "529", "Overloaded")]).await?;
+                1
+            }
+            Act::Limited(resets_at) => {
+                let words = "You've hit your session limit";
+                let lines = vec![init, limited(resets_at), failure("success", "429", words)];
+                observe(lines).await?;
                 1
             }
             Act::Flood => {

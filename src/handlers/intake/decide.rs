@@ -95,7 +95,7 @@ pub fn decide_acceptance(
     let hint = continued
         .or_else(|| foreign.clone())
         .or(named)
-        .or_else(|| find_forgotten(conversations, received.channel, &accepted.triaged));
+        .or_else(|| find_forgotten(conversations, received, &accepted.triaged));
     decide_reading(&mut decision, received, &accepted, hint);
     if let Some((named, _)) = foreign {
         let refused = ConversationJoinRefused {
@@ -111,7 +111,7 @@ pub fn decide_acceptance(
     }
     let known = conversations.get(conversation).filter(|_| !new);
     decide_people(&mut decision, known, conversation, received, &accepted);
-    decide_linking(&mut decision, conversations, received.channel, &accepted);
+    decide_linking(&mut decision, conversations, received, &accepted);
     decide_queueing(&mut decision, received, conversation, accepted);
     decision
 }
@@ -167,7 +167,7 @@ fn pointed_at<'a>(
 ) -> Vec<(&'a Conversation, HintSource)> {
     let keys = thread_keys(&triaged.reply_to);
     let linked = keys.iter().rev();
-    let linked = linked.filter_map(|key| conversations.by_thread(channel, key));
+    let linked = linked.filter_map(|key| conversations.by_thread(repo, channel, key));
     let linked = linked.map(|id| (id, HintSource::Thread));
     let all = triaged.conversation_hint.clone().into_iter().chain(linked);
     let known = all.filter_map(|(id, source)| Some((conversations.get(id)?, source)));
@@ -180,12 +180,13 @@ fn pointed_at<'a>(
 /// new one, and its answer says so.
 fn find_forgotten(
     conversations: &Conversations,
-    channel: ChannelKind,
+    received: &MessageReceived,
     triaged: &Triaged,
 ) -> Option<(ConversationId, HintSource)> {
+    let (repo, channel) = (&received.repo, received.channel);
     let keys = thread_keys(&triaged.reply_to);
     let linked = keys.iter().rev();
-    let mut linked = linked.filter_map(|key| conversations.by_thread(channel, key));
+    let mut linked = linked.filter_map(|key| conversations.by_thread(repo, channel, key));
     let forgotten = linked.find(|id| conversations.is_forgotten(*id));
     forgotten.map(|id| (id, HintSource::Thread))
 }
@@ -306,13 +307,14 @@ fn decide_people(
 fn decide_linking(
     decision: &mut Decision,
     conversations: &Conversations,
-    channel: ChannelKind,
+    received: &MessageReceived,
     accepted: &Accepted,
 ) {
+    let (repo, channel) = (&received.repo, received.channel);
     let key = own_thread_key(&accepted.triaged.reply_to);
     // A thread whose conversation is forgotten leads to the new one from now on.
     let leads_on = |key: &String| {
-        let linked = conversations.by_thread(channel, key);
+        let linked = conversations.by_thread(repo, channel, key);
         linked.is_some_and(|id| !conversations.is_forgotten(id))
     };
     let new = key.filter(|key| !leads_on(key));

@@ -31,6 +31,13 @@ pub const SEARCH_AGE_MAX_MS: u64 = 10 * 60 * 1000;
 /// Characters kept of what a channel says; the rest is cut, since an outcome must fit into the log.
 pub const ERROR_CHARS_MAX: usize = 2000;
 
+/// Returns whether a delivery that waits for its next attempt is to wait no longer: its pause is over, or
+/// what it may have failed for has come back. Another message that goes out shortens one pause of it and
+/// no more, since a mailbox that is full stays so whatever others receive.
+pub fn is_due(outgoing: &Outgoing, not_before: AtMs, now: AtMs) -> bool {
+    not_before <= now || outgoing.recovery.is_some()
+}
+
 /// Returns the end of a delivery that is too old to be attempted again.
 pub fn decide_before_sending(outgoing: &Outgoing, now: AtMs) -> Option<Event> {
     let age_max = match outgoing.request.kind {
@@ -100,7 +107,7 @@ pub fn text_without_files(outgoing: &Outgoing, answer: &str, error: &str) -> Str
     let names: Vec<&str> = files.map(|file| file.name.as_str()).collect();
     let names = names.join(", ");
     let label = if outgoing.maybe_sent {
-        "\n\nThis may be a duplicate: whether an earlier attempt arrived is not known."
+        "\n\nThis may be a duplicate: it is not known whether an earlier attempt arrived."
     } else {
         ""
     };

@@ -14,9 +14,17 @@ pub const STOP: &str = "airut_stop";
 /// Action of the button that asks how far the work is; its value is the conversation.
 pub const STATUS: &str = "airut_status";
 
-/// Returns a section with a text in Slack's markup.
+/// Returns a section with words of our own in Slack's markup; addresses in it are links.
 pub fn section(mrkdwn: &str) -> Value {
     json!({"type": "section", "text": {"type": "mrkdwn", "text": mrkdwn}})
+}
+
+/// Returns a section with words of others in Slack's markup. They are shown verbatim: otherwise Slack
+/// looks for names in them by itself, and mentions whom it finds.
+pub fn verbatim_section(mrkdwn: &str) -> Value {
+    let mut section = section(mrkdwn);
+    section["text"]["verbatim"] = true.into();
+    section
 }
 
 /// Returns the row with both buttons. Stopping asks first: a slip of the finger would end an hour's

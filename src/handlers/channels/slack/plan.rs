@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::events::id::{ConversationId, TaskId};
 use crate::events::task::{TodoItem, TodoStatus};
-use crate::handlers::channels::slack::blocks::{SECTION_CHARS_MAX, buttons, section};
+use crate::handlers::channels::slack::blocks::{SECTION_CHARS_MAX, buttons, verbatim_section};
 use crate::handlers::channels::slack::mentions_out::Names;
 use crate::handlers::channels::slack::metadata;
 use crate::handlers::channels::slack::mrkdwn::as_text;
@@ -39,8 +39,8 @@ pub fn post(place: Place<'_>, items: &[TodoItem], is_over: bool) -> Value {
     body
 }
 
-/// Returns the body of `chat.update` that shows it anew in the message `ts`. Metadata that is not given
-/// would be taken away.
+/// Returns the body of `chat.update` that shows it anew in the message `ts`. Its metadata are given
+/// again, so that they are whole whatever became of those before.
 pub fn update(place: Place<'_>, ts: &str, items: &[TodoItem], is_over: bool) -> Value {
     let mut body = shown(place, items, is_over);
     body["ts"] = ts.into();
@@ -50,7 +50,7 @@ pub fn update(place: Place<'_>, ts: &str, items: &[TodoItem], is_over: bool) -> 
 
 fn shown(place: Place<'_>, items: &[TodoItem], is_over: bool) -> Value {
     let sections = sections(items);
-    let mut blocks: Vec<Value> = sections.iter().map(|text| section(text)).collect();
+    let mut blocks: Vec<Value> = sections.iter().map(|text| verbatim_section(text)).collect();
     if !is_over {
         blocks.push(buttons(place.conversation));
     }
@@ -190,6 +190,14 @@ mod tests {
             .map(|n| item(&format!("Item {n}"), "", TodoStatus::Pending))
             .collect();
         assert_eq!(sections(&plain).len(), 1);
+    }
+
+    #[test]
+    fn what_a_plan_is_changed_into_has_a_text_that_slack_takes() {
+        // https://docs.slack.dev/reference/methods/chat.update: 4,000, which Slack counts in bytes.
+        let items = vec![item(&"ä".repeat(5_000), "", TodoStatus::Pending); 1_000];
+        let text = update(PLACE, "2.000100", &items, false)["text"].clone();
+        assert!(text.as_str().unwrap().len() <= 4_000, "{text}");
     }
 
     #[test]

@@ -211,7 +211,10 @@ impl Progress {
             | TaskEvent::Revised(_)
             | TaskEvent::StopRequested(_)
             | TaskEvent::Interrupted(_)
-            | TaskEvent::RetryScheduled(_) => {}
+            | TaskEvent::RetryScheduled(_)
+            | TaskEvent::Held(_)
+            | TaskEvent::TurnedAway(_)
+            | TaskEvent::Parked(_) => {}
         }
     }
 

@@ -1,0 +1,89 @@
+//! The agent's plan, from either tool that writes one: each change of it is a fact of its own.
+
+use airut::events::Event;
+use airut::events::event::TaskEvent;
+use airut::events::task::TodoStatus;
+
+use crate::fakes::Act;
+use crate::world::World;
+
+/// Returns each plan that was recorded: the marks of its items and what they say.
+async fn plans(lines: Vec<String>) -> Vec<String> {
+    let world = World::new(&[Act::WriteWhenReleased(lines.clone(), "Done.")]);
+    world.sandbox.release.add_permits(lines.len() + 1);
+    let daemon = world.daemon().await;
+    daemon.receive("m1", "alice", "", "Hello.").await.unwrap();
+    daemon.until("DeliverySucceeded", 2).await;
+    daemon.drain().await;
+    let events = world.events().into_iter();
+    let plan = |event: Event| match event {
+        Event::Task(TaskEvent::TodoListUpdated(updated)) => Some(updated.items),
+        _ => None,
+    };
+    let shown = |items: Vec<airut::events::task::TodoItem>| {
+        let shown = items.iter().map(|item| {
+            let mark = match item.status {
+                TodoStatus::Pending => "-",
+                TodoStatus::InProgress => ">",
+                TodoStatus::Completed => "+",
+            };
+            format!("{mark}{}/{}", item.content, item.active_form)
+        });
+        shown.collect::<Vec<_>>().join(" ")
+    };
+    events
+        .filter_map(|event| plan(event.event))
+        .map(shown)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_plan_that_is_written_whole_is_recorded() {
+    let write = |todos: &str| tool_used("t1", "TodoWrite", &format!(r#"{{"todos":[{todos}]}}"#));
+    let lines = vec![
+        write(r#"{"content":"Read","activeForm":"Reading","status":"in_progress"}"#),
+        write(r#"{"content":"Read","activeForm":"Reading","status":"completed"}"#),
+    ];
+    assert_eq!(plans(lines).await, [">Read/Reading", "+Read/Reading"]);
+}
+
+#[tokio::test]
+async fn a_plan_that_is_written_piece_by_piece_is_recorded() {
+    let lines = vec![
+        tool_used(
+            "t1",
+            "TaskCreate",
+            r#"{"subject":"Read","activeForm":"Reading"}"#,
+        ),
+        task_created("t1", "1"),
+        tool_used("t2", "TaskCreate", r#"{"subject":"Fix"}"#),
+        task_created("t2", "2"),
+        tool_used("t3", "TaskUpdate", r#"{"taskId":"1","status":"completed"}"#),
+        tool_used(
+            "t4",
+            "TaskUpdate",
+            r#"{"taskId":"2","status":"in_progress","activeForm":"Fixing"}"#,
+        ),
+    ];
+    let expected = [
+        "-Read/Reading",
+        "-Read/Reading -Fix/",
+        "+Read/Reading -Fix/",
+        "+Read/Reading >Fix/Fixing",
+    ];
+    assert_eq!(plans(lines).await, expected);
+}
+
+/// The line of an agent that uses a tool; `input` is JSON.
+fn tool_used(id: &str, name: &str, input: &str) -> String {
+    format!(
+        r#"{{"type":"assistant","message":{{"content":[{{"type":"tool_use","id":"{id}","name":"{name}","input":{input}}}]}}}}"#
+    )
+}
+
+/// The line with which the tool `TaskCreate` answers its use.
+fn task_created(tool_use: &str, task: &str) -> String {
+    format!(
+        r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"{tool_use}","content":"created"}}]}},"tool_use_result":{{"task":{{"id":"{task}"}}}}}}"#
+    )
+}
