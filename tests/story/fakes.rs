@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::parts::{
     UNKNOWN, exited, failure, keep_session, limited, observe, read, result, said, session_of,
-    source_of, started,
+    source_of, spent, started,
 };
 
 /// A channel of mails that keeps what it sends.
@@ -109,6 +109,10 @@ pub(crate) enum Act {
     Overloaded,
     /// It says that the account's usage limit is reached until then, in seconds since 1970.
     Limited(u64),
+    /// It has used tokens for ten dollars when its time limit ends it, or the daemon dies.
+    SpendAndHang,
+    /// The same, at its time limit.
+    SpendUntilTimeout,
     /// It writes more than it may and is ended.
     Flood,
     /// Its honey surrogate is seen and it is frozen, whatever it has said.
@@ -169,25 +173,19 @@ impl FakeSandbox {
         keep_session(&request, &session);
         let init = format!(r#"{{"type":"system","subtype":"init","session_id":"{session}"}}"#);
         let observe = |lines: Vec<String>| observe(recorder.as_ref(), run, lines);
+        if let Act::AnswerWithFile(_, name) = act {
+            let outbox = source_of(&request, "/outbox").join(name);
+            std::fs::write(outbox, "content").unwrap();
+        }
+        observe(first_lines(&act, init, &session)).await?;
         let exit_code = match act {
-            Act::Answer(text) => {
-                observe(vec![init, said(text), result(text, &session)]).await?;
-                0
-            }
-            Act::AnswerWithFile(text, name) => {
-                let outbox = source_of(&request, "/outbox").join(name);
-                std::fs::write(outbox, "content").unwrap();
-                observe(vec![init, said(text), result(text, &session)]).await?;
-                0
-            }
+            Act::Answer(_) | Act::AnswerWithFile(..) => 0,
             Act::AnswerWhenReleased(text) => {
-                observe(vec![init]).await?;
                 self.release.acquire().await.unwrap().forget();
                 observe(vec![said(text), result(text, &session)]).await?;
                 0
             }
             Act::WriteWhenReleased(lines, text) => {
-                observe(vec![init]).await?;
                 for line in lines {
                     self.release.acquire().await.unwrap().forget();
                     observe(vec![line]).await?;
@@ -196,45 +194,18 @@ impl FakeSandbox {
                 observe(vec![said(text), result(text, &session)]).await?;
                 0
             }
-            Act::UnknownSession => {
-                observe(vec![failure("error_during_execution", "null", UNKNOWN)]).await?;
-                1
-            }
-            Act::UnknownSessionAndHang => {
-                observe(vec![failure("error_during_execution", "null", UNKNOWN)]).await?;
-                stopped(&stop).await
-            }
-            Act::Overloaded => {
-                observe(vec![init, failure("success", "529", "Overloaded")]).await?;
-                1
-            }
-            Act::Limited(resets_at) => {
-                let words = "You've hit your session limit";
-                let lines = vec![init, limited(resets_at), failure("success", "429", words)];
-                observe(lines).await?;
-                1
-            }
-            Act::Flood => {
-                observe(vec![init]).await?;
-                137
-            }
+            Act::UnknownSession | Act::Overloaded | Act::Limited(_) => 1,
+            Act::SpendUntilTimeout => TIMED_OUT,
+            Act::Flood => 137,
             Act::Freeze(why) => {
-                let done = "I am done.";
-                observe(vec![init, said(done), result(done, &session)]).await?;
                 recorder.record(vec![frozen(run, why)]).await?;
                 137
             }
             Act::SeeHoneyAndHang(place) => {
-                observe(vec![init]).await?;
                 recorder.record(vec![honey_seen(run, place)]).await?;
                 stopped(&stop).await
             }
-            Act::Hang => {
-                observe(vec![init]).await?;
-                stopped(&stop).await
-            }
-            Act::AnswerAndHang(text) => {
-                observe(vec![init, said(text), result(text, &session)]).await?;
+            Act::UnknownSessionAndHang | Act::SpendAndHang | Act::Hang | Act::AnswerAndHang(_) => {
                 stopped(&stop).await
             }
         };
@@ -336,16 +307,44 @@ fn honey_seen(run: RunId, place: &str) -> airut::events::Event {
     .into()
 }
 
+/// Returns what an agent says before anything else happens to it.
+fn first_lines(act: &Act, init: String, session: &str) -> Vec<String> {
+    match act {
+        Act::Answer(text) | Act::AnswerWithFile(text, _) | Act::AnswerAndHang(text) => {
+            vec![init, said(text), result(text, session)]
+        }
+        Act::Freeze(_) => {
+            let done = "I am done.";
+            vec![init, said(done), result(done, session)]
+        }
+        Act::UnknownSession | Act::UnknownSessionAndHang => {
+            vec![failure("error_during_execution", "null", UNKNOWN)]
+        }
+        Act::Overloaded => vec![init, failure("success", "529", "Overloaded")],
+        Act::Limited(resets_at) => {
+            let words = "You've hit your session limit";
+            vec![init, limited(*resets_at), failure("success", "429", words)]
+        }
+        Act::SpendAndHang | Act::SpendUntilTimeout => vec![init, spent()],
+        Act::AnswerWhenReleased(_) | Act::Flood | Act::SeeHoneyAndHang(_) | Act::Hang => {
+            vec![init]
+        }
+    }
+}
+
 /// Waits until the run is to stop; returns the exit code of a process that is told to end.
 async fn stopped(stop: &CancellationToken) -> i32 {
     stop.cancelled().await;
     143
 }
 
+/// The exit code of a run that its time limit ended.
+const TIMED_OUT: i32 = 124;
+
 fn end_of(exit_code: i32) -> RunEnd {
     RunEnd {
         exit_code,
-        timed_out: false,
+        timed_out: exit_code == TIMED_OUT,
         stopped: exit_code == 143,
         out_of_memory: false,
         proxy_lost: false,

@@ -106,6 +106,7 @@ pub(crate) struct World {
     pub(crate) kept: Arc<MemoryStore>,
     pub(crate) repo_url: String,
     pub(crate) limits: QueueLimits,
+    pub(crate) effort: Option<String>,
     directory: tempfile::TempDir,
 }
 
@@ -134,6 +135,7 @@ impl World {
             kept: Arc::default(),
             repo_url: "https://git.example.test/work".to_owned(),
             limits: QueueLimits::default(),
+            effort: None,
             directory: tempfile::TempDir::new().unwrap(),
         }
     }
@@ -197,6 +199,9 @@ impl World {
         let channel = Arc::clone(&self.channel) as Arc<dyn Channel>;
         let mut config = config(&self.repo_url);
         config.execution.queue = self.limits;
+        for repo in config.repos.values_mut() {
+            repo.effort.clone_from(&self.effort);
+        }
         Ports {
             config: Arc::new(config),
             log: log.clone(),

@@ -128,6 +128,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/handlers/tasks/notes.rs",
     "src/handlers/tasks/patience.rs",
     "src/handlers/tasks/prompt.rs",
+    "src/handlers/standing.rs",
     "src/handlers/turns.rs",
     "src/service/pentest/fakes.rs",
     "src/service/pentest/judge.rs",
@@ -145,4 +146,5 @@ pub(crate) const PURE: &[&str] = &[
     "src/service/look/text.rs",
     "src/service/look/transcript.rs",
     "src/service/look/view.rs",
+    "src/service/look/waiting.rs",
 ];

@@ -21,13 +21,13 @@ use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
 use crate::handlers::tasks::directories::{Directories, OutboxContents};
 use crate::handlers::tasks::export::export;
 use crate::handlers::tasks::notes::{OF_OTHERS, RESTARTED, begins_anew, could_not_attach};
+use crate::handlers::tasks::outbox::{clear_outbox, read_outbox};
 use crate::handlers::tasks::patience::{Patience, decide_patience, parked_text, patience};
 use crate::handlers::tasks::prepare::{Halt, Prepared, prepare};
 use crate::handlers::tasks::prompt::LostSession;
 use crate::handlers::tasks::run::{Judged, recorded_run, run_agent};
 use crate::projections::usage::Spent;
 use crate::sandbox::cut::first_chars;
-use crate::tasks;
 
 /// Characters of the words about a task's end that its event holds; the operator finds the rest in
 /// the event of the step that failed.
@@ -329,6 +329,10 @@ impl Execution<'_> {
         let from = self.ports.mail_from(&task.repo);
         let append = decide_conclusion(self.assignment, conclusion, from, clock::now());
         self.ports.append(append).await?;
+        if self.assignment.start == Start::Stopped {
+            // Another task of the conversation may be at its files; its end exports this one too.
+            return Ok(());
+        }
         clear_outbox(&directories, names).await;
         if let Err(error) = export(self.ports, task.conversation, &directories).await {
             tracing::warn!(conversation = %task.conversation, %error, "exports were not written");
@@ -376,21 +380,6 @@ impl Execution<'_> {
             })
         };
         !has("CLAUDE_CODE_OAUTH_TOKEN") || has("ANTHROPIC_API_KEY")
-    }
-}
-
-async fn read_outbox(directories: &Directories) -> OutboxContents {
-    let directories = directories.clone();
-    let read = tasks::apart(move || directories.read_outbox()).await;
-    read.unwrap_or_default()
-}
-
-async fn clear_outbox(directories: &Directories, names: Vec<String>) {
-    let directories = directories.clone();
-    let clear = tasks::apart(move || directories.clear_outbox(&names));
-    // What stays is removed before the next run.
-    if let Err(error) = clear.await {
-        tracing::warn!(%error, "the outbox was not cleared");
     }
 }
 

@@ -4,15 +4,12 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::events::container::{ContainerRole, RunFrozen, StopCause};
 use crate::events::conversation::PromptComposed;
-use crate::events::event::{ContainerEvent, RunEvent};
-use crate::events::id::{RunId, SessionId, StreamId, StreamVersion};
+use crate::events::id::{RunId, SessionId, StreamId};
 use crate::events::log::Append;
-use crate::events::run::{LineBody, RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned};
+use crate::events::run::{RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned};
 use crate::events::seal::Owner;
 use crate::events::task::{TaskPhase, TaskPhaseEntered};
-use crate::events::{Event, Recorded};
 use crate::handlers::barrier;
 use crate::handlers::effect::Assignment;
 use crate::handlers::ports::{EffectError, Ports};
@@ -22,6 +19,7 @@ use crate::handlers::tasks::frozen::{judge_frozen, judge_not_kept};
 use crate::handlers::tasks::granted::policy_in_force;
 use crate::handlers::tasks::prepare::{Halt, Prepared};
 use crate::handlers::tasks::prompt::{PromptParts, compose};
+use crate::handlers::tasks::record::read_record;
 use crate::handlers::tasks::recorder::PlanRecorder;
 use crate::handlers::tasks::surrogates::credentials;
 use crate::projections::usage::Spent;
@@ -32,10 +30,6 @@ use crate::sandbox::port::{
     RunFailure, RunRequest,
 };
 use crate::sandbox::proxy::honey::Honey;
-use crate::tasks;
-
-/// Events of a run read at once.
-const READ_MAX: usize = 1024;
 
 /// A judged run.
 #[derive(Debug, Clone)]
@@ -317,75 +311,4 @@ fn last_lines(transcript: &Transcript, end: &RunEnd) -> Vec<String> {
         .cloned()
         .chain(errors)
         .collect()
-}
-
-/// What the log holds of a run.
-struct RunRecord {
-    transcript: Transcript,
-    facts: ExitFacts,
-    frozen: Option<RunFrozen>,
-}
-
-/// Reads it on a thread that may wait for the disk; it may be much.
-async fn read_record(ports: &Ports, run: RunId) -> Result<RunRecord, EffectError> {
-    let ports = ports.clone();
-    let read = tasks::apart_waiting(async move { read_whole_record(&ports, run).await });
-    let ended_early = |_| EffectError::Later("the thread that read the run ended early".to_owned());
-    read.await.map_err(ended_early)?
-}
-
-async fn read_whole_record(ports: &Ports, run: RunId) -> Result<RunRecord, EffectError> {
-    let mut record = RunRecord {
-        transcript: Transcript::default(),
-        facts: ExitFacts {
-            exit_code: 1,
-            ..ExitFacts::default()
-        },
-        frozen: None,
-    };
-    let mut read = StreamVersion(0);
-    loop {
-        let events = ports.log.read_stream(&StreamId::run(run), read, READ_MAX)?;
-        let Some(last) = events.last() else {
-            return Ok(record);
-        };
-        read = last.stream_version;
-        for recorded in &events {
-            take_in(ports, &mut record, recorded).await?;
-        }
-    }
-}
-
-async fn take_in(
-    ports: &Ports,
-    record: &mut RunRecord,
-    recorded: &Recorded,
-) -> Result<(), EffectError> {
-    match &recorded.event {
-        Event::Run(RunEvent::AgentEventObserved(observed)) => {
-            let line = match &observed.line {
-                LineBody::Inline(line) => line.clone(),
-                LineBody::Blob(blob) => ports.bodies.get_text(blob).await?,
-            };
-            record.transcript.observe(&line);
-        }
-        Event::Container(ContainerEvent::Exited(exited)) if exited.role == ContainerRole::Agent => {
-            record.facts.exit_code = exited.exit_code;
-            record.facts.out_of_memory = exited.out_of_memory;
-        }
-        Event::Container(ContainerEvent::RunFrozen(frozen)) => {
-            record.frozen = Some(frozen.clone());
-        }
-        Event::Container(ContainerEvent::StopSignalSent(sent)) => match sent.cause {
-            StopCause::TimeLimit => record.facts.timed_out = true,
-            StopCause::Requested => record.facts.stopped = true,
-            // Nobody asked for a stop that comes from the end of the service.
-            StopCause::Shutdown
-            | StopCause::ProxyLost
-            | StopCause::InternalError
-            | StopCause::OutputLimit => {}
-        },
-        _ => {}
-    }
-    Ok(())
 }
