@@ -326,9 +326,11 @@ fn first_lines(act: &Act, init: String, session: &str) -> Vec<String> {
             vec![init, limited(*resets_at), failure("success", "429", words)]
         }
         Act::SpendAndHang | Act::SpendUntilTimeout => vec![init, spent()],
-        Act::AnswerWhenReleased(_) | Act::Flood | Act::SeeHoneyAndHang(_) | Act::Hang => {
-            vec![init]
-        }
+        Act::AnswerWhenReleased(_)
+        | Act::WriteWhenReleased(..)
+        | Act::Flood
+        | Act::SeeHoneyAndHang(_)
+        | Act::Hang => vec![init],
     }
 }
 
