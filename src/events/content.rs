@@ -36,6 +36,7 @@ fn of_message(event: &MessageEvent) -> Option<TaskId> {
         MessageEvent::Received(received) => Some(received.inbound.task()),
         MessageEvent::Parsed(parsed) => Some(parsed.inbound.task()),
         MessageEvent::Rejected(rejected) => Some(rejected.inbound.task()),
+        MessageEvent::Revised(revised) => Some(revised.inbound.task()),
         MessageEvent::DuplicateIgnored(_)
         | MessageEvent::SourceAcknowledged(_)
         | MessageEvent::SenderAuthorized(_)
@@ -50,6 +51,7 @@ fn of_task(event: &TaskEvent) -> Option<TaskId> {
         TaskEvent::TodoListUpdated(updated) => Some(updated.task),
         TaskEvent::RetryScheduled(retry) => Some(retry.task),
         TaskEvent::Completed(completed) => Some(completed.task),
+        TaskEvent::Revised(revised) => Some(revised.task),
         TaskEvent::Coalesced(_)
         | TaskEvent::Started(_)
         | TaskEvent::PhaseEntered(_)
@@ -107,6 +109,11 @@ pub fn texts(event: &mut Event) -> Vec<&mut String> {
         Event::Message(MessageEvent::Rejected(rejected)) => vec![&mut rejected.detail],
         Event::Task(TaskEvent::Queued(queued)) => {
             vec![&mut queued.title, &mut queued.sender_name]
+        }
+        Event::Task(TaskEvent::Revised(revised)) => {
+            let mut texts = vec![&mut revised.title];
+            texts.extend(names(&mut revised.attachments));
+            texts
         }
         Event::Task(TaskEvent::TodoListUpdated(updated)) => {
             let items = updated.items.iter_mut();

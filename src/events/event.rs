@@ -50,6 +50,7 @@ macro_rules! catalogue {
                 65 v1 Parsed(MessageParsed),
                 66 v1 Routed(MessageRouted),
                 67 v1 JoinRefused(ConversationJoinRefused),
+                68 v1 Revised(MessageRevised),
             }
             Task(TaskEvent) in task {
                 80 v1 Queued(TaskQueued),
@@ -62,6 +63,7 @@ macro_rules! catalogue {
                 87 v1 RetryScheduled(TaskRetryScheduled),
                 88 v1 Completed(TaskCompleted),
                 89 v1 CommandGiven(TaskCommandGiven),
+                69 v1 Revised(TaskRevised),
                 90 v1 Held(TaskHeld),
                 91 v1 TurnedAway(TaskTurnedAway),
                 92 v1 Parked(TaskParked),

@@ -180,6 +180,15 @@ data! {
         pub reply_to: ReplyAddress,
     }
 
+    /// A message was changed or taken back where it was written, after it was received. A task that
+    /// has not begun goes by the newest revision; one that has begun goes on as it is.
+    pub struct MessageRevised {
+        /// The message.
+        pub inbound: InboundId,
+        /// The message as it is now, every byte; nothing: it was taken back.
+        pub raw: Option<BlobRef>,
+    }
+
     /// The message names a conversation that its sender takes no part in: it does not reach it, and
     /// begins one of its own.
     pub struct ConversationJoinRefused {

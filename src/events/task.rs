@@ -1,7 +1,9 @@
 //! What happened to one task: the work that answers one message. Stream `task:<id>`.
 //! It knows nothing of containers; those are runs.
 
-use crate::events::id::{AtMs, ConversationId, InboundId, RepoId, RunId, TaskId};
+use crate::events::id::{
+    AtMs, BlobRef, ConversationId, InboundId, Position, RepoId, RunId, StoredFile, TaskId,
+};
 use crate::events::macros::data;
 
 data! {
@@ -22,6 +24,22 @@ data! {
         /// What the sender is called, as the channel has it; not verified, and empty where it knows no
         /// name.
         pub sender_name: String,
+    }
+
+    /// The message of a task that has not begun says something else now.
+    pub struct TaskRevised {
+        /// The task.
+        pub task: TaskId,
+        /// The message.
+        pub inbound: InboundId,
+        /// Where the revision that it goes by stands in the log.
+        pub revision: Position,
+        /// Its text, as Markdown.
+        pub body: BlobRef,
+        /// Subject or first words.
+        pub title: String,
+        /// Its attachments, with safe and distinct names.
+        pub attachments: Vec<StoredFile>,
     }
 
     /// A task is answered together with an earlier one that had not begun either.

@@ -14,6 +14,8 @@ use crate::projections::work_queue::QueuedTask;
 pub enum Effect {
     /// Judge a message.
     Triage(Box<WaitingMessage>),
+    /// Read what the message of a task says since it was received.
+    Revise(Box<QueuedTask>),
     /// Begin a task, together with the later ones of its conversation that wait too.
     Begin(Box<Beginning>),
     /// Tell a sender that their task waits for a place.
@@ -152,7 +154,9 @@ impl Effect {
             Self::Execute(assignment) | Self::GiveUp(assignment, _) => {
                 Subject::Task(assignment.task.task)
             }
-            Self::Interrupt(task) | Self::Retry(task, _) => Subject::Task(task.task),
+            Self::Interrupt(task) | Self::Retry(task, _) | Self::Revise(task) => {
+                Subject::Task(task.task)
+            }
             Self::Deliver(outgoing)
             | Self::ForgetAttempt(outgoing)
             | Self::Reconcile(outgoing)

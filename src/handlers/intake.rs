@@ -18,7 +18,8 @@ use crate::events::id::{
 use crate::events::keys::KeyError;
 use crate::events::log::{Append, AppendError, Context, Log, Subscription};
 use crate::events::message::{
-    MessageDuplicateIgnored, MessageReceived, MessageSource, MessageSourceAcknowledged,
+    MessageDuplicateIgnored, MessageReceived, MessageRevised, MessageSource,
+    MessageSourceAcknowledged,
 };
 use crate::events::seal::Owner;
 use crate::handlers::barrier;
@@ -30,6 +31,7 @@ pub mod command;
 pub mod decide;
 pub mod obey;
 pub mod participants;
+pub mod revise;
 pub mod triage;
 
 /// Longest text kept of a claimed sender or a title, in characters; the rest is cut.
@@ -290,6 +292,47 @@ impl Intake {
         let key = format!("acknowledged:{inbound}");
         self.log.append(append.once(key)).await?;
         barrier::appended("MessageSourceAcknowledged");
+        Ok(())
+    }
+
+    /// Records that a message that was taken in says something else now, or with nothing in `raw`
+    /// that it was taken back. `event` names the change: told again, it changes nothing. Of a message
+    /// that is not known, or whose conversation is forgotten, nothing is kept.
+    ///
+    /// # Errors
+    /// [`IntakeError`]: nothing was promised.
+    pub async fn revise(
+        &self,
+        (repo, kind): (&RepoId, ChannelKind),
+        dedupe_key: &str,
+        event: &str,
+        raw: Option<(Vec<u8>, &str)>,
+    ) -> Result<(), IntakeError> {
+        if self.closed.is_cancelled() {
+            return Err(IntakeError::Closed);
+        }
+        let Some(inbound) = self.known(dedupe_key) else {
+            return Ok(());
+        };
+        let raw = match raw {
+            Some((bytes, media_type)) => {
+                let owner = Owner::Task(inbound.task());
+                match self.bodies.put(owner, bytes, media_type).await {
+                    Ok(kept) => Some(kept),
+                    Err(error) => return self.erased(inbound, error).map(|_first| ()),
+                }
+            }
+            None => None,
+        };
+        let stream = StreamId::inbound(inbound);
+        let revised = MessageRevised { inbound, raw };
+        let append = Append::to(&stream, vec![revised.into()], channel_context(repo, kind));
+        let key = format!("revised:{inbound}:{event}");
+        match self.log.append(append.once(key)).await {
+            Ok(_) | Err(AppendError::KeyReused { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        barrier::appended("MessageRevised");
         Ok(())
     }
 

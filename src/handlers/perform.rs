@@ -8,6 +8,7 @@ use crate::events::container::ReleaseCause;
 use crate::events::seal::Owner;
 use crate::handlers::effect::{Assignment, Beginning, Effect, Holding, Rejection};
 use crate::handlers::forgetting::forget;
+use crate::handlers::intake::revise::revise;
 use crate::handlers::intake::triage::{Verdict, triage};
 use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::replies::{abandon, deliver, forget_attempt, reconcile};
@@ -46,6 +47,7 @@ pub async fn perform(
             let verdict = triage(ports, &message.received).await?;
             return Ok(Outcome::Judged(message, Box::new(verdict)));
         }
+        Effect::Revise(task) => revise(ports, &task).await?,
         Effect::Begin(beginning) => begin(ports, &beginning).await?,
         Effect::Hold(holding) => hold(ports, &holding).await?,
         Effect::Execute(assignment) => execute(ports, *assignment, stop).await?,

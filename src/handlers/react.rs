@@ -181,6 +181,10 @@ fn react_to_waiting_tasks(
 
 fn begin(state: &State, turn: &Turn<'_>) -> Option<Effect> {
     let (first, others) = turn.tasks.split_first()?;
+    let is_behind = |task: &&&QueuedTask| task.revision.is_some();
+    if let Some(behind) = turn.tasks.iter().find(is_behind) {
+        return Some(Effect::Revise(Box::new((*behind).clone())));
+    }
     let mut messages = first.messages.len();
     let others = others.iter().take_while(|task| {
         messages += task.messages.len();

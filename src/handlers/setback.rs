@@ -61,6 +61,10 @@ pub fn react_to_failure(state: &State, effect: &Effect, failure: &Failure) -> Op
             }
             Some(Effect::Retry(Box::new(task.clone()), cause))
         }
+        Effect::Revise(task) => {
+            let task = state.queue.tasks.get(&task.task)?;
+            ends(TRIAGE_FAILURES_MAX).then(|| give_up(state, task, cause))?
+        }
         Effect::Begin(beginning) => {
             let task = state.queue.tasks.get(&beginning.task.task)?;
             failure.is_permanent.then(|| give_up(state, task, cause))?

@@ -163,7 +163,8 @@ impl Audit {
             }
             MessageEvent::DuplicateIgnored(_)
             | MessageEvent::SourceAcknowledged(_)
-            | MessageEvent::JoinRefused(_) => {}
+            | MessageEvent::JoinRefused(_)
+            | MessageEvent::Revised(_) => {}
         }
     }
 

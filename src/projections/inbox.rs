@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::event::MessageEvent;
 use crate::events::id::{AtMs, InboundId, Position};
-use crate::events::message::{MessageReceived, MessageRejected};
+use crate::events::message::{MessageReceived, MessageRejected, MessageSource};
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
 
@@ -67,7 +67,7 @@ impl Inbox {
 
 impl Projection for Inbox {
     const NAME: &'static str = "inbox";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
 
     fn apply(&mut self, recorded: &Recorded) {
         let Event::Message(event) = &recorded.event else {
@@ -81,8 +81,11 @@ impl Projection for Inbox {
                     received: received.clone(),
                 };
                 self.received += 1;
-                self.unacknowledged
-                    .insert(received.inbound, recorded.position);
+                // Only of a mailbox it is recorded that it was told.
+                if matches!(received.source, MessageSource::Mailbox { .. }) {
+                    self.unacknowledged
+                        .insert(received.inbound, recorded.position);
+                }
                 self.waiting.insert(received.inbound, waiting);
             }
             MessageEvent::DuplicateIgnored(_) => self.duplicates += 1,
@@ -102,7 +105,8 @@ impl Projection for Inbox {
             }
             MessageEvent::SenderAuthorized(_)
             | MessageEvent::Parsed(_)
-            | MessageEvent::JoinRefused(_) => {}
+            | MessageEvent::JoinRefused(_)
+            | MessageEvent::Revised(_) => {}
         }
     }
 }

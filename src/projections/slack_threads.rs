@@ -25,6 +25,8 @@ pub const CHANNELS_MAX: usize = 500;
 pub struct Thread {
     /// The newest message of it that was received, as its `ts`.
     pub last_seen: String,
+    /// The message that made Airut take part in it, as its `ts`.
+    pub first: String,
     /// Its conversation, once one of its messages was accepted.
     pub conversation: Option<ConversationId>,
     /// Its messages without a verdict, each with its `ts`.
@@ -79,6 +81,9 @@ impl SlackThreads {
         let heard = self.repos.entry(received.repo.clone()).or_default();
         let key = thread_key(channel, thread);
         let engaged = heard.threads.entry(key.clone()).or_default();
+        if engaged.first.is_empty() {
+            engaged.first.clone_from(ts);
+        }
         engaged.last_seen = later(&engaged.last_seen, ts);
         engaged.waiting.insert(received.inbound, ts.clone());
         let seen = heard.channels.entry(channel.clone()).or_default();
@@ -166,7 +171,8 @@ impl Heard {
             return true;
         };
         let mut waiting = known.waiting.values();
-        known.conversation.is_none() && waiting.all(|other| other.as_str() >= ts)
+        known.first == ts
+            || known.conversation.is_none() && waiting.all(|other| other.as_str() >= ts)
     }
 
     fn bound(&mut self) {

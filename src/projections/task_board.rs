@@ -231,6 +231,9 @@ impl TaskBoard {
                 });
                 self.finish(completed.task);
             }
+            TaskEvent::Revised(revised) => {
+                self.change(revised.task, |card| card.title.clone_from(&revised.title));
+            }
             TaskEvent::StopRequested(_)
             | TaskEvent::Held(_)
             | TaskEvent::TurnedAway(_)

@@ -21,7 +21,7 @@ use crate::projections::usage::Spent;
 mod task;
 mod turns;
 
-pub use task::{QueuedMessage, QueuedTask, ScheduledTask, TaskState};
+pub use task::{QueuedMessage, QueuedTask, Revision, ScheduledTask, TaskState};
 pub use turns::Turns;
 
 /// The backlog.
@@ -35,6 +35,8 @@ pub struct WorkQueue {
     parsed: BTreeMap<InboundId, MessageParsed>,
     /// Schedules that fired and become a task with one of the next events.
     fired: BTreeMap<TaskId, ScheduleFired>,
+    /// Messages without a verdict, each with what it says since it was received.
+    unjudged: BTreeMap<InboundId, Option<Revision>>,
 }
 
 impl WorkQueue {
@@ -109,9 +111,13 @@ impl WorkQueue {
                 .fired
                 .remove(&queued.task)
                 .map(|fired| ScheduledTask { fired, ended: None }),
+            revision: None,
         };
         self.turns.join(&task.sender, &task.repo, recorded.position);
         self.tasks.insert(queued.task, task);
+        if let Some(Some(revision)) = self.unjudged.remove(&queued.inbound) {
+            self.change(queued.task, |task| task.revise(revision));
+        }
     }
 
     fn start(&mut self, started: &TaskStarted, recorded: &Recorded) {
@@ -134,6 +140,7 @@ impl WorkQueue {
             task.attempt = task.attempt.max(started.attempt);
             task.started = started.attempt;
             task.retry_at = AtMs(0);
+            task.revision = None;
             task.messages.extend(joined);
         });
     }
@@ -167,6 +174,35 @@ impl WorkQueue {
         self.change(task, |task| task.honey_seen = Some(place.to_owned()));
     }
 
+    fn apply_message(&mut self, event: &MessageEvent, recorded: &Recorded) {
+        match event {
+            MessageEvent::Received(received) => {
+                self.unjudged.insert(received.inbound, None);
+            }
+            MessageEvent::Rejected(rejected) => {
+                self.unjudged.remove(&rejected.inbound);
+            }
+            MessageEvent::Parsed(parsed) => {
+                self.parsed.insert(parsed.inbound, parsed.clone());
+            }
+            MessageEvent::Revised(revised) => {
+                let revision = Revision {
+                    position: recorded.position,
+                    raw: revised.raw.clone(),
+                };
+                match self.unjudged.get_mut(&revised.inbound) {
+                    Some(newest) => *newest = Some(revision),
+                    None => self.change(revised.inbound.task(), |task| task.revise(revision)),
+                }
+            }
+            MessageEvent::DuplicateIgnored(_)
+            | MessageEvent::SourceAcknowledged(_)
+            | MessageEvent::SenderAuthorized(_)
+            | MessageEvent::Routed(_)
+            | MessageEvent::JoinRefused(_) => {}
+        }
+    }
+
     fn apply_task(&mut self, event: &TaskEvent, recorded: &Recorded) {
         match event {
             TaskEvent::Queued(queued) => self.queue(queued, recorded),
@@ -186,6 +222,9 @@ impl WorkQueue {
                 task.state = state_after_failure(task, retry.not_before);
             }),
             TaskEvent::Completed(completed) => self.remove(completed.task),
+            TaskEvent::Revised(revised) => {
+                self.change(revised.task, |task| task.go_by(revised));
+            }
             TaskEvent::Held(held) => self.change(held.task, |task| task.was_told = true),
             TaskEvent::Parked(parked) => self.change(parked.task, |task| {
                 task.parks += 1;
@@ -215,6 +254,7 @@ impl WorkQueue {
             TaskEvent::RetryScheduled(e) => e.task,
             TaskEvent::Completed(e) => e.task,
             TaskEvent::CommandGiven(e) => e.task,
+            TaskEvent::Revised(e) => e.task,
             TaskEvent::Held(e) => e.task,
             TaskEvent::TurnedAway(e) => e.task,
             TaskEvent::Parked(e) => e.task,
@@ -353,9 +393,7 @@ impl Projection for WorkQueue {
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
-            Event::Message(MessageEvent::Parsed(parsed)) => {
-                self.parsed.insert(parsed.inbound, parsed.clone());
-            }
+            Event::Message(event) => self.apply_message(event, recorded),
             Event::Task(event) => self.apply_task(event, recorded),
             Event::Conversation(event) => self.apply_conversation(event),
             Event::Run(event) => self.apply_run(event),
@@ -365,8 +403,7 @@ impl Projection for WorkQueue {
             Event::Proxy(ProxyEvent::HoneySurrogateSeen(seen)) => {
                 self.note_honey(seen.run.task, &seen.place);
             }
-            Event::Message(_)
-            | Event::Service(_)
+            Event::Service(_)
             | Event::Channel(_)
             | Event::Repository(_)
             | Event::Proxy(_)

@@ -27,7 +27,7 @@ use airut::events::id::{
 };
 use airut::events::message::{
     AuthenticationMethod, ConversationJoinRefused, HintSource, MessageDuplicateIgnored,
-    MessageParsed, MessageReceived, MessageRejected, MessageRouted, MessageSource,
+    MessageParsed, MessageReceived, MessageRejected, MessageRevised, MessageRouted, MessageSource,
     MessageSourceAcknowledged, RejectionReason, ReplyAddress, SenderAuthorized,
 };
 use airut::events::proxy::{
@@ -53,8 +53,8 @@ use airut::events::service::{
 use airut::events::task::{
     CompletionReason, InterruptionDecision, TaskCoalesced, TaskCommandGiven, TaskCompleted,
     TaskHeld, TaskInterrupted, TaskParked, TaskPhase, TaskPhaseEntered, TaskQueued,
-    TaskRetryScheduled, TaskStarted, TaskStopRequested, TaskTurnedAway, TodoItem, TodoListUpdated,
-    TodoStatus,
+    TaskRetryScheduled, TaskRevised, TaskStarted, TaskStopRequested, TaskTurnedAway, TodoItem,
+    TodoListUpdated, TodoStatus,
 };
 
 const CONVERSATION: ConversationId = ConversationId(0x0bad_cafe);
@@ -131,6 +131,7 @@ pub(crate) fn samples() -> Vec<Event> {
         pentests(),
         channels(),
         messages(),
+        revisions(),
         tasks(),
         waiting_tasks(),
         conversations(),
@@ -444,6 +445,25 @@ fn messages() -> Vec<Event> {
             inbound: INBOUND,
             named: CONVERSATION,
             identity: text("bob@example.test"),
+        }
+        .into(),
+    ]
+}
+
+fn revisions() -> Vec<Event> {
+    vec![
+        MessageRevised {
+            inbound: INBOUND,
+            raw: Some(blob()),
+        }
+        .into(),
+        TaskRevised {
+            task: TASK,
+            inbound: INBOUND,
+            revision: Position(7),
+            body: blob(),
+            title: text("Please do"),
+            attachments: vec![file()],
         }
         .into(),
     ]

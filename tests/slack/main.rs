@@ -36,6 +36,7 @@ mod in_again;
 mod in_commands;
 mod in_first;
 mod in_people;
+mod in_revised;
 mod in_words;
 mod manifest;
 mod out;

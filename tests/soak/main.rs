@@ -27,7 +27,7 @@ mod common;
 #[expect(dead_code, reason = "the simulation draws rates, too")]
 mod dice;
 #[path = "../slack/hand.rs"]
-#[expect(dead_code, reason = "the stand-in's own tests ask it for more")]
+#[expect(dead_code, reason = "other tests ask for its address")]
 mod hand;
 #[path = "../slack/standin/mod.rs"]
 mod standin;
@@ -48,9 +48,9 @@ use std::path::Path;
 
 use engine::{Channel, Plan, Soaked, soak};
 use ground::Ground;
-use ledger::Verdict;
+use ledger::{Ledger, Verdict};
 use mail::MailChannel;
-use process::Daemon;
+use process::{Daemon, die_after};
 use record::Record;
 use slack::SlackChannel;
 
@@ -101,6 +101,33 @@ fn every_message_in_slack_is_answered_once_while_the_daemon_and_its_connections_
     let mut messages = SlackChannel::start();
     ground.configure(messages.config_lines());
     soak_through(&ground, &mut messages, MESSAGES);
+}
+
+#[test]
+fn a_daemon_that_dies_between_keeping_a_message_of_slacks_and_acknowledging_it_answers_it_once() {
+    let ground = Ground::new();
+    let mut messages = SlackChannel::start();
+    ground.configure(messages.config_lines());
+    die_after("MessageReceived", &ground.dir, || {
+        messages.until_connected();
+        messages.send(1, None);
+    });
+    assert!(messages.waits(), "it was acknowledged already");
+    let mut daemon = Daemon::new(&ground.dir);
+    let mut ledger = Ledger::default();
+    ledger.send();
+    while !(messages.is_quiet() && ledger.answered() == 1) {
+        for arrival in messages.arrived() {
+            ledger.arrive(&arrival);
+        }
+        daemon.check_alive();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    daemon.stop();
+    let record = Record::read(&ground.dir);
+    assert_eq!(ledger.judge(&record.unknown), Verdict::default());
+    assert_eq!(record.count("MessageReceived"), 1);
+    assert!(record.count("MessageDuplicateIgnored") <= 3);
 }
 
 /// Sends as many letters as were asked for, and judges what came back.

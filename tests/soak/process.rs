@@ -86,6 +86,22 @@ impl Daemon {
     }
 }
 
+/// Lets a daemon over the same directories die right after an event of a kind became durable.
+#[track_caller]
+pub(crate) fn die_after(event: &str, dir: &Path, meanwhile: impl FnOnce()) {
+    let mut daemon = command(&built("examples/soak-daemon"), dir);
+    daemon
+        .env("AIRUT_CRASH_AFTER", event)
+        .arg(dir.join("airut.yaml"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = daemon.spawn().unwrap();
+    meanwhile();
+    let status = until("the daemon's death", PATIENCE, || child.try_wait().unwrap());
+    assert!(!status.success(), "{status}");
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
         // It may have ended.

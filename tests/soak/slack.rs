@@ -82,6 +82,20 @@ impl SlackChannel {
         ]
     }
 
+    /// Says whether Slack waits for an acknowledgement.
+    pub(crate) fn waits(&self) -> bool {
+        let deliveries = self.hand.look("deliveries");
+        let deliveries = deliveries["deliveries"].as_array().unwrap();
+        deliveries.iter().any(|one| one["state"] == "waiting")
+    }
+
+    /// Waits until the app is connected.
+    #[track_caller]
+    pub(crate) fn until_connected(&self) {
+        let connected = |seen: &Value| (seen["connections"] != 0).then_some(());
+        self.hand.until("sockets", connected);
+    }
+
     fn drop_connections(&mut self) {
         self.untold_left = 0;
         self.hand.act("sockets/drop", &json!({}));
@@ -205,9 +219,7 @@ impl Channel for SlackChannel {
     }
 
     fn is_quiet(&mut self) -> bool {
-        let deliveries = self.hand.look("deliveries");
-        let deliveries = deliveries["deliveries"].as_array().unwrap();
-        if deliveries.iter().any(|one| one["state"] == "waiting") {
+        if self.waits() {
             self.busy_at = Instant::now();
         }
         self.busy_at.elapsed() > QUIET_FOR

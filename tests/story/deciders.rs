@@ -12,13 +12,15 @@ use airut::events::id::{
     Actor, AtMs, BlobRef, ChannelKind, ConversationId, DeliveryId, InboundId, Position, RepoId,
     SessionId, Sha256, StreamId, StreamVersion, TaskId,
 };
-use airut::events::message::{MessageParsed, MessageReceived, MessageSource, ReplyAddress};
+use airut::events::message::{
+    MessageParsed, MessageReceived, MessageRevised, MessageRouted, MessageSource, ReplyAddress,
+};
 use airut::events::run::AgentEventObserved;
 use airut::events::run::LineBody;
 use airut::events::service::ServiceStarted;
 use airut::events::task::{
     CompletionReason, InterruptionDecision, TaskCoalesced, TaskCompleted, TaskInterrupted,
-    TaskQueued, TaskStarted, TaskStopRequested,
+    TaskQueued, TaskRevised, TaskStarted, TaskStopRequested,
 };
 use airut::events::{Event, Recorded};
 use airut::handlers::channels::{SendOutcome, Trace};
@@ -114,6 +116,7 @@ fn tell(effect: &Effect) -> String {
             format!("{how} {}", assignment.task.title)
         }
         Effect::Interrupt(task) => format!("interrupt {}", task.title),
+        Effect::Revise(task) => format!("revise {}", task.title),
         Effect::Deliver(outgoing) if outgoing.maybe_sent => "deliver labelled".to_owned(),
         Effect::Deliver(_) => "deliver".to_owned(),
         Effect::ForgetAttempt(_) => "forget".to_owned(),
@@ -257,6 +260,60 @@ fn a_task_that_was_stopped_while_it_waited_is_answered_and_not_begun() {
     let given = given(vec![conversation(1)]).and(queued("a", 1));
     let given = given.and(vec![stop("a")]);
     given.then_effects(ALL, &["answer stopped a"]);
+}
+
+fn revision(title: &str, raw: Option<BlobRef>) -> Event {
+    let inbound = InboundId::from_dedupe_key(title);
+    MessageRevised { inbound, raw }.into()
+}
+
+fn goes_by(title: &str, revision: u64, now: &str) -> Event {
+    TaskRevised {
+        task: task(title),
+        inbound: InboundId::from_dedupe_key(title),
+        revision: Position(revision),
+        body: blob(),
+        title: now.to_owned(),
+        attachments: vec![],
+    }
+    .into()
+}
+
+#[test]
+fn a_waiting_task_begins_only_once_it_goes_by_the_newest_revision_of_its_message() {
+    let edited = || revision("a", Some(blob()));
+    let given = given(vec![conversation(1)]).and(queued("a", 1));
+    let given = given.and(vec![edited()]);
+    given.then_effects(ALL, &["revise a"]);
+    let behind = given.and(vec![edited(), goes_by("a", 4, "b")]);
+    behind.then_effects(ALL, &["revise b"]);
+    let given = behind.and(vec![goes_by("a", 5, "c")]);
+    given.then_effects(ALL, &["begin c"]);
+    let begun = given.and(vec![started("a", 1), edited(), revision("a", None)]);
+    begun.then_effects(ALL, &["run c"]);
+}
+
+#[test]
+fn what_is_taken_back_while_it_waits_is_answered_and_not_begun() {
+    let given = given(vec![conversation(1)]).and(queued("a", 1));
+    let given = given.and(queued("b", 1));
+    let given = given.and(vec![revision("a", Some(blob())), revision("a", None)]);
+    given.then_effects(ALL, &["answer stopped a"]);
+}
+
+#[test]
+fn a_revision_that_comes_before_the_verdict_counts_like_one_after_it() {
+    for (raw, expected) in [(Some(blob()), "revise a"), (None, "answer stopped a")] {
+        let routed = MessageRouted {
+            inbound: InboundId::from_dedupe_key("a"),
+            conversation: ConversationId(1),
+            new: false,
+            task: task("a"),
+        };
+        let given = given(vec![conversation(1), received("a"), revision("a", raw)]);
+        let given = given.and(vec![routed.into()]).and(queued("a", 1));
+        given.then_effects(ALL, &[expected]);
+    }
 }
 
 #[test]

@@ -389,9 +389,7 @@ fn first_lines(act: &Act, init: String, session: &str) -> Vec<String> {
         | Act::WriteWhenReleased(..)
         | Act::Flood
         | Act::SeeHoneyAndHang(_)
-        | Act::Hang => {
-            vec![init]
-        }
+        | Act::Hang => vec![init],
     }
 }
 

@@ -163,6 +163,7 @@ fn task(retries: u32, parks: u32) -> QueuedTask {
         parks,
         spent: Spent::default(),
         schedule: None,
+        revision: None,
     }
 }
 

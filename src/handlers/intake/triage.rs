@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::config::types::Repo;
-use crate::events::id::{BlobRef, StoredFile};
+use crate::events::id::{BlobRef, ChannelKind, InboundId, RepoId, StoredFile};
 use crate::events::message::{MessageReceived, RejectionReason};
 use crate::events::seal::Owner;
 use crate::handlers::bodies::Purpose;
@@ -32,30 +32,42 @@ pub enum Verdict {
 /// # Errors
 /// [`EffectError`] when its bodies cannot be read or kept; it is read again then.
 pub async fn triage(ports: &Ports, received: &MessageReceived) -> Result<Verdict, EffectError> {
-    let repo = ports.config.repos.get(&received.repo);
-    let channel = ports.channels.get(&received.repo, received.channel);
-    let (Some(repo), Some(channel)) = (repo, channel) else {
-        let (repo, kind) = (&received.repo, received.channel);
+    let through = (&received.repo, received.channel);
+    judge(ports, through, received.inbound, &received.raw).await
+}
+
+/// Reads a message as it is kept in `raw`, which came through a channel of a repository.
+///
+/// # Errors
+/// As [`triage`].
+pub async fn judge(
+    ports: &Ports,
+    (repo, kind): (&RepoId, ChannelKind),
+    inbound: InboundId,
+    raw: &BlobRef,
+) -> Result<Verdict, EffectError> {
+    let settings = ports.config.repos.get(repo);
+    let channel = ports.channels.get(repo, kind);
+    let (Some(settings), Some(channel)) = (settings, channel) else {
         let detail = format!("repository {repo} with a channel of kind {kind} is not configured");
         return Ok(Verdict::Rejected(
             RejectionReason::UnknownRepository,
             detail,
         ));
     };
-    let owner = Owner::Task(received.inbound.task());
+    let owner = Owner::Task(inbound.task());
     // A long message is held, read and its files kept while no other one is.
-    let _room = ports
-        .bodies
-        .room(Purpose::Reading, received.raw.bytes)
-        .await?;
-    let raw = ports.bodies.get(&received.raw).await?;
+    let _room = ports.bodies.room(Purpose::Reading, raw.bytes).await?;
+    let raw = ports.bodies.get(raw).await?;
     let found = channel.find_out(&raw).await;
     let evidence = found.map_err(EffectError::Later)?;
     match read(channel, raw, evidence).await {
         Triage::Rejected { reason, detail } => Ok(Verdict::Rejected(reason, detail)),
-        Triage::Accepted(triaged) => accepted(ports, repo, owner, *triaged, "text/markdown").await,
+        Triage::Accepted(triaged) => {
+            accepted(ports, settings, owner, *triaged, "text/markdown").await
+        }
         Triage::Declined(triaged) => {
-            accepted(ports, repo, owner, *triaged, DECLINED_MEDIA_TYPE).await
+            accepted(ports, settings, owner, *triaged, DECLINED_MEDIA_TYPE).await
         }
     }
 }

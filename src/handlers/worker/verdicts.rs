@@ -67,6 +67,7 @@ impl Worker {
                     && source(earlier) == source(message)
             }
             Effect::Begin(_)
+            | Effect::Revise(_)
             | Effect::Hold(_)
             | Effect::Execute(_)
             | Effect::Interrupt(_)

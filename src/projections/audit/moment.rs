@@ -21,7 +21,7 @@ use crate::events::run::{
 };
 use crate::events::task::{
     TaskCoalesced, TaskCommandGiven, TaskCompleted, TaskHeld, TaskInterrupted, TaskParked,
-    TaskQueued, TaskRetryScheduled, TaskStarted, TaskStopRequested, TaskTurnedAway,
+    TaskQueued, TaskRetryScheduled, TaskRevised, TaskStarted, TaskStopRequested, TaskTurnedAway,
 };
 
 /// How an allowed request ended.
@@ -48,6 +48,8 @@ pub enum Moment {
     Begun(ConversationCreated),
     /// The message became a task.
     Queued(TaskQueued),
+    /// Its message says something else now.
+    Revised(TaskRevised),
     /// It is answered with another.
     Coalesced(TaskCoalesced),
     /// It cannot begin yet, and its sender is told.

@@ -22,6 +22,9 @@ impl Audit {
             TaskEvent::CommandGiven(given) => {
                 self.keep_of(given.task, recorded, || Moment::CommandGiven(given.clone()));
             }
+            TaskEvent::Revised(revised) => {
+                self.keep_of(revised.task, recorded, || Moment::Revised(revised.clone()));
+            }
             TaskEvent::StopRequested(request) => {
                 self.keep_of(request.task, recorded, || {
                     Moment::StopRequested(request.clone())

@@ -8,6 +8,7 @@ use crate::events::id::{
 };
 use crate::events::message::{MessageParsed, ReplyAddress};
 use crate::events::schedule::{ScheduleCommandEnded, ScheduleFired, ScheduledWork};
+use crate::events::task::TaskRevised;
 use crate::projections::usage::Spent;
 
 /// A message that a task answers.
@@ -121,6 +122,17 @@ pub struct QueuedTask {
     pub spent: Spent,
     /// The schedule it is of; nothing for a task that somebody wrote for.
     pub schedule: Option<ScheduledTask>,
+    /// What its message says since it was received: it does not begin before it goes by that.
+    pub revision: Option<Revision>,
+}
+
+/// What became of a message where it was written, after it was received.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Where that stands in the log.
+    pub position: Position,
+    /// The message as it is now; nothing: it was taken back.
+    pub raw: Option<BlobRef>,
 }
 
 impl QueuedTask {
@@ -133,6 +145,31 @@ impl QueuedTask {
     /// its result, or must not go on.
     pub fn has_ended(&self) -> bool {
         self.result_seen || self.honey_seen.is_some()
+    }
+
+    /// Its message was changed or taken back: of use as long as no agent has read it.
+    pub(super) fn revise(&mut self, revision: Revision) {
+        if !self.is_waiting() || self.started > 0 {
+            return;
+        }
+        if revision.raw.is_none() {
+            let author = self.newest_message().map(|message| message.sender.clone());
+            let author = author.unwrap_or_default();
+            self.stop_requested_by = Some(format!("{author}, who deleted the message"));
+        }
+        self.revision = Some(revision).filter(|revision| revision.raw.is_some());
+    }
+
+    /// It goes by a revision from now on; a newer one may be waiting already.
+    pub(super) fn go_by(&mut self, revised: &TaskRevised) {
+        self.title.clone_from(&revised.title);
+        let mut messages = self.messages.iter_mut();
+        if let Some(message) = messages.find(|message| message.inbound == revised.inbound) {
+            message.parsed.body = revised.body.clone();
+            message.parsed.attachments.clone_from(&revised.attachments);
+        }
+        self.revision
+            .take_if(|revision| revision.position <= revised.revision);
     }
 
     /// Returns the newest message, whose sender gets the answer.

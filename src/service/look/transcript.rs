@@ -92,6 +92,7 @@ fn asked(moment: &Moment, read: Read<'_>) -> Option<String> {
             let (task, into) = (coalesced.task, coalesced.into);
             format!("task {task} is answered with {into}")
         }
+        Moment::Revised(revised) => format!("the message says now: {}", revised.title),
         Moment::Held(held) => {
             let (task, reasons, others) = (held.task, held.reasons.join(", "), held.others);
             format!("task {task} is held: {reasons}; {others} others run or waited before it")

@@ -58,7 +58,7 @@ fn plan() -> ServicePlan {
         proxy_binary: PathBuf::new(),
         resilient: false,
         crash_at: None,
-        crash_after: None,
+        crash_after: env::get("AIRUT_CRASH_AFTER"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Looking for what was written while no connection was there: in every channel and thread that Airut
-//! takes part in, from when it was last heard. It judges no message; what it finds is taken in as though
+//! Looking for what was written while no connection was there: in every channel that Airut is in and
+//! every thread that it takes part in, from when it was last heard. It judges no message; what it finds is taken in as though
 //! Slack had just told it, and what was taken in before is known.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use crate::events::id::{AtMs, ChannelKind};
 use crate::handlers::channels::back_off::back_off;
 use crate::handlers::channels::slack::SlackChannel;
 use crate::handlers::channels::slack::hear::Hearing;
-use crate::handlers::channels::slack::incoming::as_event;
+use crate::handlers::channels::slack::incoming::{as_event, message_key};
 use crate::handlers::channels::slack::web::WebError;
 use crate::handlers::channels::slack::web::reading::{Page, Span};
 use crate::handlers::intake::IntakeError;
@@ -27,6 +27,10 @@ pub const OVERLAP_MS: u64 = 300_000;
 /// Pages of 200 messages that are read of one channel or thread; what is older is told as not looked
 /// at.
 pub const PAGES_MAX: usize = 5;
+
+/// Channels that are looked into, those first where Airut was spoken to; the others are told as not
+/// looked at.
+pub const CHANNELS_MAX: usize = 500;
 
 /// Threads that are looked into, the ones heard last; the others are told as not looked at.
 pub const THREADS_MAX: usize = 200;
@@ -110,11 +114,12 @@ impl SlackChannel {
         heard: &Heard,
         search: &mut Search,
     ) -> Result<(), CatchUpError> {
-        let configured = self.settings.allowed_channels.iter().cloned();
-        let channels: BTreeSet<String> = heard.channels.keys().cloned().chain(configured).collect();
-        for channel in channels {
-            self.look_into(hearing, &channel, None, search).await?;
+        let channels = self.places(heard).await?;
+        for channel in channels.iter().take(CHANNELS_MAX) {
+            self.look_into(hearing, channel, None, search).await?;
         }
+        let beyond = channels.into_iter().skip(CHANNELS_MAX);
+        search.beyond.extend(beyond);
         // Looking into the channels may have begun threads.
         let mut threads: Vec<(String, String)> = self.threads.look(&self.repo, |heard| {
             let with_key = |(key, thread): (&String, &_)| last_seen(thread, key);
@@ -132,6 +137,38 @@ impl SlackChannel {
             }
         }
         Ok(())
+    }
+
+    /// Returns the channels to look into: where Airut was spoken to before, and then where else it may
+    /// have been, as far as the app may ask for that (`channels:read`, `groups:read`, `im:read`).
+    async fn places(&self, heard: &Heard) -> Result<Vec<String>, WebError> {
+        let allowed = &self.settings.allowed_channels;
+        let mut places: Vec<String> = heard.channels.keys().cloned().collect();
+        let mut others: BTreeSet<String> = allowed.iter().cloned().collect();
+        for kind in ["im", "public_channel", "private_channel"] {
+            if kind != "im" && !allowed.is_empty() {
+                continue;
+            }
+            let mut cursor = None::<String>;
+            for _ in 0..PAGES_MAX {
+                match self.web.own_channels(kind, cursor.as_deref()).await {
+                    Ok((ids, next)) => {
+                        others.extend(ids);
+                        cursor = next;
+                    }
+                    Err(WebError::Refused {
+                        permanent: true, ..
+                    }) => break,
+                    Err(error) => return Err(error),
+                }
+                if cursor.is_none() {
+                    break;
+                }
+            }
+        }
+        others.retain(|channel| !heard.channels.contains_key(channel));
+        places.extend(others);
+        Ok(places)
     }
 
     /// Looks into a channel, or a thread of it, and takes in what it finds, oldest first.
@@ -168,6 +205,11 @@ impl SlackChannel {
         messages.retain(|message| ts(message) >= search.oldest.as_str());
         messages.sort_by(|one, other| ts(one).cmp(ts(other)));
         for message in messages {
+            // Of the overlap most was heard: it needs no record that it was met again.
+            let key = message_key(&hearing.own, channel, ts(&message));
+            if hearing.intake.known(&key).is_some() {
+                continue;
+            }
             let taken = hearing.take_in(&as_event(channel, &message)).await?;
             if taken.is_some_and(|receipt| !receipt.duplicate) {
                 search.found += 1;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::events::id::ChannelKind;
 use crate::handlers::channels::slack::SlackChannel;
 use crate::handlers::channels::slack::engage::{Circumstances, is_listened_in, is_meant};
 use crate::handlers::channels::slack::incoming::{self, Told};
@@ -71,13 +72,33 @@ impl Hearing {
                 self.opened.try_send(Opened { channel, thread }).ok();
                 return Ok(None);
             }
-            parse::Told::Said(_)
-            | parse::Told::Pressed(_)
-            | parse::Told::Changed(_)
-            | parse::Told::Deleted { .. }
-            | parse::Told::Other => return Ok(None),
+            parse::Told::Changed(message) => {
+                let now = incoming::as_changed(&message.channel, payload);
+                let place = (message.channel.as_str(), message.ts.as_str());
+                self.revise(place, &event_id, Some(now)).await?;
+                return Ok(None);
+            }
+            parse::Told::Deleted { channel, ts } => {
+                self.revise((channel, ts), &event_id, None).await?;
+                return Ok(None);
+            }
+            parse::Told::Said(_) | parse::Told::Pressed(_) | parse::Told::Other => {
+                return Ok(None);
+            }
         };
         self.intake.receive(incoming).await.map(Some)
+    }
+
+    async fn revise(
+        &self,
+        (channel, ts): (&str, &str),
+        event_id: &str,
+        now: Option<String>,
+    ) -> Result<(), IntakeError> {
+        let of = (&self.channel.repo, ChannelKind::Slack);
+        let key = incoming::message_key(&self.own, channel, ts);
+        let now = now.map(|now| (now.into_bytes(), incoming::MEDIA_TYPE));
+        self.intake.revise(of, &key, event_id, now).await
     }
 
     fn is_meant(&self, message: &Message) -> bool {

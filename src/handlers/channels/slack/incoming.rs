@@ -87,6 +87,12 @@ pub fn as_event(channel: &str, message: &Value) -> String {
     json!({ "type": "event_callback", "event": event }).to_string()
 }
 
+/// Returns a message as it is after a change, as though it had been written like that.
+pub fn as_changed(channel: &str, payload: &str) -> String {
+    let payload: Value = serde_json::from_str(payload).unwrap_or_default();
+    as_event(channel, &payload["event"]["message"])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

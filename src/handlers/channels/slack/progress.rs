@@ -209,6 +209,7 @@ impl Progress {
                 self.end(completed.task);
             }
             TaskEvent::Started(_)
+            | TaskEvent::Revised(_)
             | TaskEvent::StopRequested(_)
             | TaskEvent::Interrupted(_)
             | TaskEvent::RetryScheduled(_)

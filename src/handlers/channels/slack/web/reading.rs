@@ -59,6 +59,18 @@ struct NamedChannel {
 }
 
 #[derive(Deserialize)]
+struct ChannelsAnswer {
+    channels: Vec<ListedChannel>,
+    #[serde(default)]
+    response_metadata: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+struct ListedChannel {
+    id: String,
+}
+
+#[derive(Deserialize)]
 struct PageAnswer {
     #[serde(default)]
     messages: Vec<Value>,
@@ -92,7 +104,7 @@ pub struct Span<'a> {
     pub cursor: Option<&'a str>,
 }
 
-/// Messages asked for at once; Slack advises no more than 200.
+/// Messages, or channels, asked for at once; Slack advises no more than 200.
 pub const PAGE_MESSAGES: &str = "200";
 
 impl Web {
@@ -150,6 +162,28 @@ impl Web {
         let arguments = [("channel", channel)];
         let answer: ChannelAnswer = self.get("conversations.info", &arguments).await?;
         Ok(answer.channel.name)
+    }
+
+    /// Asks for the ids of channels of one type (`public_channel`, `private_channel`, `im`) that the
+    /// app is in, and where the next page of them begins.
+    ///
+    /// # Errors
+    /// [`WebError`].
+    pub async fn own_channels(
+        &self,
+        kind: &str,
+        cursor: Option<&str>,
+    ) -> Result<(Vec<String>, Option<String>), WebError> {
+        let mut arguments = vec![
+            ("types", kind),
+            ("exclude_archived", "true"),
+            ("limit", PAGE_MESSAGES),
+        ];
+        arguments.extend(cursor.map(|cursor| ("cursor", cursor)));
+        let answer: ChannelsAnswer = self.get("users.conversations", &arguments).await?;
+        let ids = answer.channels.into_iter().map(|channel| channel.id);
+        let next = answer.response_metadata.map(|data| data.next_cursor);
+        Ok((ids.collect(), next.filter(|cursor| !cursor.is_empty())))
     }
 
     /// Asks for messages of a channel that are in no thread, or begin one.
