@@ -180,6 +180,7 @@ impl Stage {
                 json!({"channel": GENERAL, "timestamp": self.message, "name": "eyes"})
             }
             "usergroups.users.list" => json!({"usergroup": "S0CREW0001"}),
+            "users.conversations" => json!({"types": "im,public_channel,private_channel"}),
             "users.info" => json!({"user": ALICE}),
             _ => json!({"channel": channel, "ts": ts, "text": "y"}),
         }

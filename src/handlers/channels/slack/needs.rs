@@ -31,6 +31,10 @@ pub const METHODS: &[(&str, &[&str])] = &[
     ("reactions.remove", &["reactions:write"]),
     ("usergroups.list", &["usergroups:read"]),
     ("usergroups.users.list", &["usergroups:read"]),
+    (
+        "users.conversations",
+        &["channels:read", "groups:read", "im:read"],
+    ),
     ("users.info", &["users:read"]),
 ];
 
