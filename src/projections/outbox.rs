@@ -41,6 +41,8 @@ pub struct Outgoing {
     pub attempts: u32,
     /// Attempts that failed.
     pub failures: u32,
+    /// Attempts in a row whose outcome stayed unknown and of which no trace was found.
+    pub lost: u32,
     /// Whether an earlier attempt may have succeeded without our knowing.
     pub maybe_sent: bool,
     /// How far it is.
@@ -81,7 +83,7 @@ impl Outbox {
 
 impl Projection for Outbox {
     const NAME: &'static str = "outbox";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(&mut self, recorded: &Recorded) {
         let Event::Delivery(event) = &recorded.event else {
@@ -95,6 +97,7 @@ impl Projection for Outbox {
                     requested_at: recorded.at,
                     attempts: 0,
                     failures: 0,
+                    lost: 0,
                     maybe_sent: false,
                     state: DeliveryState::Due {
                         not_before: AtMs(0),
@@ -111,6 +114,7 @@ impl Projection for Outbox {
             DeliveryEvent::Failed(failed) => {
                 if let Some(outgoing) = self.open.get_mut(&failed.delivery) {
                     outgoing.failures += 1;
+                    outgoing.lost = 0;
                     outgoing.state = DeliveryState::Due {
                         not_before: failed.retry_at,
                     };
@@ -124,9 +128,10 @@ impl Projection for Outbox {
             }
             DeliveryEvent::NotFound(missing) => {
                 if let Some(outgoing) = self.open.get_mut(&missing.delivery) {
+                    outgoing.lost += 1;
                     outgoing.maybe_sent = true;
                     outgoing.state = DeliveryState::Due {
-                        not_before: AtMs(0),
+                        not_before: recorded.at,
                     };
                 }
             }

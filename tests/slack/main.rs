@@ -8,8 +8,35 @@
 )]
 #![expect(clippy::print_stderr, reason = "a skipped part is said aloud")]
 
+#[path = "../soak/daemon/agent.rs"]
+mod agent;
+#[path = "../common/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "of the test world the mail servers and the repository are needed here"
+)]
+mod common;
+#[path = "../story/fakes.rs"]
+#[expect(
+    dead_code,
+    reason = "stories need more of what stands behind the ports"
+)]
+mod fakes;
+#[path = "../soak/ground.rs"]
+mod ground;
+#[path = "../story/parts.rs"]
+mod parts;
+#[path = "../story/tools.rs"]
+mod tools;
+#[path = "../story/world.rs"]
+#[expect(dead_code, reason = "stories have daemons without listeners, too")]
+mod world;
+
+mod both;
 mod conformance;
 mod hand;
 mod out;
 mod rules;
 mod standin;
+mod whole;

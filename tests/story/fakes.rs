@@ -186,13 +186,18 @@ impl FakeSandbox {
             }
             Act::WriteWhenReleased(lines, text) => {
                 observe(vec![init]).await?;
-                for line in lines {
+                let write = async {
+                    for line in lines {
+                        self.release.acquire().await.unwrap().forget();
+                        observe(vec![line]).await?;
+                    }
                     self.release.acquire().await.unwrap().forget();
-                    observe(vec![line]).await?;
+                    observe(vec![said(text), result(text, &session)]).await
+                };
+                tokio::select! {
+                    code = stopped(&stop) => code,
+                    written = write => written.map(|()| 0)?,
                 }
-                self.release.acquire().await.unwrap().forget();
-                observe(vec![said(text), result(text, &session)]).await?;
-                0
             }
             Act::UnknownSession => {
                 observe(vec![failure("error_during_execution", "null", UNKNOWN)]).await?;

@@ -22,4 +22,5 @@ mod plans;
 mod service;
 mod setbacks;
 mod threads;
+mod tools;
 mod world;

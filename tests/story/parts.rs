@@ -109,20 +109,6 @@ pub(crate) fn said(text: &str) -> String {
     format!(r#"{{"type":"assistant","message":{{"content":[{{"type":"text","text":"{text}"}}]}}}}"#)
 }
 
-/// The line of an agent that uses a tool; `input` is JSON.
-pub(crate) fn tool_used(id: &str, name: &str, input: &str) -> String {
-    format!(
-        r#"{{"type":"assistant","message":{{"content":[{{"type":"tool_use","id":"{id}","name":"{name}","input":{input}}}]}}}}"#
-    )
-}
-
-/// The line with which the tool `TaskCreate` answers its use.
-pub(crate) fn task_created(tool_use: &str, task: &str) -> String {
-    format!(
-        r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"{tool_use}","content":"created"}}]}},"tool_use_result":{{"task":{{"id":"{task}"}}}}}}"#
-    )
-}
-
 pub(crate) fn result(text: &str, session: &str) -> String {
     format!(
         r#"{{"type":"result","subtype":"success","is_error":false,"result":"{text}","session_id":"{session}","num_turns":2,"duration_ms":900,"total_cost_usd":0.01}}"#

@@ -5,7 +5,7 @@ use airut::events::event::TaskEvent;
 use airut::events::task::TodoStatus;
 
 use crate::fakes::Act;
-use crate::parts::{task_created, tool_used};
+use crate::tools::{task_created, tool_used};
 use crate::world::World;
 
 /// Returns each plan that was recorded: the marks of its items and what they say.

@@ -31,6 +31,18 @@ pub const SEARCH_AGE_MAX_MS: u64 = 10 * 60 * 1000;
 /// Characters kept of what a channel says; the rest is cut, since an outcome must fit into the log.
 pub const ERROR_CHARS_MAX: usize = 2000;
 
+/// Returns when a delivery that waits is attempted; nothing for one that does not wait. After a lost
+/// attempt the next is made at once, but one that is lost again and again pauses as one that fails.
+pub fn due_at(outgoing: &Outgoing) -> Option<AtMs> {
+    match outgoing.state {
+        DeliveryState::Due { not_before } => {
+            let pause_ms = outgoing.lost.checked_sub(2).map_or(0, pause_ms);
+            Some(AtMs(not_before.0 + pause_ms))
+        }
+        DeliveryState::Attempted | DeliveryState::Unknown { .. } => None,
+    }
+}
+
 /// Returns the end of a delivery that is too old to be attempted again.
 pub fn decide_before_sending(outgoing: &Outgoing, now: AtMs) -> Option<Event> {
     let age_max = match outgoing.request.kind {

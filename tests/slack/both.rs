@@ -1,0 +1,196 @@
+//! Both channels on one repository at the same time: mails through real servers, and Slack. Whoever
+//! writes is answered once, in the thread they wrote in, and each thread is one conversation.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use airut::config::load::{self, WithoutFile};
+use airut::events::Event;
+use airut::events::event::MessageEvent;
+use airut::events::id::{ChannelKind, Position};
+use airut::sandbox::port::Sandbox;
+use airut::service::standby::Starter;
+use airut::service::{Service, ServicePlan};
+
+use crate::agent::InstantSandbox;
+use crate::common::mail::{self, MailServers, answer_to, message};
+use crate::common::mailbox::Mail;
+use crate::common::{PATIENCE, until};
+use crate::ground::Ground;
+use crate::hand::Hand;
+use crate::rules::{ALICE, APP_TOKEN, BOT_TOKEN, GENERAL};
+use crate::standin::{Options, Standin};
+use crate::whole;
+
+/// Threads in each channel, and messages in each thread.
+const THREADS: usize = 3;
+const MESSAGES: usize = 2;
+
+fn mail_servers_are_there() -> bool {
+    let places = ["/usr/sbin", "/usr/bin"].map(Path::new);
+    let is_there = |program: &str| places.iter().any(|place| place.join(program).exists());
+    let missing: Vec<&str> = ["postfix", "dovecot"]
+        .into_iter()
+        .filter(|program| !is_there(program))
+        .collect();
+    if !missing.is_empty() {
+        let required = std::env::var_os("AIRUT_REQUIRE_REAL").is_some();
+        assert!(!required, "a real part is missing: {missing:?}");
+        eprintln!("SKIPPED: {missing:?} is missing (make setup)");
+    }
+    missing.is_empty()
+}
+
+fn config_lines(servers: &MailServers, standin: &Standin) -> Vec<String> {
+    vec![
+        "    email:".to_owned(),
+        format!("      tls_ca_file: {}", servers.ca_file().display()),
+        format!(
+            "      account: {{username: {0}, from: \"Airut <{0}>\", password: secret}}",
+            mail::BOT
+        ),
+        format!(
+            "      imap: {{server: localhost, port: {}, tls: implicit}}",
+            servers.port("IMAPS_PORT")
+        ),
+        format!(
+            "      smtp: {{server: localhost, port: {}, tls: starttls}}",
+            servers.port("SUBMISSION_PORT")
+        ),
+        format!(
+            "      auth: {{authorized_senders: [{}], trusted_authserv_id: mail.example.test}}",
+            mail::ALICE
+        ),
+        "    slack:".to_owned(),
+        format!("      bot_token: {BOT_TOKEN}"),
+        format!("      app_token: {APP_TOKEN}"),
+        "      authorized: [{workspace_members: true}]".to_owned(),
+        format!("      api_url: {}", standin.api_url()),
+    ]
+}
+
+async fn start(ground: &Ground) -> Service {
+    let loaded = load::load(&ground.dir.join("airut.yaml"), WithoutFile::Refused).unwrap();
+    let plan = ServicePlan {
+        config: loaded.config,
+        config_sha256: loaded.sha256,
+        state_dir: ground.dir.join("state"),
+        runtime_dir: ground.dir.join("runtime"),
+        proxy_binary: Path::new("").to_owned(),
+        resilient: false,
+        crash_at: None,
+        crash_after: None,
+    };
+    let starter: Starter = Box::new(|| {
+        let sandbox: Arc<dyn Sandbox> = Arc::new(InstantSandbox);
+        Box::pin(std::future::ready(Ok(sandbox)))
+    });
+    Service::start_with(plan, starter).await.unwrap()
+}
+
+/// What the agent is given and says again: a letter's name.
+fn letter(channel: usize, thread: usize, round: usize) -> String {
+    format!("soak-{:06}", channel * 100_000 + thread * 100 + round)
+}
+
+/// Waits until a mail is answered, and returns all answers to it but acknowledgements.
+fn answers(servers: &MailServers, id: &str) -> Vec<Mail> {
+    until("the answer to a mail", PATIENCE, || {
+        let inbox = servers.mailbox(mail::ALICE).messages().into_iter();
+        let answers = inbox.filter(|mail| mail.answers(id) && mail.text().contains("echo:"));
+        let answers: Vec<Mail> = answers.collect();
+        (!answers.is_empty()).then_some(answers)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_channels_of_one_repository_answer_each_thread_in_itself() {
+    if !mail_servers_are_there() {
+        return;
+    }
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let ground = Ground::new();
+    let servers = MailServers::start(&ground.dir, ground.base_port);
+    let standin = Standin::start(Options::default()).unwrap();
+    let slack = whole::Workspace::of(Hand::of(&standin.api_url()));
+    ground.configure(config_lines(&servers, &standin));
+    let service = start(&ground).await;
+    let mut roots: Vec<String> = vec![];
+    let mut answered: BTreeMap<usize, Mail> = BTreeMap::new();
+    for round in 0..MESSAGES {
+        for thread in 0..THREADS {
+            let text = format!("Please echo {}.", letter(0, thread, round));
+            let id = format!("{thread}.{round}@client.example.test");
+            let mail = match answered.get(&thread) {
+                Some(before) => answer_to(before, mail::ALICE, &id, &text),
+                None => message(mail::ALICE, &id, &format!("Letter {thread}"), &text),
+            };
+            servers.send(mail::ALICE, &mail);
+            let text = format!("<@U0HERALD01> please echo {}.", letter(1, thread, round));
+            let said = whole::Said {
+                user: ALICE,
+                channel: GENERAL,
+                thread: roots.get(thread).map(String::as_str),
+                text: &text,
+            };
+            let ts = slack.told(&service, said).await;
+            if round == 0 {
+                roots.push(ts);
+            }
+        }
+        for thread in 0..THREADS {
+            let id = format!("{thread}.{round}@client.example.test");
+            let mut answers = answers(&servers, &id);
+            assert_eq!(answers.len(), 1, "{id}");
+            let answer = answers.remove(0);
+            assert!(
+                answer.text().contains(&letter(0, thread, round)),
+                "{}",
+                answer.text()
+            );
+            answered.insert(thread, answer);
+        }
+        let count = THREADS * 2 * (round + 1);
+        whole::until(service.log(), "TaskCompleted", count).await;
+    }
+    // Beside the answers one acknowledgement of each conversation.
+    let count = THREADS * 2 * (MESSAGES + 1);
+    whole::until(service.log(), "DeliverySucceeded", count).await;
+    let events = service.log().read(Position(0), usize::MAX).unwrap();
+    assert!(service.stop("test").await);
+    for (thread, root) in roots.iter().enumerate() {
+        let replies = slack.replies(GENERAL, root);
+        assert_eq!(replies.len(), MESSAGES, "{replies:?}");
+        for (round, reply) in replies.iter().enumerate() {
+            assert!(reply.contains(&letter(1, thread, round)), "{reply}");
+        }
+    }
+    let mut conversations: BTreeMap<_, Vec<ChannelKind>> = BTreeMap::new();
+    let mut channels = BTreeMap::new();
+    for recorded in &events {
+        match &recorded.event {
+            Event::Message(MessageEvent::Received(received)) => {
+                channels.insert(received.inbound, received.channel);
+            }
+            Event::Message(MessageEvent::Routed(routed)) => {
+                let of = conversations.entry(routed.conversation).or_default();
+                of.push(channels[&routed.inbound]);
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(conversations.len(), THREADS * 2, "one for each thread");
+    for of in conversations.values() {
+        assert_eq!(of.len(), MESSAGES);
+        assert!(of.windows(2).all(|pair| pair[0] == pair[1]), "{of:?}");
+    }
+    let inbox = servers.inbox(mail::ALICE);
+    assert_eq!(
+        inbox.len(),
+        THREADS * (MESSAGES + 1),
+        "no mail of Slack's, and none twice"
+    );
+}

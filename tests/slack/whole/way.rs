@@ -1,0 +1,167 @@
+//! The way of a message that is said in Slack: seen, acknowledged, worked on, answered.
+
+use airut::events::checkpoint::SignedCheckpoint;
+use airut::events::log::store::Store as _;
+use serde_json::json;
+
+use super::{Ground, Said, until};
+use crate::fakes::Act;
+use crate::rules::{ALICE, GENERAL};
+
+const FIX: Said<'_> = Said {
+    user: ALICE,
+    channel: GENERAL,
+    thread: None,
+    text: "<@U0HERALD01> fix it",
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_seen_acknowledged_and_answered_in_its_thread() {
+    let ground = Ground::new(&[Act::AnswerWhenReleased("It is **done**.")]);
+    let service = ground.service().await;
+    let ts = ground.told(&service, FIX).await;
+    ground.until_marked(GENERAL, &ts, &["eyes"]);
+    until(service.log(), "DeliverySucceeded", 1).await;
+    let acknowledged = &ground.answers(GENERAL, &ts)[0];
+    let text = acknowledged["text"].as_str().unwrap();
+    let started = "I've started working on this and will reply shortly.\n\n\
+                   See progress at https://airut.example.test/conversation/";
+    assert!(text.starts_with(started), "{text}");
+    assert_eq!(
+        acknowledged["blocks"][1]["elements"][0]["action_id"],
+        "airut_stop"
+    );
+    ground.world.sandbox.release.add_permits(1);
+    until(service.log(), "DeliverySucceeded", 2).await;
+    ground.until_marked(GENERAL, &ts, &["white_check_mark"]);
+    assert!(service.stop("test").await);
+    let answers = ground.answers(GENERAL, &ts);
+    assert_eq!(answers.len(), 2);
+    let text = answers[1]["text"].as_str().unwrap();
+    assert!(text.starts_with("It is *done*."), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_message_that_is_answered_together_gets_its_mark() {
+    let ground = Ground::new(&[
+        Act::AnswerWhenReleased("First."),
+        Act::AnswerWhenReleased("Second and third."),
+    ]);
+    let service = ground.service().await;
+    let first = ground.told(&service, FIX).await;
+    until(service.log(), "TaskStarted", 1).await;
+    let in_thread = Said {
+        thread: Some(&first),
+        ..FIX
+    };
+    let second = ground.told(&service, in_thread).await;
+    let third = ground
+        .told(
+            &service,
+            Said {
+                user: "U0BOB00001",
+                ..in_thread
+            },
+        )
+        .await;
+    for ts in [&first, &second, &third] {
+        ground.until_marked(GENERAL, ts, &["eyes"]);
+    }
+    ground.world.sandbox.release.add_permits(1);
+    ground.until_marked(GENERAL, &first, &["white_check_mark"]);
+    ground.world.sandbox.release.add_permits(1);
+    for ts in [&second, &third] {
+        ground.until_marked(GENERAL, ts, &["white_check_mark"]);
+    }
+    assert!(service.stop("test").await);
+    let replies = ground.replies(GENERAL, &first);
+    assert_eq!(replies.len(), 2, "{replies:?}");
+    assert!(replies[1].starts_with("Second and third."), "{replies:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_is_marked_as_failed() {
+    let ground = Ground::new(&[Act::Overloaded]);
+    let service = ground.service().await;
+    let ts = ground.told(&service, FIX).await;
+    ground.until_marked(GENERAL, &ts, &["x"]);
+    assert!(service.stop("test").await);
+    assert_eq!(ground.replies(GENERAL, &ts).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_cannot_be_fetched_is_told_as_an_error() {
+    let mut ground = Ground::new(&[]);
+    "panicking".clone_into(&mut ground.world.repo_url);
+    let service = ground.service().await;
+    let ts = ground.told(&service, FIX).await;
+    ground.until_marked(GENERAL, &ts, &["x"]);
+    assert!(service.stop("test").await);
+    let replies = ground.replies(GENERAL, &ts);
+    assert_eq!(replies.len(), 1);
+    assert!(replies[0].starts_with("An error occurred: "), "{replies:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_message_has_a_status_while_it_is_prepared_and_a_title_once_it_is_answered() {
+    let ground = Ground::new(&[Act::AnswerWhenReleased("Done.")]);
+    let service = ground.service().await;
+    let opened = ground.hand.act("assistant", &json!({"user": ALICE}));
+    let channel = opened["channel"].as_str().unwrap();
+    let thread = opened["thread_ts"].as_str().unwrap();
+    let title = "Fix the test that fails on Mondays, and only there, whatever it takes";
+    let text = format!("{title}\nIt is red.");
+    let said = Said {
+        user: ALICE,
+        channel,
+        thread: Some(thread),
+        text: &text,
+    };
+    let ts = ground.told(&service, said).await;
+    until(service.log(), "AgentEventObserved", 1).await;
+    ground.hand.until("threads", |seen| {
+        let thread = &seen["threads"][0];
+        let statuses = thread["statuses"].as_array()?;
+        let is_over = statuses.last()? == "" && thread["status"] == "";
+        is_over.then(|| {
+            assert!(
+                statuses.contains(&"is working on this...".into()),
+                "{statuses:?}"
+            )
+        })
+    });
+    ground.world.sandbox.release.add_permits(1);
+    until(service.log(), "DeliverySucceeded", 2).await;
+    assert!(service.stop("test").await);
+    let threads = ground.hand.look("threads");
+    let expected: String = title.chars().take(60).collect();
+    assert_eq!(threads["threads"][0]["title"], expected);
+    let replies = ground.replies(channel, thread);
+    assert_eq!(replies.len(), 1, "{replies:?}");
+    ground.until_marked(channel, &ts, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issue_3_every_answer_carries_a_checkpoint_that_the_log_s_key_has_signed() {
+    let ground = Ground::new(&[]);
+    let service = ground.service().await;
+    let ts = ground.told(&service, FIX).await;
+    until(service.log(), "DeliverySucceeded", 2).await;
+    assert!(service.stop("test").await);
+    let key = ground.world.kept.key().unwrap().verifier();
+    let records = ground.world.events().len() as u64;
+    let mut sizes = vec![];
+    for answer in ground.answers(GENERAL, &ts) {
+        let line = answer["metadata"]["event_payload"]["checkpoint"]
+            .as_str()
+            .unwrap();
+        let checkpoint = SignedCheckpoint::from_line(line).unwrap();
+        checkpoint.verified_by(std::slice::from_ref(&key)).unwrap();
+        sizes.push(checkpoint.checkpoint().size);
+    }
+    assert_eq!(sizes.len(), 2);
+    assert!(
+        sizes[0] < sizes[1] && sizes[1] < records,
+        "{sizes:?} of {records}"
+    );
+}
