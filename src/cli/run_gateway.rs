@@ -75,6 +75,10 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
     Ok(ExitCode::from(code))
 }
 
+/// Slack's client and the sockets under it print the addresses that they connect to, which are
+/// tickets: they stay silent, whatever the environment asks for.
+const TELL_SECRETS: [&str; 2] = ["slack_morphism=off", "tungstenite=off"];
+
 fn log_to_stderr(debug: bool) {
     let level = if debug {
         "airut=debug,info"
@@ -83,6 +87,9 @@ fn log_to_stderr(debug: bool) {
     };
     let filter = EnvFilter::try_new(env::get("AIRUT_LOG").as_deref().unwrap_or(level));
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = TELL_SECRETS.iter().fold(filter, |filter, silenced| {
+        filter.add_directive(silenced.parse().expect("it is a directive"))
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -15,6 +15,7 @@ use crate::events::message::{
 use crate::handlers::intake::Intake;
 use crate::projections::work_queue::QueuedTask;
 
+mod back_off;
 pub mod email;
 pub mod local;
 pub mod slack;

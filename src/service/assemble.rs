@@ -21,6 +21,7 @@ use crate::handlers::channels::Channel;
 use crate::handlers::channels::email::EmailChannel;
 use crate::handlers::channels::local::{Desk, LocalChannel};
 use crate::handlers::channels::slack::SlackChannel;
+use crate::handlers::channels::slack::threads::Threads;
 use crate::handlers::intake::Intake;
 use crate::handlers::memory::Memory;
 use crate::handlers::operator::Operator;
@@ -176,7 +177,7 @@ pub async fn assemble(
     let socket = plan.runtime_dir.join(SOCKET_NAME);
     let local: Arc<dyn Channel> = Arc::new(LocalChannel::new(socket, desk));
     let (channels, mut failed) = mailboxes(&plan.config, Channels::new().with_local(local));
-    let (channels, failed_apps) = slack_apps(&plan.config, channels);
+    let (channels, failed_apps) = slack_apps(&plan.config, channels, &log, &memory);
     failed.extend(failed_apps);
     let mut closing = Closing::default();
     let starter = other.unwrap_or_else(|| starter(&plan, blobs, &closing));
@@ -231,14 +232,24 @@ fn mailboxes(config: &Config, mut channels: Channels) -> (Channels, Vec<FailedRe
 
 /// Adds the Slack app of each repository that has one; those that cannot be used are returned with
 /// the reason.
-fn slack_apps(config: &Config, mut channels: Channels) -> (Channels, Vec<FailedRepo>) {
+fn slack_apps(
+    config: &Config,
+    mut channels: Channels,
+    log: &Log,
+    memory: &Memory,
+) -> (Channels, Vec<FailedRepo>) {
     let mut failed = Vec::new();
     for (repo, settings) in &config.repos {
         let Some(slack) = &settings.slack else {
             continue;
         };
         match SlackChannel::new(repo.clone(), slack.clone()) {
-            Ok(channel) => channels = channels.with(repo.clone(), Arc::new(channel)),
+            Ok(channel) => {
+                let known = memory.state().slack.clone();
+                let threads = Threads::following(known, log.subscribe(memory.position()));
+                let channel = channel.with_threads(threads);
+                channels = channels.with(repo.clone(), Arc::new(channel));
+            }
             Err(error) => {
                 let (repo, error) = (repo.to_string(), error.to_string());
                 tracing::error!(repo, error, "the Slack app cannot be used");

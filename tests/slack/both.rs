@@ -13,7 +13,7 @@ use airut::sandbox::port::Sandbox;
 use airut::service::standby::Starter;
 use airut::service::{Service, ServicePlan};
 
-use crate::agent::InstantSandbox;
+use crate::agent::EchoSandbox;
 use crate::common::mail::{self, MailServers, answer_to, message};
 use crate::common::mailbox::Mail;
 use crate::common::{PATIENCE, until};
@@ -83,23 +83,25 @@ async fn start(ground: &Ground) -> Service {
         crash_after: None,
     };
     let starter: Starter = Box::new(|| {
-        let sandbox: Arc<dyn Sandbox> = Arc::new(InstantSandbox);
+        let sandbox: Arc<dyn Sandbox> = EchoSandbox::new();
         Box::pin(std::future::ready(Ok(sandbox)))
     });
     Service::start_with(plan, starter).await.unwrap()
 }
 
-/// What the agent is given and says again: a letter's name.
-fn letter(channel: usize, thread: usize, round: usize) -> String {
-    format!("soak-{:06}", channel * 100_000 + thread * 100 + round)
+/// A word that is in one message only, and that the agent says again.
+fn word(channel: &str, thread: usize, round: usize) -> String {
+    format!("word-{channel}-{thread}-{round}")
 }
 
 /// Waits until a mail is answered, and returns all answers to it but acknowledgements.
 fn answers(servers: &MailServers, id: &str) -> Vec<Mail> {
     until("the answer to a mail", PATIENCE, || {
         let inbox = servers.mailbox(mail::ALICE).messages().into_iter();
-        let answers = inbox.filter(|mail| mail.answers(id) && mail.text().contains("echo:"));
-        let answers: Vec<Mail> = answers.collect();
+        let is_answer = |mail: &Mail| !mail.text().contains("started working");
+        let answers: Vec<Mail> = inbox
+            .filter(|mail| mail.answers(id) && is_answer(mail))
+            .collect();
         (!answers.is_empty()).then_some(answers)
     })
 }
@@ -118,25 +120,29 @@ async fn both_channels_of_one_repository_answer_each_thread_in_itself() {
     let slack = whole::Workspace::of(Hand::of(&standin.api_url()));
     ground.configure(config_lines(&servers, &standin));
     let service = start(&ground).await;
+    slack.until_connected();
     let mut roots: Vec<String> = vec![];
     let mut answered: BTreeMap<usize, Mail> = BTreeMap::new();
     for round in 0..MESSAGES {
         for thread in 0..THREADS {
-            let text = format!("Please echo {}.", letter(0, thread, round));
+            let text = format!("Please echo {}.", word("mail", thread, round));
             let id = format!("{thread}.{round}@client.example.test");
             let mail = match answered.get(&thread) {
                 Some(before) => answer_to(before, mail::ALICE, &id, &text),
                 None => message(mail::ALICE, &id, &format!("Letter {thread}"), &text),
             };
             servers.send(mail::ALICE, &mail);
-            let text = format!("<@U0HERALD01> please echo {}.", letter(1, thread, round));
+            let text = format!(
+                "<@U0HERALD01> please echo {}.",
+                word("slack", thread, round)
+            );
             let said = whole::Said {
                 user: ALICE,
                 channel: GENERAL,
                 thread: roots.get(thread).map(String::as_str),
                 text: &text,
             };
-            let ts = slack.told(&service, said).await;
+            let ts = slack.says(said);
             if round == 0 {
                 roots.push(ts);
             }
@@ -147,7 +153,7 @@ async fn both_channels_of_one_repository_answer_each_thread_in_itself() {
             assert_eq!(answers.len(), 1, "{id}");
             let answer = answers.remove(0);
             assert!(
-                answer.text().contains(&letter(0, thread, round)),
+                answer.text().contains(&word("mail", thread, round)),
                 "{}",
                 answer.text()
             );
@@ -165,7 +171,7 @@ async fn both_channels_of_one_repository_answer_each_thread_in_itself() {
         let replies = slack.replies(GENERAL, root);
         assert_eq!(replies.len(), MESSAGES, "{replies:?}");
         for (round, reply) in replies.iter().enumerate() {
-            assert!(reply.contains(&letter(1, thread, round)), "{reply}");
+            assert!(reply.contains(&word("slack", thread, round)), "{reply}");
         }
     }
     let mut conversations: BTreeMap<_, Vec<ChannelKind>> = BTreeMap::new();

@@ -1,15 +1,17 @@
-//! The Slack stand-in, held to Slack's own word: its rules one by one, and then Slack's own clients
-//! for Python and Node against it. It knows nothing of Airut, which is tested elsewhere against it.
+//! Slack: first the stand-in, held to Slack's own word by its rules one by one and by Slack's own
+//! clients for Python and Node; then Airut beside it. The stand-in knows nothing of Airut.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
 #![expect(
     clippy::disallowed_methods,
     reason = "the tests are outside the service and its ports"
 )]
 #![expect(clippy::print_stderr, reason = "a skipped part is said aloud")]
 
-#[path = "../soak/daemon/agent.rs"]
-mod agent;
 #[path = "../common/mod.rs"]
 #[expect(
     dead_code,
@@ -33,10 +35,13 @@ mod tools;
 #[expect(dead_code, reason = "stories have daemons without listeners, too")]
 mod world;
 
+mod agent;
 mod both;
 mod conformance;
 mod hand;
+mod in_first;
 mod out;
+mod rig;
 mod rules;
 mod standin;
 mod whole;

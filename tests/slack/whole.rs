@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airut::clock::Stopwatch;
-use airut::events::Recorded;
-use airut::events::id::{ChannelKind, Position, RepoId};
+use airut::events::id::{Position, RepoId};
 use airut::events::log::Log;
-use airut::events::message::MessageSource;
 use airut::handlers::channels::Incoming;
 use airut::handlers::channels::slack::SlackChannel;
+use airut::handlers::channels::slack::incoming::{self, Told};
+use airut::handlers::channels::slack::parse::Message;
+use airut::handlers::channels::slack::threads::Threads;
+use airut::handlers::channels::slack::web::reading::Own;
 use airut::handlers::intake::Intake;
 use airut::handlers::memory::Memory;
 use airut::handlers::operator::Operator;
@@ -78,19 +80,24 @@ impl Ground {
         self
     }
 
-    /// Starts a service.
+    /// Starts a service, which listens when this returns.
     pub(crate) async fn service(&self) -> Service {
-        self.service_on(self.world.disk(u64::MAX)).await.unwrap()
+        let service = self.service_on(self.world.disk(u64::MAX)).await.unwrap();
+        self.until_connected();
+        service
     }
 
     /// Starts a service on a disk; nothing when that is gone before.
     pub(crate) async fn service_on(&self, disk: Arc<Disk>) -> Option<Service> {
         let log = self.world.open(disk);
+        let memory = Memory::open(&log, Snapshots::below(self.world.state_dir())).unwrap();
         let mut ports = self.world.ports(&log);
         let mut channels = Channels::new();
         let mut config = (*ports.config).clone();
         for repo in &self.repos {
             let app = SlackChannel::new(repo.clone(), settings(&self.standin)).unwrap();
+            let known = memory.state().slack.clone();
+            let app = app.with_threads(Threads::following(known, log.subscribe(memory.position())));
             channels = channels.with(repo.clone(), Arc::new(app));
             let one = config.repos.values().next().unwrap().clone();
             config.repos.insert(repo.clone(), one);
@@ -100,7 +107,7 @@ impl Ground {
         let (operator, questions) = Operator::new();
         let parts = Parts {
             intake: Intake::new(log.clone(), ports.bodies.clone()),
-            memory: Memory::open(&log, Snapshots::below(self.world.state_dir())).unwrap(),
+            memory,
             channels,
             ports,
             operator,
@@ -109,6 +116,12 @@ impl Ground {
             closing: Default::default(),
         };
         Service::run(parts, &Stopwatch::start(), false).await.ok()
+    }
+
+    /// Hands a repository's intake what was said, as its app would, as often as it is called.
+    pub(crate) async fn hears(&self, service: &Service, repo: &RepoId, said: Said<'_>, ts: &str) {
+        let received = service.intake().receive(incoming(repo, said, ts)).await;
+        received.unwrap();
     }
 }
 
@@ -126,30 +139,35 @@ impl Workspace {
         Self { hand }
     }
 
-    /// Lets somebody say something; returns its `ts`.
+    /// Waits until an app is connected.
+    #[track_caller]
+    pub(crate) fn until_connected(&self) {
+        let one = |seen: &Value| (seen["connections"] != 0).then_some(());
+        self.hand.until("sockets", one);
+    }
+
+    /// Lets somebody say something, of which the app is told; returns its `ts`.
     #[track_caller]
     pub(crate) fn says(&self, said: Said<'_>) -> String {
+        self.posts(said, false)
+    }
+
+    /// Lets somebody say something of which the app is not told; returns its `ts`.
+    #[track_caller]
+    pub(crate) fn says_unheard(&self, said: Said<'_>) -> String {
+        self.posts(said, true)
+    }
+
+    #[track_caller]
+    fn posts(&self, said: Said<'_>, silent: bool) -> String {
         let mut posted = json!({
-            "user": said.user, "channel": said.channel, "text": said.text, "silent": true,
+            "user": said.user, "channel": said.channel, "text": said.text, "silent": silent,
         });
         if let Some(thread) = said.thread {
             posted["thread_ts"] = thread.into();
         }
         let posted = self.hand.act("post", &posted);
         posted["ts"].as_str().unwrap().to_owned()
-    }
-
-    /// Lets a repository's app hear what was said, as often as it is called.
-    pub(crate) async fn hears(&self, service: &Service, repo: &RepoId, said: Said<'_>, ts: &str) {
-        let received = service.intake().receive(incoming(repo, said, ts)).await;
-        received.unwrap();
-    }
-
-    /// Lets somebody say something that the only repository's app hears; returns its `ts`.
-    pub(crate) async fn told(&self, service: &Service, said: Said<'_>) -> String {
-        let ts = self.says(said);
-        self.hears(service, &repo(), said, &ts).await;
-        ts
     }
 
     /// Returns the messages of a thread that the app wrote, oldest first.
@@ -168,8 +186,11 @@ impl Workspace {
     #[track_caller]
     pub(crate) fn replies(&self, channel: &str, thread: &str) -> Vec<String> {
         let answers = self.answers(channel, thread).into_iter();
-        let replies = answers.filter(|message| message["blocks"][1]["type"] != "actions");
-        let replies = replies.filter(|message| message["metadata"]["event_type"] != "airut_plan");
+        let is_reply = |message: &Value| {
+            let is_answer = message["metadata"]["event_type"] == "airut_reply";
+            is_answer && message["blocks"][1]["type"] != "actions"
+        };
+        let replies = answers.filter(is_reply);
         replies
             .map(|message| message["text"].as_str().unwrap().to_owned())
             .collect()
@@ -189,55 +210,66 @@ impl Workspace {
 }
 
 fn incoming(repo: &RepoId, said: Said<'_>, ts: &str) -> Incoming {
-    let mut event = json!({
+    let message = Message {
+        channel: said.channel.to_owned(),
+        ts: ts.to_owned(),
+        thread_ts: said.thread.map(str::to_owned),
+        user: Some(said.user.to_owned()),
+        text: said.text.to_owned(),
+        ..Message::default()
+    };
+    let event = json!({
         "type": "message", "channel": said.channel, "user": said.user, "text": said.text, "ts": ts,
+        "thread_ts": said.thread,
     });
-    if let Some(thread) = said.thread {
-        event["thread_ts"] = thread.into();
-    }
-    let payload = json!({
-        "type": "event_callback", "team_id": "T0HERALD01", "event_id": format!("Ev{ts}"),
-        "event": event,
-    });
-    Incoming {
-        repo: repo.clone(),
-        channel: ChannelKind::Slack,
-        source: MessageSource::Slack {
-            event_id: format!("Ev{ts}"),
-            channel: said.channel.to_owned(),
-            ts: ts.to_owned(),
-            thread: said.thread.unwrap_or(ts).to_owned(),
-        },
-        dedupe_key: format!("slack:{repo}:T0HERALD01:{}:{ts}", said.channel),
-        raw: payload.to_string().into_bytes(),
-        media_type: "application/json".to_owned(),
-        claimed_sender: said.user.to_owned(),
-        title: said.text.to_owned(),
-    }
+    let payload = json!({"type": "event_callback", "event_id": format!("Ev{ts}"), "event": event});
+    let own = Own {
+        team_id: "T0HERALD01".to_owned(),
+        user_id: "U0HERALD01".to_owned(),
+        bot_id: None,
+    };
+    let told = Told {
+        repo,
+        own: &own,
+        event_id: "",
+        payload: &payload.to_string(),
+    };
+    incoming::message(told, &message)
 }
 
-/// Waits until so many events of a kind are in the log, and returns the last of them.
+/// Waits until so many events of a kind are in the log.
 #[track_caller]
-pub(crate) fn until(log: &Log, name: &str, times: usize) -> impl Future<Output = Recorded> {
-    let (log, name) = (log.clone(), name.to_owned());
+pub(crate) fn until(
+    log: &Log,
+    name: &'static str,
+    times: usize,
+) -> impl Future<Output = ()> + use<> {
+    until_any(log, &[name], times)
+}
+
+/// Waits until so many events of these kinds together are in the log.
+#[track_caller]
+pub(crate) fn until_any(
+    log: &Log,
+    names: &[&'static str],
+    times: usize,
+) -> impl Future<Output = ()> + use<> {
+    let (log, names) = (log.clone(), names.to_vec());
     let place = std::panic::Location::caller();
     async move {
         let seen = async {
             let mut events = log.subscribe(Position(0));
             let mut met = 0;
-            loop {
+            while met < times {
                 let recorded = events.next().await.unwrap().unwrap();
-                met += usize::from(recorded.event.name() == name);
-                if met == times {
-                    return recorded;
-                }
+                met += usize::from(names.contains(&recorded.event.name()));
             }
         };
         let seen = tokio::time::timeout(PATIENCE, seen).await;
         seen.unwrap_or_else(|_| {
             let events = log.read(Position(0), usize::MAX).unwrap();
-            let names: Vec<&str> = events.iter().map(|r| r.event.name()).collect();
-            panic!("{place}: no {times} {name} in {names:#?}")
-        })
+            let met: Vec<&str> = events.iter().map(|r| r.event.name()).collect();
+            panic!("{place}: no {times} of {names:?} in {met:#?}")
+        });
     }
 }

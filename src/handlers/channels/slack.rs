@@ -15,12 +15,17 @@ use crate::handlers::intake::Intake;
 
 mod accompany;
 pub mod authorize;
+pub mod backfill;
 pub mod blocks;
 mod candidates;
 pub mod engage;
 pub mod find_out;
+pub mod greet;
+mod hear;
 pub mod history;
+pub mod incoming;
 pub mod judge;
+pub mod listen;
 pub mod mentions_in;
 pub mod mentions_out;
 pub mod metadata;
@@ -32,10 +37,13 @@ pub mod plan;
 mod post;
 pub mod progress;
 pub mod refusals;
+pub mod socket;
+pub mod threads;
 mod upload;
 pub mod web;
 
 use people::People;
+use threads::Threads;
 use web::{Web, WebSetupError};
 
 /// A repository's Slack app.
@@ -45,6 +53,7 @@ pub struct SlackChannel {
     settings: Slack,
     web: Web,
     people: People,
+    threads: Threads,
 }
 
 impl SlackChannel {
@@ -59,7 +68,14 @@ impl SlackChannel {
             settings,
             web,
             people: People::default(),
+            threads: Threads::default(),
         })
+    }
+
+    /// Returns it with what is known of its threads; without, it takes part in none yet.
+    #[must_use]
+    pub fn with_threads(self, threads: Threads) -> Self {
+        Self { threads, ..self }
     }
 }
 
@@ -68,14 +84,8 @@ impl Channel for SlackChannel {
         ChannelKind::Slack
     }
 
-    fn listen(self: Arc<Self>, _intake: Intake, stop: CancellationToken) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            match self.web.auth_test().await {
-                Ok(own) => tracing::info!(repo = %self.repo, team = own.team_id, "Slack answers"),
-                Err(error) => tracing::error!(repo = %self.repo, %error, "Slack does not answer"),
-            }
-            stop.cancelled().await;
-        })
+    fn listen(self: Arc<Self>, intake: Intake, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.listen_for_ever(&intake, &stop).await })
     }
 
     fn find_out<'a>(&'a self, raw: &'a [u8]) -> BoxFuture<'a, Result<Option<Evidence>, String>> {

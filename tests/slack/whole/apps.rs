@@ -20,11 +20,11 @@ async fn two_apps_in_one_thread_do_not_mix_their_conversations() {
         thread,
         text: "Fix it",
     };
-    let root = ground.says(said(None));
+    let root = ground.says_unheard(said(None));
     for (round, repo) in (1..).zip([0, 1, 0, 1, 0, 1]) {
         let (thread, ts) = match round {
             1 | 2 => (None, root.clone()),
-            _ => (Some(root.as_str()), ground.says(said(Some(&root)))),
+            _ => (Some(root.as_str()), ground.says_unheard(said(Some(&root)))),
         };
         ground
             .hears(&service, &repos[repo], said(thread), &ts)

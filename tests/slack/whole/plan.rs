@@ -12,7 +12,7 @@ const FIX: Said<'_> = Said {
     user: ALICE,
     channel: GENERAL,
     thread: None,
-    text: "Fix it",
+    text: "<@U0HERALD01> fix it",
 };
 
 /// Returns the messages with a plan of a thread.
@@ -55,7 +55,7 @@ async fn a_plan_is_one_message_that_is_edited_at_most_once_a_second_and_ends_as_
         .collect();
     let ground = Ground::new(&[Act::WriteWhenReleased(lines, "Done.")]);
     let service = ground.service().await;
-    let ts = ground.told(&service, FIX).await;
+    let ts = ground.says(FIX);
     ground.world.sandbox.release.add_permits(1);
     let first = until_shown(
         &ground,
@@ -130,7 +130,7 @@ async fn a_plan_that_comes_piece_by_piece_is_shown_and_its_end_is_not_lost() {
     let service = ground.service().await;
     // Everything at once: the task is over before a second has passed.
     ground.world.sandbox.release.add_permits(count + 1);
-    let ts = ground.told(&service, FIX).await;
+    let ts = ground.says(FIX);
     until(service.log(), "TaskCompleted", 1).await;
     let plan = until_shown(&ground, &ts, &["✅ Reading", "🔄 Fix"]);
     assert_eq!(plan["text"], "Plan: 1 of 2 done");
@@ -148,9 +148,8 @@ async fn after_a_restart_the_same_message_goes_on() {
         Act::WriteWhenReleased(begun, "Never said."),
         Act::WriteWhenReleased(gone_on, "Done."),
     ]);
-    let disk = ground.world.disk(u64::MAX);
-    let service = ground.service_on(disk).await.unwrap();
-    let ts = ground.told(&service, FIX).await;
+    let service = ground.service().await;
+    let ts = ground.says(FIX);
     ground.world.sandbox.release.add_permits(1);
     let first = until_shown(&ground, &ts, &["🔄 Read"]);
     service.urgency().cancel();
@@ -174,7 +173,7 @@ async fn a_plan_that_slack_does_not_show_holds_no_answer_up() {
         json!({"method": "chat.postMessage", "skip": 1, "kind": "error", "error": "no_permission"});
     let service = ground.service().await;
     ground.hand.act("faults", &fault);
-    let ts = ground.told(&service, FIX).await;
+    let ts = ground.says(FIX);
     until(service.log(), "DeliverySucceeded", 1).await;
     ground.world.sandbox.release.add_permits(1);
     ground.hand.until("calls?method=chat.postMessage", |seen| {

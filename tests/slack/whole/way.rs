@@ -19,7 +19,7 @@ const FIX: Said<'_> = Said {
 async fn a_message_is_seen_acknowledged_and_answered_in_its_thread() {
     let ground = Ground::new(&[Act::AnswerWhenReleased("It is **done**.")]);
     let service = ground.service().await;
-    let ts = ground.told(&service, FIX).await;
+    let ts = ground.says(FIX);
     ground.until_marked(GENERAL, &ts, &["eyes"]);
     until(service.log(), "DeliverySucceeded", 1).await;
     let acknowledged = &ground.answers(GENERAL, &ts)[0];
@@ -48,22 +48,17 @@ async fn every_message_that_is_answered_together_gets_its_mark() {
         Act::AnswerWhenReleased("Second and third."),
     ]);
     let service = ground.service().await;
-    let first = ground.told(&service, FIX).await;
+    let first = ground.says(FIX);
     until(service.log(), "TaskStarted", 1).await;
     let in_thread = Said {
         thread: Some(&first),
         ..FIX
     };
-    let second = ground.told(&service, in_thread).await;
-    let third = ground
-        .told(
-            &service,
-            Said {
-                user: "U0BOB00001",
-                ..in_thread
-            },
-        )
-        .await;
+    let second = ground.says(in_thread);
+    let third = ground.says(Said {
+        user: "U0BOB00001",
+        ..in_thread
+    });
     for ts in [&first, &second, &third] {
         ground.until_marked(GENERAL, ts, &["eyes"]);
     }
@@ -83,7 +78,7 @@ async fn every_message_that_is_answered_together_gets_its_mark() {
 async fn what_failed_is_marked_as_failed() {
     let ground = Ground::new(&[Act::Overloaded]);
     let service = ground.service().await;
-    let ts = ground.told(&service, FIX).await;
+    let ts = ground.says(FIX);
     ground.until_marked(GENERAL, &ts, &["x"]);
     assert!(service.stop("test").await);
     assert_eq!(ground.replies(GENERAL, &ts).len(), 1);
@@ -94,7 +89,7 @@ async fn a_repository_that_cannot_be_fetched_is_told_as_an_error() {
     let mut ground = Ground::new(&[]);
     "panicking".clone_into(&mut ground.world.repo_url);
     let service = ground.service().await;
-    let ts = ground.told(&service, FIX).await;
+    let ts = ground.says(FIX);
     ground.until_marked(GENERAL, &ts, &["x"]);
     assert!(service.stop("test").await);
     let replies = ground.replies(GENERAL, &ts);
@@ -117,7 +112,7 @@ async fn a_direct_message_has_a_status_while_it_is_prepared_and_a_title_once_it_
         thread: Some(thread),
         text: &text,
     };
-    let ts = ground.told(&service, said).await;
+    let ts = ground.says(said);
     until(service.log(), "AgentEventObserved", 1).await;
     ground.hand.until("threads", |seen| {
         let thread = &seen["threads"][0];
@@ -145,7 +140,7 @@ async fn a_direct_message_has_a_status_while_it_is_prepared_and_a_title_once_it_
 async fn issue_3_every_answer_carries_a_checkpoint_that_the_log_s_key_has_signed() {
     let ground = Ground::new(&[]);
     let service = ground.service().await;
-    let ts = ground.told(&service, FIX).await;
+    let ts = ground.says(FIX);
     until(service.log(), "DeliverySucceeded", 2).await;
     assert!(service.stop("test").await);
     let key = ground.world.kept.key().unwrap().verifier();
@@ -164,4 +159,32 @@ async fn issue_3_every_answer_carries_a_checkpoint_that_the_log_s_key_has_signed
         sizes[0] < sizes[1] && sizes[1] < records,
         "{sizes:?} of {records}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_buttons_of_an_acknowledgement_tell_how_far_it_is_and_stop_it() {
+    let ground = Ground::new(&[Act::Hang]);
+    let service = ground.service().await;
+    let ts = ground.says(FIX);
+    until(service.log(), "AgentEventObserved", 1).await;
+    until(service.log(), "DeliverySucceeded", 1).await;
+    let acknowledged = ground.answers(GENERAL, &ts)[0]["ts"].clone();
+    let press = |action: &str| {
+        let button = json!({
+            "user": "U0BOB00001", "channel": GENERAL, "ts": acknowledged, "action_id": action,
+        });
+        ground.hand.act("press", &button);
+    };
+    press("airut_status");
+    until(service.log(), "DeliverySucceeded", 2).await;
+    let told = ground.replies(GENERAL, &ts);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("`fix it` runs"), "{told:?}");
+    ground.until_marked(GENERAL, &ts, &["eyes"]);
+    press("airut_stop");
+    until(service.log(), "TaskStopRequested", 1).await;
+    ground.until_marked(GENERAL, &ts, &["x"]);
+    assert!(service.stop("test").await);
+    let told = ground.replies(GENERAL, &ts);
+    assert!(told.iter().any(|text| text.contains("stopped")), "{told:?}");
 }

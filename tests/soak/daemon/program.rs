@@ -34,7 +34,7 @@ use crate::agent::InstantSandbox;
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new("airut=info,warn"))
+        .with_env_filter(EnvFilter::new("airut=info,warn,slack_morphism=off"))
         .with_writer(std::io::stderr)
         .init();
     let provider = rustls::crypto::ring::default_provider();

@@ -29,8 +29,7 @@ pub fn is_meant(message: &Message, circumstances: Circumstances<'_>) -> bool {
     if message.is_direct() {
         return message.is_of_a_person();
     }
-    let allowed = circumstances.allowed_channels;
-    if !allowed.is_empty() && !allowed.contains(&message.channel) {
+    if !is_listened_in(&message.channel, circumstances.allowed_channels) {
         return false;
     }
     let mentions_us = mentions(&message.text, &own.user_id);
@@ -38,6 +37,12 @@ pub fn is_meant(message: &Message, circumstances: Circumstances<'_>) -> bool {
         true => mentions_us && matches!(message.subtype.as_deref(), None | Some("bot_message")),
         false => message.is_of_a_person() && (mentions_us || circumstances.is_engaged),
     }
+}
+
+/// Returns whether Airut listens in a channel: in direct messages always (spec row SLK-05).
+pub fn is_listened_in(channel: &str, allowed: &[String]) -> bool {
+    let is_direct = channel.starts_with('D');
+    is_direct || allowed.is_empty() || allowed.iter().any(|allowed| allowed == channel)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The one place that calls Slack's Web API: through slack-morphism's client, each call bounded in
 //! time, a 429 obeyed. It knows the methods' shapes and nothing of what they are called for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -10,8 +11,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use slack_morphism::hyper_tokio::SlackClientHyperHttpsConnector;
+use slack_morphism::listener::SlackClientEventsListenerEnvironment;
+use slack_morphism::socket_mode::clients_manager::{
+    SlackSocketModeClientsManager, SlackSocketModeClientsManagerFactory as _,
+};
 use slack_morphism::{
     ClientResult, SlackApiToken, SlackApiTokenValue, SlackClient, SlackClientHttpConnector as _,
+    SlackClientSocketModeConfig, SlackSocketModeClientListener,
 };
 
 use crate::config::types::Slack;
@@ -48,7 +54,7 @@ pub enum WebSetupError {
 /// Slack's Web API, with the tokens of one app.
 #[derive(Debug)]
 pub struct Web {
-    client: Client,
+    client: Arc<Client>,
     bot: SlackApiToken,
     app: SlackApiToken,
     api_url: String,
@@ -63,7 +69,7 @@ impl Web {
         let connector = SlackClientHyperHttpsConnector::from(connector(&settings.api_url)?);
         let connector = connector.with_slack_api_url(&settings.api_url);
         Ok(Self {
-            client: SlackClient::new(connector),
+            client: Arc::new(SlackClient::new(connector)),
             bot: token(&settings.bot_token),
             app: token(&settings.app_token),
             api_url: settings.api_url.clone(),
@@ -73,6 +79,27 @@ impl Web {
     /// Returns where the API is.
     pub fn api_url(&self) -> &str {
         &self.api_url
+    }
+
+    /// Begins to open a connection of Socket Mode with the app-level token; what comes over it is
+    /// handed to `listener`.
+    ///
+    /// # Errors
+    /// What the client says when it cannot begin.
+    pub(super) async fn open_socket(
+        &self,
+        config: &SlackClientSocketModeConfig,
+        listener: Arc<dyn SlackSocketModeClientListener + Send + Sync>,
+    ) -> ClientResult<Arc<dyn SlackSocketModeClientsManager + Send + Sync>> {
+        let client = Arc::clone(&self.client);
+        let environment = Arc::new(SlackClientEventsListenerEnvironment::new(client));
+        let connector = &self.client.http_api.connector;
+        let manager = connector.new_clients_manager(environment);
+        manager
+            .register_new_token(config, self.app.clone(), listener)
+            .await?;
+        manager.start().await;
+        Ok(manager)
     }
 
     /// Calls a method that reads, with the bot token: its arguments stand in the address.
@@ -192,7 +219,7 @@ pub(super) fn connector(api_url: &str) -> Result<HttpsConnector<HttpConnector>, 
     let builder = HttpsConnectorBuilder::new();
     if api_url.starts_with("http://") {
         let roots = rustls::RootCertStore::empty();
-        let config = rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(
+        let config = rustls::ClientConfig::builder_with_provider(Arc::new(
             rustls::crypto::ring::default_provider(),
         ))
         .with_safe_default_protocol_versions()
