@@ -17,7 +17,7 @@ if ! cmp -s "$wanted/requirements.txt" "$dir/python/requirements.txt"; then
 fi
 
 if ! cmp -s "$wanted/package-lock.json" "$dir/node/installed.json"; then
-    echo "slack-sdks.sh: installing @slack/web-api, socket-mode and bolt into $dir/node (about 100 packages)"
+    echo "slack-sdks.sh: installing @slack/web-api, socket-mode, bolt and typescript into $dir/node (about 100 packages)"
     cp "$wanted/package.json" "$wanted/package-lock.json" "$dir/node/"
     if ! (cd "$dir/node" && npm ci --no-audit --no-fund --ignore-scripts) >"$dir/npm.log" 2>&1; then
         tail -20 "$dir/npm.log" >&2

@@ -9,6 +9,7 @@ use crate::cli::output::{Mark, Output};
 use crate::cli::{EXIT_FAILED, paths};
 use crate::config::types::{Config, Repo};
 use crate::service::machine::{self, Tool};
+use crate::service::surface::slack_check::{self, Weight};
 use crate::service::surface::{Client, RepoId};
 
 /// Arguments of `airut check`.
@@ -24,7 +25,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
     output.heading("Version");
     output.finding(Mark::Good, &format!("airut {}", env!("CARGO_PKG_VERSION")));
     output.heading("Configuration");
-    let config = check_config(arguments, *output);
+    let config = check_config(arguments, *output)?;
     output.heading("Dependencies");
     let command = config
         .as_ref()
@@ -44,14 +45,14 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<Exit
     Ok(ExitCode::from(EXIT_FAILED))
 }
 
-fn check_config(arguments: &Arguments, output: Output) -> Option<Config> {
+fn check_config(arguments: &Arguments, output: Output) -> anyhow::Result<Option<Config>> {
     let named = arguments.config.as_deref();
     let path = named.map_or_else(paths::config_file, Path::to_owned);
     let loaded = match paths::load_config(named) {
         Ok(loaded) => loaded,
         Err(error) => {
             output.finding(Mark::Bad, &error.to_string());
-            return None;
+            return Ok(None);
         }
     };
     if loaded.sha256.is_none() {
@@ -60,27 +61,29 @@ fn check_config(arguments: &Arguments, output: Output) -> Option<Config> {
             path.display()
         );
         output.finding(Mark::Note, &words);
-        return Some(loaded.config);
+        return Ok(Some(loaded.config));
     }
     output.finding(Mark::Good, &path.display().to_string());
     for key in &loaded.idle_keys {
         let words = format!("{key} is read, but this version does not act on it yet");
         output.finding(Mark::Note, &words);
     }
-    let repos = loaded.config.repos.iter();
-    let well = repos
-        .map(|(id, repo)| check_repo(id, repo, output))
-        .fold(true, |well, repo| well & repo);
-    well.then_some(loaded.config)
+    let mut well = true;
+    for (id, repo) in &loaded.config.repos {
+        well &= check_repo(id, repo, output);
+        well &= check_slack(id, repo, output)?;
+    }
+    Ok(well.then_some(loaded.config))
 }
 
 fn check_repo(id: &RepoId, repo: &Repo, output: Output) -> bool {
-    let mail = if repo.email.is_some() {
-        "mail and airut send"
-    } else {
-        "airut send"
+    let ways = match (&repo.email, &repo.slack) {
+        (Some(_), Some(_)) => "mail, Slack and airut send",
+        (Some(_), None) => "mail and airut send",
+        (None, Some(_)) => "Slack and airut send",
+        (None, None) => "airut send",
     };
-    output.finding(Mark::Good, &format!("repository {id}, reachable by {mail}"));
+    output.finding(Mark::Good, &format!("repository {id}, reachable by {ways}"));
     if !repo.network_sandbox {
         let words = format!("repository {id} runs WITHOUT its network sandbox");
         output.finding(Mark::Note, &words);
@@ -93,6 +96,23 @@ fn check_repo(id: &RepoId, repo: &Repo, output: Output) -> bool {
             false
         }
     }
+}
+
+/// Asks Slack about the repository's app, if it has one.
+fn check_slack(id: &RepoId, repo: &Repo, output: Output) -> anyhow::Result<bool> {
+    let Some(settings) = &repo.slack else {
+        return Ok(true);
+    };
+    let findings = super::block_on(slack_check::examine(settings))?;
+    for finding in &findings {
+        let mark = match finding.weight {
+            Weight::Good => Mark::Good,
+            Weight::Note => Mark::Note,
+            Weight::Bad => Mark::Bad,
+        };
+        output.finding(mark, &format!("repository {id}: {}", finding.words));
+    }
+    Ok(findings.iter().all(|finding| finding.weight != Weight::Bad))
 }
 
 fn check_tool(tool: &Tool, output: Output) -> bool {

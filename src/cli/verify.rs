@@ -11,7 +11,9 @@ use serde_json::json;
 
 use crate::cli::output::{Mark, Output};
 use crate::cli::paths;
-use crate::service::audit::{Audit, Findings, OnDisk, SavedMail, Witness, saved_mails};
+use crate::service::audit::{
+    Audit, Findings, OnDisk, SavedMessage, Witness, saved_mails, saved_slack,
+};
 use crate::service::surface::Bodies;
 use crate::service::surface::{Client, ClientError, Position, SignedCheckpoint, Verifier};
 
@@ -27,6 +29,10 @@ pub(super) struct Arguments {
     /// Compare with the checkpoints in saved mails: files, directories, mbox files
     #[arg(long, value_name = "PATH", num_args = 1..)]
     mail: Vec<PathBuf>,
+    /// Compare with the checkpoints in saved Slack messages: answers of `conversations.replies` or
+    /// `conversations.history` with `include_all_metadata`, as files or directories
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    slack: Vec<PathBuf>,
     /// Trust this key instead of the one beside the log
     #[arg(long, value_name = "KEY")]
     key: Option<Verifier>,
@@ -49,22 +55,28 @@ enum Index {
 pub(super) fn run(arguments: &Arguments, output: &Output) -> anyhow::Result<ExitCode> {
     let mails = saved_mails(&arguments.mail);
     let mails = mails.map_err(|error| anyhow::anyhow!("the mails cannot be read: {error}"))?;
+    let messages = saved_slack(&arguments.slack);
+    let messages =
+        messages.map_err(|error| anyhow::anyhow!("the messages cannot be read: {error}"))?;
     let files = checkpoints(&arguments.from_checkpoint)?;
-    let witnesses = [files.clone(), in_mails(&mails)].concat();
+    let witnesses = [files.clone(), witnesses_in(&mails), witnesses_in(&messages)].concat();
     let state = arguments.state.clone();
     let state = state.unwrap_or_else(|| paths::directories().state);
     let mut audit = Audit::read(&state, arguments.key.as_ref())?;
     let index = super::block_on(compare_index(&mut audit, arguments.state.is_some()))??;
     let findings = audit.compare(&witnesses);
-    let unreadable = |mail: &SavedMail| matches!(mail.checkpoint, Some(Err(_)));
-    let good = findings.differences.is_empty() && !mails.iter().any(unreadable);
+    let unreadable = |saved: &SavedMessage| matches!(saved.checkpoint, Some(Err(_)));
+    let saved = [mails.clone(), messages.clone()].concat();
+    let good = findings.differences.is_empty() && !saved.iter().any(unreadable);
     if arguments.json {
-        let report = as_json(&findings, &witnesses, &mails, good);
+        let report = as_json(&findings, &witnesses, &saved, good);
         output.line(&serde_json::to_string_pretty(&report)?);
     } else {
         print_log(&findings, index, *output);
         print_files(&findings, &files, *output);
-        print_mails(&findings, files.len(), &mails, *output);
+        let mut judged = findings.witnesses.iter().skip(files.len());
+        print_saved(&mut judged, &mails, "mails", *output);
+        print_saved(&mut judged, &messages, "messages", *output);
         print_end(&findings, good, *output);
     }
     Ok(if good {
@@ -86,15 +98,15 @@ fn checkpoints(files: &[PathBuf]) -> anyhow::Result<Vec<Witness>> {
     files.iter().map(read).collect()
 }
 
-fn in_mails(mails: &[SavedMail]) -> Vec<Witness> {
-    let witness = |mail: &SavedMail| match &mail.checkpoint {
+fn witnesses_in(saved: &[SavedMessage]) -> Vec<Witness> {
+    let witness = |saved: &SavedMessage| match &saved.checkpoint {
         Some(Ok(signed)) => Some(Witness {
-            name: mail.name.clone(),
+            name: saved.name.clone(),
             signed: signed.clone(),
         }),
         Some(Err(_)) | None => None,
     };
-    mails.iter().filter_map(witness).collect()
+    saved.iter().filter_map(witness).collect()
 }
 
 /// Compares the index through the daemon that has it open, or from disk; that of a copy from disk.
@@ -188,15 +200,19 @@ fn print_judged(judged: &Result<(), String>, named: &str, output: Output) {
     }
 }
 
-/// Prints each mail; the judgements of mails come after `skipped` others.
-fn print_mails(findings: &Findings, skipped: usize, mails: &[SavedMail], output: Output) {
-    let mut judgements = findings.witnesses.iter().skip(skipped);
+/// Prints each mail or message, with the judgements of those that carry a checkpoint.
+fn print_saved<'a>(
+    judgements: &mut impl Iterator<Item = &'a Result<(), String>>,
+    saved: &[SavedMessage],
+    kind: &str,
+    output: Output,
+) {
     let mut without = 0;
-    for SavedMail {
+    for SavedMessage {
         name,
         date,
         checkpoint,
-    } in mails
+    } in saved
     {
         let shown = format!("{}, {name}", without_controls(date));
         match checkpoint {
@@ -210,7 +226,7 @@ fn print_mails(findings: &Findings, skipped: usize, mails: &[SavedMail], output:
         }
     }
     if without > 0 {
-        output.line(&format!("{without} mails carry no checkpoint"));
+        output.line(&format!("{without} {kind} carry no checkpoint"));
     }
 }
 
@@ -233,7 +249,7 @@ fn print_end(findings: &Findings, good: bool, output: Output) {
 fn as_json(
     findings: &Findings,
     witnesses: &[Witness],
-    mails: &[SavedMail],
+    saved: &[SavedMessage],
     good: bool,
 ) -> serde_json::Value {
     let judged = witnesses.iter().zip(&findings.witnesses);
@@ -245,8 +261,8 @@ fn as_json(
             "what": judged.as_ref().err(),
         })
     });
-    let unreadable = mails.iter().filter_map(|mail| match &mail.checkpoint {
-        Some(Err(error)) => Some(json!({ "name": mail.name, "what": error.to_string() })),
+    let unreadable = saved.iter().filter_map(|saved| match &saved.checkpoint {
+        Some(Err(error)) => Some(json!({ "name": saved.name, "what": error.to_string() })),
         Some(Ok(_)) | None => None,
     });
     let keys: Vec<String> = findings.keys.iter().map(ToString::to_string).collect();
@@ -264,7 +280,7 @@ fn as_json(
         "erasures": findings.bodies.erasures,
         "torn_bytes": findings.torn_bytes,
         "witnesses": judged.collect::<Vec<_>>(),
-        "unreadable_mails": unreadable.collect::<Vec<_>>(),
+        "unreadable_messages": unreadable.collect::<Vec<_>>(),
         "differences": findings.differences,
     })
 }

@@ -12,9 +12,11 @@ use crate::events::log::store::StoreError;
 use crate::service::look::log_directory;
 
 mod mails;
+mod messages;
 mod prove;
 
-pub use mails::{SavedMail, saved_mails};
+pub use mails::{SavedMessage, saved_mails};
+pub use messages::saved_slack;
 pub use prove::{ProveError, Prover};
 
 /// Why a log could not be checked.

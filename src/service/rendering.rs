@@ -1,8 +1,6 @@
 //! A reply as a channel would send it, made beside any conversation and sent to nobody. The making is
 //! the channels' own; this only gives it an example to make it of. Pure but for its callers.
 
-use serde_json::{Value, json};
-
 use crate::events::delivery::{AnswerTone, DeliveryKind, DeliveryTarget};
 use crate::events::id::{AtMs, ConversationId, DeliveryId, RepoId, TaskId};
 use crate::events::message::ReplyAddress;
@@ -51,36 +49,31 @@ impl Draft {
 
     /// Returns the text in Slack's markup, one of each message.
     pub fn mrkdwn(&self) -> Vec<String> {
-        let text = |body: &Value| body["text"].as_str().unwrap_or_default().to_owned();
-        self.posting().messages.iter().map(text).collect()
+        let texts = self.posting().messages.into_iter();
+        let texts = texts.filter_map(|body| Some(body["text"].as_str()?.to_owned()));
+        texts.collect()
     }
 
     /// Returns the calls of Slack's Web API that answer an example message: method and body of each.
-    /// Where a file's bytes go, Slack's answer says, so nothing that follows is known here.
-    pub fn slack_calls(&self) -> Vec<Value> {
+    /// Where a file's bytes go and what its id is, Slack's answers say: those are examples, too.
+    pub fn slack_calls(&self) -> Vec<serde_json::Value> {
         let Posting { messages, uploads } = self.posting();
-        let messages = messages
-            .into_iter()
-            .map(|body| json!({"method": "chat.postMessage", "body": body}));
-        let uploads = uploads.iter().map(|file| {
-            let body = json!({"filename": file.name, "length": file.bytes.len()});
-            json!({"method": "files.getUploadURLExternal", "body": body})
+        let messages = messages.into_iter();
+        let messages = messages.map(|body| call("chat.postMessage", body));
+        let files = uploads.iter().flat_map(|file| {
+            let place = serde_json::json!({"filename": file.name, "length": file.bytes.len()});
+            let shared = outgoing::shared(EXAMPLE_FILE, &file.title, EXAMPLE_THREAD);
+            [
+                call("files.getUploadURLExternal", place),
+                call("files.completeUploadExternal", shared),
+            ]
         });
-        messages.chain(uploads).collect()
+        messages.chain(files).collect()
     }
 
-    /// Who may be mentioned only Slack knows: every name stays text.
     fn posting(&self) -> Posting {
-        let (channel, thread) = EXAMPLE_THREAD;
         let message = OutboundMessage {
-            target: DeliveryTarget::Slack {
-                channel: channel.to_owned(),
-                thread: thread.to_owned(),
-                answered: vec![thread.to_owned()],
-                tone: AnswerTone::Good,
-                is_direct: false,
-                title: String::new(),
-            },
+            target: slack_target(),
             ..self.message(EXAMPLE_FROM)
         };
         outgoing::posting(&message, &Names::default(), false)
@@ -110,6 +103,25 @@ impl Draft {
 
 /// Channel and thread of the example message in Slack.
 const EXAMPLE_THREAD: (&str, &str) = ("C0123456789", "1767225600.000100");
+
+/// The id of each example file in Slack.
+const EXAMPLE_FILE: &str = "F0123456789";
+
+fn call(method: &str, body: serde_json::Value) -> serde_json::Value {
+    serde_json::json!({"method": method, "body": body})
+}
+
+fn slack_target() -> DeliveryTarget {
+    let (channel, thread) = EXAMPLE_THREAD;
+    DeliveryTarget::Slack {
+        channel: channel.to_owned(),
+        thread: thread.to_owned(),
+        answered: vec![thread.to_owned()],
+        tone: AnswerTone::Good,
+        is_direct: false,
+        title: String::new(),
+    }
+}
 
 const EXAMPLE_CONVERSATION: ConversationId = ConversationId(0x1f2e_3d4c);
 

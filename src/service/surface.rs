@@ -10,4 +10,5 @@ pub use crate::events::log::{DISK_FORMAT, Log, ReadError};
 pub use crate::events::{Event, Recorded};
 pub use crate::handlers::channels::local::client::{Client, ClientError};
 pub use crate::handlers::channels::local::protocol::{Drill, FILES_BYTES_MAX, File, Reply, Send};
+pub use crate::handlers::channels::slack::check as slack_check;
 pub use crate::projections::audit::Subject;

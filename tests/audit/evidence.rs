@@ -267,6 +267,51 @@ fn saved_mails_prove_that_the_past_was_changed() {
 }
 
 #[test]
+fn saved_slack_messages_prove_that_the_past_was_changed() {
+    let victim = Victim::new(EVENTS);
+    let home = victim.home.path();
+    let message = |size: u64| {
+        let delivery = "00000000000000aa";
+        let checkpoint = victim.checkpoint(size).to_line();
+        let payload = serde_json::json!({
+            "delivery": delivery, "part": "1", "parts": "1", "checkpoint": checkpoint,
+        });
+        serde_json::json!({
+            "type": "message", "user": "U0HERALD01", "text": "Done.", "ts": format!("17672256{size:02}.000100"),
+            "metadata": {"event_type": "airut_reply", "event_payload": payload},
+        })
+    };
+    let asked = serde_json::json!({"type": "message", "user": "U1", "ts": "1767225600.000100"});
+    let answer = serde_json::json!({"ok": true, "messages": [asked, message(4), message(20)]});
+    let thread = home.join("thread.json");
+    std::fs::write(&thread, answer.to_string()).unwrap();
+    let verify = ["verify", "--slack", thread.to_str().unwrap()];
+    let good = airut(home, &verify);
+    let words = String::from_utf8_lossy(&good.stdout).into_owned();
+    assert!(good.status.success(), "{words}");
+    assert!(words.contains("20 events, unchanged"), "{words}");
+    assert!(words.contains("1 messages carry no checkpoint"), "{words}");
+    commit(
+        &victim,
+        Attack::Swap {
+            record: 9,
+            renumber: true,
+        },
+    );
+    let bad = airut(home, &verify);
+    let words = String::from_utf8_lossy(&bad.stdout).into_owned();
+    assert_eq!(bad.status.code(), Some(1), "{words}");
+    assert!(words.contains("ok    2026-01-01T00:00:04Z"), "{words}");
+    assert!(words.contains("bad   2026-01-01T00:00:20Z"), "{words}");
+    assert!(words.contains("at a position from 5 to 20"), "{words}");
+    std::fs::write(&thread, r#"{"ok":false,"error":"thread_not_found"}"#).unwrap();
+    let none = airut(home, &verify);
+    let words = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(words.contains("thread_not_found"), "{words}");
+    assert_eq!(none.status.code(), Some(1), "{words}");
+}
+
+#[test]
 fn a_copy_without_its_index_and_key_is_checked_with_the_key_that_an_auditor_has() {
     let victim = Victim::new(EVENTS);
     let key = victim.findings(&[]).keys[0].to_string();

@@ -88,6 +88,7 @@ fn a_reply_to_slack_is_shown_as_the_calls_that_would_be_made() {
     let text = calls[0]["body"]["text"].as_str().unwrap();
     assert_eq!(calls[0]["method"], "chat.postMessage");
     assert_eq!(calls[1]["body"]["filename"], "reply.md");
+    assert_eq!(calls[2]["method"], "files.completeUploadExternal");
     assert!(
         text.starts_with("*Done*\n\nSee `main.rs` and &lt;b&gt;this"),
         "{text}"
@@ -101,27 +102,31 @@ fn a_reply_to_slack_is_shown_as_the_calls_that_would_be_made() {
 }
 
 #[test]
-fn a_reply_to_slack_is_divided_as_it_would_be_sent() {
+fn slk_21_more_than_five_messages_are_shown_as_a_file_as_slack_would_get_them() {
     let home = Home::new();
-    for (chars, messages, files) in [
-        (40_000, 1, 0),
-        (40_001, 2, 0),
-        (190_000, 5, 0),
-        (220_000, 1, 1),
-    ] {
-        let line = format!("{}\n", "a".repeat(99));
-        let text: String = line.chars().cycle().take(chars - 1).chain(['a']).collect();
+    let calls = |chars: usize| {
+        let text = "word ".repeat(chars / 5);
         fs::write(home.path().join("reply.md"), text).unwrap();
-        let calls = said(&home.run(&["render", "--channel", "slack", "reply.md"]));
-        let calls: Vec<serde_json::Value> = serde_json::from_str(&calls).unwrap();
-        let count = |method: &str| calls.iter().filter(|call| call["method"] == method).count();
-        let found = (
-            count("chat.postMessage"),
-            count("files.getUploadURLExternal"),
-        );
-        assert_eq!(found, (messages, files), "{chars}");
-        if files > 0 {
-            assert_eq!(calls[1]["body"]["filename"], "response.md");
-        }
-    }
+        let shown = said(&home.run(&["render", "--channel", "slack", "reply.md"]));
+        let calls: Vec<serde_json::Value> = serde_json::from_str(&shown).unwrap();
+        calls
+    };
+    let five = calls(5 * 39_000);
+    assert_eq!(five.len(), 5);
+    assert!(five.iter().all(|call| call["method"] == "chat.postMessage"));
+    let six = calls(5 * 41_000);
+    let methods: Vec<_> = six
+        .iter()
+        .map(|call| call["method"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "chat.postMessage",
+        "files.getUploadURLExternal",
+        "files.completeUploadExternal",
+    ];
+    assert_eq!(methods, expected);
+    assert_eq!(six[1]["body"]["filename"], "response.md");
+    assert_eq!(six[2]["body"]["files"][0]["title"], "Response");
+    let text = six[0]["body"]["text"].as_str().unwrap();
+    assert!(text.contains("all of it is in the file"), "{text}");
 }

@@ -17,7 +17,7 @@ fn clients() -> PathBuf {
 }
 
 /// Finds a file of the clients, or says that it is missing.
-fn find(path: &str) -> Option<PathBuf> {
+pub(crate) fn find(path: &str) -> Option<PathBuf> {
     let found = clients().join(path);
     if found.exists() {
         return Some(found);

@@ -29,6 +29,11 @@ impl Hand {
         }
     }
 
+    /// Returns the address of the Web API.
+    pub(crate) fn api_url(&self) -> String {
+        format!("http://{}/api", self.address)
+    }
+
     /// Does something: `POST /standin/<what>`.
     #[track_caller]
     pub(crate) fn act(&self, what: &str, with: &Value) -> Value {

@@ -1,5 +1,6 @@
 //! Slack: first the stand-in, held to Slack's own word by its rules one by one and by Slack's own
-//! clients for Python and Node; then Airut beside it. The stand-in knows nothing of Airut.
+//! clients for Python and Node; then Airut beside it, from the manifest of its app to its answers. The
+//! stand-in knows nothing of Airut.
 
 #![expect(
     clippy::unwrap_used,
@@ -37,11 +38,15 @@ mod world;
 
 mod agent;
 mod both;
+mod check;
 mod conformance;
+mod guide;
 mod hand;
 mod in_first;
+mod manifest;
 mod out;
 mod rig;
 mod rules;
+mod shapes;
 mod standin;
 mod whole;

@@ -4,7 +4,7 @@ mod calls;
 mod chat;
 mod limits;
 mod reading;
-mod sockets;
+pub(crate) mod sockets;
 mod threads;
 
 use serde_json::{Value, json};

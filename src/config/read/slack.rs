@@ -12,6 +12,12 @@ use crate::config::yaml::{Problem, Value};
 /// Where Slack's Web API is.
 const API_URL: &str = "https://slack.com/api";
 
+/// What bot tokens begin with.
+const BOT_PREFIX: &str = "xoxb-";
+
+/// What app-level tokens begin with.
+const APP_PREFIX: &str = "xapp-";
+
 /// Most rules of `authorized`; more are an error.
 const RULES_MAX: usize = 1_000;
 
@@ -19,8 +25,8 @@ const RULES_MAX: usize = 1_000;
 pub(super) fn slack(mut section: Section) -> Result<Slack, Problem> {
     let api_url = section.scalar("api_url")?;
     let slack = Slack {
-        bot_token: token(&section.required("bot_token")?, "xoxb-")?,
-        app_token: token(&section.required("app_token")?, "xapp-")?,
+        bot_token: token(&section.required("bot_token")?, BOT_PREFIX)?,
+        app_token: token(&section.required("app_token")?, APP_PREFIX)?,
         authorized: rules(&mut section)?,
         allowed_channels: channels(&mut section)?,
         api_url: api_url.map_or_else(|| Ok(API_URL.to_owned()), |at| api_url_of(&at))?,
@@ -33,6 +39,17 @@ pub(super) fn slack(mut section: Section) -> Result<Slack, Problem> {
 fn token(scalar: &Scalar, prefix: &str) -> Result<SecretString, Problem> {
     let token = scalar.text.trim();
     let printable = token.bytes().all(|byte| byte.is_ascii_graphic());
+    let other = match prefix {
+        BOT_PREFIX => (
+            APP_PREFIX,
+            "an app-level token, which belongs into app_token",
+        ),
+        _ => (BOT_PREFIX, "a bot token, which belongs into bot_token"),
+    };
+    if token.starts_with(other.0) {
+        let what = format!("begins with {prefix}; this is {}", other.1);
+        return Err(scalar.problem(&format!("must be a token that {what}")));
+    }
     if !token.starts_with(prefix) || !printable {
         return Err(scalar.problem(&format!("must be a token that begins with {prefix}")));
     }

@@ -14,12 +14,12 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 /// Files that are looked at; more are passed over, with a word.
 const FILES_MAX: usize = 1_000_000;
 
-/// A mail, and what its header says of the log.
+/// A mail or a message, and what it says of the log.
 #[derive(Debug, Clone)]
-pub struct SavedMail {
-    /// Its file, and its number within it for an mbox.
+pub struct SavedMessage {
+    /// Its file, and its number within it where that holds several.
     pub name: String,
-    /// Its `Date` as written.
+    /// When it was sent, as it says itself.
     pub date: String,
     /// The checkpoint; nothing when it carries none.
     pub checkpoint: Option<Result<SignedCheckpoint, CheckpointError>>,
@@ -29,9 +29,17 @@ pub struct SavedMail {
 ///
 /// # Errors
 /// Any error of the disk.
-pub fn saved_mails(paths: &[PathBuf]) -> std::io::Result<Vec<SavedMail>> {
+pub fn saved_mails(paths: &[PathBuf]) -> std::io::Result<Vec<SavedMessage>> {
+    in_files(paths, mails_in)
+}
+
+/// Reads what is in files, and in those of directories, with `read`.
+pub(super) fn in_files(
+    paths: &[PathBuf],
+    read: impl Fn(&Path) -> std::io::Result<Vec<SavedMessage>>,
+) -> std::io::Result<Vec<SavedMessage>> {
     let mut open: Vec<PathBuf> = paths.iter().rev().cloned().collect();
-    let (mut mails, mut files) = (Vec::new(), 0);
+    let (mut found_in, mut files) = (Vec::new(), 0);
     while let Some(path) = open.pop() {
         let found = std::fs::symlink_metadata(&path)?;
         if found.is_dir() {
@@ -41,21 +49,27 @@ pub fn saved_mails(paths: &[PathBuf]) -> std::io::Result<Vec<SavedMail>> {
             open.extend(entries);
         } else if found.is_file() && files < FILES_MAX {
             files += 1;
-            mails.extend(mails_in(&path)?);
+            found_in.extend(read(&path)?);
         } else {
             tracing::warn!(path = %path.display(), "passed over");
         }
     }
-    Ok(mails)
+    Ok(found_in)
 }
 
-fn mails_in(path: &Path) -> std::io::Result<Vec<SavedMail>> {
+/// Returns the bytes of a file.
+pub(super) fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path)?;
     file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
     if bytes.len() as u64 == FILE_BYTES_MAX {
         tracing::warn!(path = %path.display(), "its end was passed over: it is too long");
     }
+    Ok(bytes)
+}
+
+fn mails_in(path: &Path) -> std::io::Result<Vec<SavedMessage>> {
+    let bytes = bytes_of(path)?;
     let name = path.display().to_string();
     if !bytes.starts_with(b"From ") {
         return Ok(vec![mail(name, &bytes)]);
@@ -86,10 +100,10 @@ fn split_mbox(bytes: &[u8]) -> Vec<&[u8]> {
     ranges.map(|(first, end)| &bytes[first..end]).collect()
 }
 
-fn mail(name: String, bytes: &[u8]) -> SavedMail {
+fn mail(name: String, bytes: &[u8]) -> SavedMessage {
     let headers = Headers::of(bytes);
     let field = CHECKPOINT_HEADER.to_ascii_lowercase();
-    SavedMail {
+    SavedMessage {
         name,
         date: headers.first("date").unwrap_or("no date").to_owned(),
         checkpoint: headers.first(&field).map(SignedCheckpoint::from_line),

@@ -23,7 +23,7 @@ fn a_token_decides_whether_a_call_is_answered() {
 fn the_scopes_stand_in_a_header_and_a_missing_one_is_named() {
     let ground = Ground::quick();
     let (head, _) = ground.raw("auth.test", BOT_TOKEN, &json!({}));
-    let scopes = "x-oauth-scopes: app_mentions:read,assistant:write,channels:history,chat:write";
+    let scopes = "x-oauth-scopes: app_mentions:read,assistant:write,channels:history,channels:read";
     assert!(head.contains(scopes), "{head}");
     ground
         .hand

@@ -110,8 +110,8 @@ fn an_update_changes_the_apps_own_messages_only() {
         update("1700000000.000001", "b")["error"],
         "message_not_found"
     );
-    assert_eq!(update(ts, &text(4_000))["ok"], true);
-    assert_eq!(update(ts, &text(4_001))["error"], "msg_too_long");
+    assert_eq!(update(ts, &text(2_000))["ok"], true);
+    assert_eq!(update(ts, &text(2_001))["error"], "msg_too_long");
     let changed = update(ts, "b");
     assert_eq!(changed["text"], "b");
     assert_eq!(changed["message"]["blocks"][0]["type"], "rich_text");
@@ -138,4 +138,23 @@ fn a_root_with_replies_leaves_a_stone_and_a_message_without_leaves_nothing() {
     assert_eq!(stone["subtype"], "tombstone");
     assert_eq!(delete(&reply)["ok"], true);
     assert_eq!(delete(&reply)["error"], "message_not_found");
+}
+
+#[test]
+fn a_text_is_changed_into_one_of_four_thousand_bytes_at_most() {
+    let ground = Ground::quick();
+    let posted = ground.call(
+        "chat.postMessage",
+        &json!({ "channel": GENERAL, "text": "a" }),
+    );
+    let update = |text: String| {
+        let change = json!({ "channel": GENERAL, "ts": posted["ts"], "text": text });
+        let answer = ground.call("chat.update", &change);
+        answer["error"].as_str().unwrap_or("ok").to_owned()
+    };
+    assert_eq!(update("a".repeat(3_999)), "ok");
+    assert_eq!(update("a".repeat(4_000)), "ok");
+    assert_eq!(update("a".repeat(4_001)), "msg_too_long");
+    assert_eq!(update("ä".repeat(2_000)), "ok");
+    assert_eq!(update("ä".repeat(2_001)), "msg_too_long");
 }

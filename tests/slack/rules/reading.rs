@@ -81,7 +81,7 @@ fn what_may_be_read_depends_on_the_kind_of_channel() {
         let answer = ground.call(method, &json!({ "channel": channel }));
         answer["error"].as_str().unwrap_or("ok").to_owned()
     };
-    assert_eq!(error("conversations.info", GENERAL), "missing_scope");
+    assert_eq!(error("conversations.info", GENERAL), "ok");
     assert_eq!(
         error("conversations.history", "C0HIDDEN01"),
         "channel_not_found"
@@ -91,6 +91,9 @@ fn what_may_be_read_depends_on_the_kind_of_channel() {
         "not_in_channel"
     );
     assert_eq!(error("conversations.history", "C0PRIVATE1"), "ok");
+    let direct = ground.hand.act("assistant", &json!({ "user": ALICE }));
+    let direct = direct["channel"].as_str().unwrap();
+    assert_eq!(error("conversations.info", direct), "missing_scope");
     let names = json!(["channels:read", "groups:read"]);
     ground.hand.act("scopes", &json!({ "names": names }));
     assert_eq!(error("conversations.info", GENERAL), "ok");

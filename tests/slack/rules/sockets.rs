@@ -9,10 +9,10 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{ALICE, APP_TOKEN, GENERAL, Ground};
 
 /// A connection of the app.
-struct Socket(WebSocketStream<TcpStream>);
+pub(crate) struct Socket(WebSocketStream<TcpStream>);
 
 impl Socket {
-    async fn open(ground: &Ground) -> Self {
+    pub(crate) async fn open(ground: &Ground) -> Self {
         let (_, body) = ground.raw("apps.connections.open", APP_TOKEN, &json!({}));
         let body: Value = serde_json::from_str(&body).unwrap();
         let url = body["url"].as_str().unwrap().to_owned();
@@ -23,7 +23,7 @@ impl Socket {
     }
 
     /// The next frame of JSON; null at the end.
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         while let Some(Ok(frame)) = self.0.next().await {
             match frame {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
@@ -34,7 +34,7 @@ impl Socket {
         Value::Null
     }
 
-    async fn acknowledge(&mut self, envelope: &Value) {
+    pub(crate) async fn acknowledge(&mut self, envelope: &Value) {
         let ack = json!({ "envelope_id": envelope["envelope_id"] }).to_string();
         self.0.send(Message::text(ack)).await.unwrap();
     }

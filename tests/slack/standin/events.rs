@@ -18,6 +18,13 @@ pub(crate) fn posted(world: &mut World, channel: &str, message: &Message) {
     message.add_thread(&mut event, found);
     let more = json!({ "channel": channel, "event_ts": message.ts, "channel_type": kind.name() });
     merge(&mut event, more);
+    let root = message.thread_ts.as_ref();
+    if let Some(root) = root.and_then(|root| found.messages.get(root))
+        && message.subtype.as_deref() == Some("thread_broadcast")
+    {
+        event["root"] = root.to_json(world);
+        root.add_thread(&mut event["root"], found);
+    }
     if !is_member {
         return;
     }

@@ -175,7 +175,7 @@ impl Channel {
 /// The profile of a bot beside its messages.
 pub(crate) fn bot_profile(bot: &str, app: &str) -> Value {
     json!({
-        "id": bot, "app_id": app, "user_id": BOT_USER, "team_id": TEAM, "deleted": false,
+        "id": bot, "app_id": app, "team_id": TEAM, "deleted": false,
         "name": if app == APP { "Airut" } else { "Robot" }, "updated": 1_700_000_000,
         "icons": {
             "image_36": "https://a.slack-edge.com/36.png",

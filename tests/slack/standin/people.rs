@@ -199,33 +199,22 @@ pub(crate) fn channels(world: &mut World) {
     }
 }
 
-/// The scopes that the bot's token has: those of Airut's own manifest.
+/// The manifest that an operator makes the app with.
+const MANIFEST: &str = include_str!("../../../config/slack-app-manifest.json");
+
+/// The scopes that the bot's token has: those that Airut's own manifest asks for, and no other.
 pub(crate) fn scopes() -> BTreeSet<String> {
-    let scopes = [
-        "app_mentions:read",
-        "assistant:write",
-        "channels:history",
-        "chat:write",
-        "files:read",
-        "files:write",
-        "groups:history",
-        "im:history",
-        "reactions:write",
-        "usergroups:read",
-        "users:read",
-    ];
-    scopes.map(str::to_owned).into()
+    of_manifest("/oauth_config/scopes/bot")
 }
 
-/// The events that the app is sent: those of Airut's own manifest.
+/// The events that the app is sent: those that Airut's own manifest subscribes to.
 pub(crate) fn subscribed() -> BTreeSet<String> {
-    let events = [
-        "app_mention",
-        "assistant_thread_context_changed",
-        "assistant_thread_started",
-        "message.channels",
-        "message.groups",
-        "message.im",
-    ];
-    events.map(str::to_owned).into()
+    of_manifest("/settings/event_subscriptions/bot_events")
+}
+
+fn of_manifest(place: &str) -> BTreeSet<String> {
+    let manifest: Value = serde_json::from_str(MANIFEST).unwrap_or_default();
+    let names = manifest.pointer(place).and_then(Value::as_array);
+    let names = names.into_iter().flatten().filter_map(Value::as_str);
+    names.map(str::to_owned).collect()
 }

@@ -69,7 +69,10 @@ fn answer(
             &args,
             &mut retry_after,
         )
-        .and_then(|method| (method.run)(world, &args)),
+        .and_then(|method| match token.as_deref() {
+            Some(APP_TOKEN) if name == "auth.test" => methods::app_test(),
+            _ => (method.run)(world, &args),
+        }),
     };
     let outcome = answer
         .as_ref()

@@ -112,7 +112,10 @@ impl SlackChannel {
             into.people.extend(person(answer.user));
         }
         let channels = self.settings.allowed_channels.iter().map(String::as_str);
-        for id in std::iter::once(channel).chain(channels).take(CHANNELS_MAX) {
+        let channels = std::iter::once(channel).chain(channels);
+        // A direct message has no name, and may not be asked about.
+        let channels = channels.filter(|id| !id.starts_with('D'));
+        for id in channels.take(CHANNELS_MAX) {
             let answer: ChannelAnswer = self
                 .web
                 .get("conversations.info", &[("channel", id)])

@@ -217,6 +217,14 @@ pub fn thread(message: &OutboundMessage) -> (&str, &str) {
     }
 }
 
+/// Returns the body of `files.completeUploadExternal` that shares an uploaded file in a thread.
+pub fn shared(id: &str, title: &str, (channel, thread): (&str, &str)) -> Value {
+    json!({
+        "files": [{"id": id, "title": title}],
+        "channel_id": channel, "thread_ts": thread,
+    })
+}
+
 /// Returns the message that tells which files could not be uploaded: each with the reason.
 pub fn about_files(message: &OutboundMessage, failed: &[(String, String)]) -> Value {
     let mut named = String::new();

@@ -193,6 +193,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_plan_is_changed_into_has_a_text_that_slack_takes() {
+        // https://docs.slack.dev/reference/methods/chat.update: 4,000, which Slack counts in bytes.
+        let items = vec![item(&"ä".repeat(5_000), "", TodoStatus::Pending); 1_000];
+        let text = update(PLACE, "2.000100", &items, false)["text"].clone();
+        assert!(text.as_str().unwrap().len() <= 4_000, "{text}");
+    }
+
+    #[test]
     fn no_plan_has_no_section() {
         assert!(sections(&[]).is_empty());
     }

@@ -2,11 +2,11 @@
 //! shared (<https://docs.slack.dev/messaging/working-with-files#upload>). It knows nothing of answers.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::handlers::channels::SendOutcome;
 use crate::handlers::channels::slack::SlackChannel;
-use crate::handlers::channels::slack::outgoing::Upload;
+use crate::handlers::channels::slack::outgoing::{Upload, shared};
 use crate::handlers::channels::slack::post::not_posted;
 use crate::handlers::channels::slack::web::WebError;
 
@@ -48,10 +48,7 @@ impl SlackChannel {
             Ok(place) => place,
             Err(error) => return not_brought(error, attempt),
         };
-        let shared = json!({
-            "files": [{"id": place.file_id, "title": upload.title}],
-            "channel_id": channel, "thread_ts": thread,
-        });
+        let shared = shared(&place.file_id, &upload.title, (channel, thread));
         let method = "files.completeUploadExternal";
         let completed: Result<Value, WebError> = self.web.post(method, &shared).await;
         match completed {

@@ -25,6 +25,7 @@ use crate::config::types::Slack;
 pub mod error;
 pub mod fetch;
 pub mod reading;
+pub mod standing;
 
 pub use error::WebError;
 

@@ -33,11 +33,20 @@ pub(super) fn list(world: &mut World, args: &Args) -> Answer {
 }
 
 /// `users.conversations`: those that the app itself is in.
+///
+/// Whose they are is known, so they do not say again whether somebody is in them.
 pub(super) fn of_user(world: &mut World, args: &Args) -> Answer {
     let user = args.text("user").unwrap_or_else(|| BOT_USER.to_owned());
-    listed(world, args, "public_channel", |channel| {
+    let mut answer = listed(world, args, "public_channel", |channel| {
         channel.members.contains(&user)
-    })
+    })?;
+    let channels = answer["channels"].as_array_mut();
+    for channel in channels.into_iter().flatten() {
+        if let Some(channel) = channel.as_object_mut() {
+            channel.remove("is_member");
+        }
+    }
+    Ok(answer)
 }
 
 fn listed(

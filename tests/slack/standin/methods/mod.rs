@@ -7,6 +7,8 @@ pub(crate) mod files;
 mod people;
 pub(crate) mod reactions;
 
+pub(crate) use self::people::app_test;
+
 use super::answer::Answer;
 use super::args::Args;
 use super::limits::Tier;
@@ -152,7 +154,7 @@ static METHODS: [Method; 31] = [
     writes(
         "assistant.threads.setStatus",
         Tier::Special(600),
-        &["assistant:write", "chat:write"],
+        CHAT,
         assistant::set_status,
     ),
     writes(

@@ -25,6 +25,11 @@ pub(super) fn auth_test(world: &mut World, _: &Args) -> Answer {
     }))
 }
 
+/// `auth.test` with the app's own token: which app it is.
+pub(crate) fn app_test() -> Answer {
+    Ok(json!({ "app_id": APP, "app_name": "Airut" }))
+}
+
 /// `apps.connections.open`: a ticket to Socket Mode.
 pub(super) fn connections_open(world: &mut World, _: &Args) -> Answer {
     let ticket = format!("{}-{}", world.id("ticket"), World::now_ms());
@@ -41,11 +46,13 @@ pub(super) fn bots_info(_: &mut World, args: &Args) -> Answer {
         "B0ROBOT001" => "A0ROBOT001",
         _ => return Err(Refusal::new("bot_not_found")),
     };
-    let mut profile = bot_profile(&bot, app);
-    if app != APP {
-        profile["user_id"] = "U0ROBOT001".into();
+    let mut shown = bot_profile(&bot, app);
+    if let Some(shown) = shown.as_object_mut() {
+        shown.remove("team_id");
     }
-    Ok(json!({ "bot": profile }))
+    let user = if app == APP { BOT_USER } else { "U0ROBOT001" };
+    shown["user_id"] = user.into();
+    Ok(json!({ "bot": shown }))
 }
 
 /// `team.info`.
