@@ -43,11 +43,11 @@ crash: ## Kill sixteen writers with kill -9, ROUNDS=200 times on one log (SEED=n
 	AIRUT_CRASH_ROUNDS=$(or $(ROUNDS),200) AIRUT_CRASH_SEED=$(or $(SEED),1) \
 		cargo nextest run --test crash --no-capture
 
-soak: ## Send MAILS=10000 while daemon, servers and connections die at random (SEED=n: the same moments)
-	scripts/setup.sh mail
+soak: ## Send MAILS=10000 while daemon, servers and connections die at random (SEED=n: the same moments, CHANNEL=slack: in Slack)
+	$(if $(filter slack,$(CHANNEL)),,scripts/setup.sh mail)
 	cargo build --bin airut --example soak-daemon
 	AIRUT_REQUIRE_REAL=1 AIRUT_SOAK_MAILS=$(or $(MAILS),10000) AIRUT_SOAK_SEED=$(SEED) \
-		cargo nextest run --test soak --no-capture
+		cargo nextest run --test soak --no-capture -E '$(if $(filter slack,$(CHANNEL)),,not )test(slack)'
 
 bench: ## Measure, beside raw sled and bare Podman in the same run (ONLY=proxy: one section)
 	scripts/setup.sh podman mail claude bench

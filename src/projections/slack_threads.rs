@@ -66,7 +66,7 @@ impl SlackThreads {
         self.repos.get(repo)
     }
 
-    fn receive(&mut self, received: &MessageReceived) {
+    fn receive(&mut self, received: &MessageReceived, at: AtMs) {
         let MessageSource::Slack {
             channel,
             ts,
@@ -83,6 +83,10 @@ impl SlackThreads {
         engaged.waiting.insert(received.inbound, ts.clone());
         let seen = heard.channels.entry(channel.clone()).or_default();
         *seen = later(seen, ts);
+        // A process that is killed cannot say until when it was connected; what it kept does.
+        if heard.is_connected && heard.is_caught_up {
+            heard.until = heard.until.max(Some(at));
+        }
         self.places
             .insert(received.inbound, (received.repo.clone(), key));
         heard.bound();
@@ -192,11 +196,11 @@ fn later(one: &str, other: &str) -> String {
 
 impl Projection for SlackThreads {
     const NAME: &'static str = "slack_threads";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
-            Event::Message(MessageEvent::Received(received)) => self.receive(received),
+            Event::Message(MessageEvent::Received(received)) => self.receive(received, recorded.at),
             Event::Message(MessageEvent::Rejected(rejected)) => self.judge(rejected.inbound, None),
             Event::Message(MessageEvent::Routed(routed)) => {
                 self.judge(routed.inbound, Some(routed.conversation));

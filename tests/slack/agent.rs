@@ -30,7 +30,6 @@ impl EchoSandbox {
     }
 
     /// Lets all agents go that wait, and those that will.
-    #[expect(dead_code, reason = "no test lets one go yet")]
     pub(crate) fn release(&self) {
         self.held.send_replace(false);
     }

@@ -32,13 +32,7 @@ pub(crate) struct Rig {
 impl Rig {
     /// A workspace in which nothing waits long, and whose members may use the repository.
     pub(crate) fn new() -> Self {
-        let options = Options {
-            retry_delays_ms: vec![0, 300, 600],
-            limits: false,
-            ..Options::default()
-        };
-        let rules = "[workspace_members: true]";
-        Self::with(options, &format!("authorized: {rules}"))
+        Self::with(quick(), "authorized: [workspace_members: true]")
     }
 
     /// A workspace with these options, and these lines of the app's configuration.
@@ -137,8 +131,7 @@ impl Rig {
         let seen = self.hand.look(&format!("channel?id={channel}"));
         let mut answers = Vec::new();
         for message in seen["messages"].as_array().unwrap() {
-            let is_answer = message["metadata"]["event_type"] == "airut_reply"
-                && message["metadata"]["event_payload"]["kind"] != "ack";
+            let is_answer = message["metadata"]["event_type"] == "airut_reply";
             let text = message["text"].as_str().unwrap();
             if is_answer && message["thread_ts"] == thread && !is_acknowledgement(text) {
                 answers.push(text.to_owned());
@@ -154,6 +147,15 @@ impl Rig {
             let answers = self.answers(channel, thread);
             (answers.len() >= count).then_some(answers)
         })
+    }
+}
+
+/// A workspace in which nothing waits long.
+pub(crate) fn quick() -> Options {
+    Options {
+        retry_delays_ms: vec![0, 300, 600],
+        limits: false,
+        ..Options::default()
     }
 }
 

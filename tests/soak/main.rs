@@ -1,6 +1,6 @@
 //! The soak: many letters through a real channel while the daemon, the servers and the connections die
 //! at random. Each is answered once, none is lost, none is doubled. The agent answers at once; all else
-//! is real. `make soak` runs ten thousand letters, `make test` as many as fit beside the other tests.
+//! is real, but for Slack, which the stand-in stands for. `make soak` runs ten thousand letters, `make test` as many as fit beside the other tests.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -26,6 +26,12 @@ mod common;
 #[path = "../sim/dice.rs"]
 #[expect(dead_code, reason = "the simulation draws rates, too")]
 mod dice;
+#[path = "../slack/hand.rs"]
+#[expect(dead_code, reason = "the stand-in's own tests ask it for more")]
+mod hand;
+#[path = "../slack/standin/mod.rs"]
+mod standin;
+
 mod dovecot;
 mod engine;
 mod ground;
@@ -36,18 +42,22 @@ mod mail;
 mod process;
 mod record;
 mod relay;
+mod slack;
 
 use std::path::Path;
 
-use engine::{Channel as _, Plan, Soaked, soak};
+use engine::{Channel, Plan, Soaked, soak};
 use ground::Ground;
 use ledger::Verdict;
 use mail::MailChannel;
 use process::Daemon;
 use record::Record;
+use slack::SlackChannel;
 
 /// Letters of a run that nobody asked for more of.
 const LETTERS: u32 = 300;
+/// The same in Slack.
+const MESSAGES: u32 = 200;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
@@ -79,19 +89,33 @@ fn every_mail_is_answered_once_while_the_daemon_and_its_servers_die() {
     if !has_mail_servers() {
         return;
     }
-    let letters = number("AIRUT_SOAK_MAILS").map_or(LETTERS, |letters| letters as u32);
-    let seed = number("AIRUT_SOAK_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    println!("soak.seed {seed}");
     let ground = Ground::new();
     let mut mails = MailChannel::start(&ground.dir, ground.base_port);
     ground.configure(mails.config_lines());
+    soak_through(&ground, &mut mails, LETTERS);
+}
+
+#[test]
+fn every_message_in_slack_is_answered_once_while_the_daemon_and_its_connections_die() {
+    let ground = Ground::new();
+    let mut messages = SlackChannel::start();
+    ground.configure(messages.config_lines());
+    soak_through(&ground, &mut messages, MESSAGES);
+}
+
+/// Sends as many letters as were asked for, and judges what came back.
+#[track_caller]
+fn soak_through<C: Channel>(ground: &Ground, channel: &mut C, usual: u32) {
+    let letters = number("AIRUT_SOAK_MAILS").map_or(usual, |letters| letters as u32);
+    let seed = number("AIRUT_SOAK_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    println!("soak.seed {seed}");
     let mut daemon = Daemon::new(&ground.dir);
-    let mut soaked = soak(Plan { letters, seed }, &mut mails, &mut daemon);
+    let mut soaked = soak(Plan { letters, seed }, channel, &mut daemon);
     daemon.stop();
-    while !mails.is_quiet() {
+    while !channel.is_quiet() {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    for arrival in mails.arrived() {
+    for arrival in channel.arrived() {
         soaked.ledger.arrive(&arrival);
     }
     let record = Record::read(&ground.dir);
@@ -143,7 +167,8 @@ fn print_figures(soaked: &Soaked, record: &Record, verdict: &Verdict, peak_kib: 
         ("tasks_cut_off", record.count("TaskInterrupted")),
         ("outcomes_unknown", record.count("DeliveryOutcomeUnknown")),
         ("deliveries_tried_again", record.count("DeliveryFailed")),
-        ("mailbox_lost", record.count("ChannelDegraded")),
+        ("channel_lost", record.count("ChannelDegraded")),
+        ("channel_caught_up", record.count("ChannelCaughtUp")),
         ("starts", record.count("ServiceStarted")),
         ("events", record.total()),
     ];

@@ -45,7 +45,7 @@ impl Record {
         let delivery = event.text("delivery").to_owned();
         match event.kind() {
             "DeliveryRequested" if event.text("kind") == "reply" => {
-                let id = address_of(event.field("target"));
+                let id = address_of(event.field("target")).unwrap_or_else(|| delivery.clone());
                 self.ids.insert(delivery.clone(), id);
                 self.open.insert(delivery);
             }
@@ -75,9 +75,10 @@ impl Record {
     }
 }
 
-/// Returns what tells an answer from others where it arrives: for a mail its `Message-ID`.
-fn address_of(target: &serde_json::Value) -> String {
+/// Returns what tells an answer from others where it arrives: for a mail its `Message-ID`; elsewhere
+/// it is the delivery itself.
+fn address_of(target: &serde_json::Value) -> Option<String> {
     let fields = target.as_object().and_then(|target| target.values().next());
     let id = fields.and_then(|fields| fields["message_id"].as_str());
-    id.unwrap_or_default().to_owned()
+    id.map(str::to_owned)
 }

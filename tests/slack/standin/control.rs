@@ -25,11 +25,11 @@
 //! | `sockets/disconnect` | `reason` (`warning`, `refresh_requested`, `link_disabled`), `close` | says goodbye to all connections |
 //! | `sockets/drop` | `count` (left out: all) | breaks connections off without a goodbye |
 //! | `acks/swallow` | `count` | loses acknowledgements to come, so that events come again |
-//! | `events/again` | `event_id` | sends an event of before once more |
+//! | `events/again` | `event_id`, or `channel` and `ts` of a message | sends an event of before once more, or those that told of a message |
 //! | `events/hold`, `events/release` | | holds envelopes back, lets them go |
 //! | `events/lose` | `on` | loses the events of what happens meanwhile, as in an outage |
 //!
-//! `GET /standin/…`: `channel?id=` (messages with metadata, reactions, thread counts), `threads`
+//! `GET /standin/…`: `channel?id=&after=` (messages, later than `after` if that is given, with metadata, reactions, thread counts), `threads`
 //! (status, all statuses, title, prompts of each), `calls?method=` (arguments and outcome, without
 //! tokens), `sockets` (number of connections), `deliveries` (how each envelope fared), `files`.
 
@@ -134,6 +134,9 @@ fn deliver(world: &mut World, what: &str, args: &Args) -> Answer {
             }
         }
         "acks/swallow" => delivery.swallow_acks = args.number("count").unwrap_or(1),
+        "events/again" if args.text("ts").is_some() => {
+            delivery.message_again(&args.needed("channel")?, &args.needed("ts")?);
+        }
         "events/again" => {
             let id = args.needed("event_id")?;
             if !delivery.again(&id) {

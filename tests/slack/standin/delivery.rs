@@ -120,6 +120,17 @@ impl Delivery {
         envelope.is_some()
     }
 
+    /// Queues the events of before that told of a message once more.
+    pub(crate) fn message_again(&mut self, channel: &str, ts: &str) {
+        let tells = |envelope: &&Envelope| {
+            let event = &envelope.payload["event"];
+            event["ts"] == ts && event["channel"] == channel
+        };
+        let told = self.past.values().filter(tells).cloned();
+        let told: Vec<Envelope> = told.collect();
+        self.queued.extend(told);
+    }
+
     fn record(&mut self, envelope: &Envelope, state: &'static str) -> u64 {
         let body = &envelope.payload["event"];
         let kind = body["type"]

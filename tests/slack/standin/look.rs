@@ -9,7 +9,7 @@ use super::world::World;
 /// Answers a look.
 pub(crate) fn at(world: &World, what: &str, query: &Args) -> Answer {
     match what {
-        "channel" => channel(world, &query.needed("id")?),
+        "channel" => channel(world, &query.needed("id")?, query.text("after").as_deref()),
         "threads" => Ok(threads(world)),
         "calls" => Ok(calls(world, query.text("method").as_deref())),
         "sockets" => Ok(json!({ "connections": world.delivery.connections.len() })),
@@ -19,12 +19,13 @@ pub(crate) fn at(world: &World, what: &str, query: &Args) -> Answer {
     }
 }
 
-fn channel(world: &World, id: &str) -> Answer {
+fn channel(world: &World, id: &str, after: Option<&str>) -> Answer {
     let channel = world.channels.get(id);
     let channel = channel.ok_or_else(|| Refusal::new("there is no such channel"))?;
     let shown = channel
         .messages
         .values()
+        .filter(|message| after.is_none_or(|after| message.ts.as_str() > after))
         .map(|message| message.to_history(world, channel, true));
     Ok(json!({ "messages": shown.collect::<Value>() }))
 }

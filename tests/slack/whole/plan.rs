@@ -184,3 +184,31 @@ async fn a_plan_that_slack_does_not_show_holds_no_answer_up() {
     assert!(service.stop("test").await);
     assert_eq!(ground.replies(GENERAL, &ts).len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_a_hundred_long_items_is_taken_by_slack_and_counts_what_it_leaves_out() {
+    let title = |n: usize| format!("{n} *{}", "& ".repeat(90));
+    let titles: Vec<String> = (1..=100).map(title).collect();
+    let items: Vec<_> = titles
+        .iter()
+        .map(|title| (title.as_str(), "", "pending"))
+        .collect();
+    let ground = Ground::new(&[Act::WriteWhenReleased(vec![todos(&items)], "Done.")]);
+    ground.world.sandbox.release.add_permits(1);
+    let service = ground.service().await;
+    let ts = ground.says(FIX);
+    let plan = ground.hand.until(&format!("channel?id={GENERAL}"), |_| {
+        plans(&ground, &ts).pop()
+    });
+    let blocks = plan["blocks"].as_array().unwrap();
+    let sections: Vec<&str> = blocks
+        .iter()
+        .filter_map(|block| block["text"]["text"].as_str())
+        .collect();
+    let shown: usize = sections.iter().map(|text| text.matches('⚪').count()).sum();
+    let rest = format!("\n… and {} more", 100 - shown);
+    assert!(sections.last().unwrap().ends_with(&rest), "{sections:?}");
+    ground.world.sandbox.release.add_permits(1);
+    ground.until_marked(GENERAL, &ts, &["white_check_mark"]);
+    assert!(service.stop("test").await);
+}

@@ -75,6 +75,42 @@ async fn every_message_that_is_answered_together_gets_its_mark() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_in_the_outbox_stands_in_the_thread() {
+    let ground = Ground::new(&[Act::AnswerWithFile("See the file.", "figures.csv")]);
+    let service = ground.service().await;
+    let ts = ground.says(FIX);
+    ground.until_marked(GENERAL, &ts, &["white_check_mark"]);
+    assert!(service.stop("test").await);
+    let answers = ground.answers(GENERAL, &ts);
+    let file = &answers.last().unwrap()["files"][0];
+    assert_eq!(
+        (&file["name"], &file["size"]),
+        (&"figures.csv".into(), &7.into())
+    );
+    let files = ground.hand.look("files");
+    assert_eq!(files["files"][0]["text"], "content");
+}
+
+/// What Slack will never take is an alarm at once, and not tried for two days.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_slack_never_takes_is_given_up_at_once_and_counted() {
+    let ground = Ground::new(&[Act::AnswerWhenReleased("Done.")]);
+    let service = ground.service().await;
+    let ts = ground.says(FIX);
+    until(service.log(), "DeliverySucceeded", 1).await;
+    let locked = "restricted_action_thread_locked";
+    let fault = json!({"method": "chat.postMessage", "kind": "error", "error": locked, "times": 9});
+    ground.hand.act("faults", &fault);
+    ground.world.sandbox.release.add_permits(1);
+    until(service.log(), "DeliveryAbandoned", 1).await;
+    assert!(service.stop("test").await);
+    assert_eq!(ground.world.views().view().state.outbox.abandoned(), 1);
+    assert!(ground.replies(GENERAL, &ts).is_empty());
+    let calls = ground.hand.look("calls?method=chat.postMessage");
+    assert_eq!(calls["calls"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_failed_is_marked_as_failed() {
     let ground = Ground::new(&[Act::Overloaded]);
     let service = ground.service().await;

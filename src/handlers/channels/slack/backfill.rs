@@ -18,7 +18,7 @@ use crate::handlers::channels::slack::incoming::as_event;
 use crate::handlers::channels::slack::web::WebError;
 use crate::handlers::channels::slack::web::reading::{Page, Span};
 use crate::handlers::intake::IntakeError;
-use crate::projections::slack_threads::Heard;
+use crate::projections::slack_threads::{Heard, Thread};
 
 /// How far before the last moment of a connection is looked, in milliseconds: what was on its way then
 /// is older than it.
@@ -204,7 +204,7 @@ impl SlackChannel {
     }
 }
 
-fn last_seen(thread: &crate::projections::slack_threads::Thread, key: &str) -> (String, String) {
+fn last_seen(thread: &Thread, key: &str) -> (String, String) {
     (thread.last_seen.clone(), key.to_owned())
 }
 

@@ -1,22 +1,29 @@
 //! Finding out what a message does not say: who its sender is, and, only once they are permitted,
 //! what is called how, what was written before, and the files. It judges nothing itself.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::handlers::channels::Attachment;
 use crate::handlers::channels::slack::SlackChannel;
 use crate::handlers::channels::slack::authorize::{Groups, User, groups_needed};
+use crate::handlers::channels::slack::history::History;
 use crate::handlers::channels::slack::judge::{Brought, Findings, Sender, permitted};
 use crate::handlers::channels::slack::mentions_in::{Names, unnamed};
 use crate::handlers::channels::slack::parse::{Message, SharedFile, Told, payload};
 use crate::handlers::channels::slack::web::WebError;
-use crate::handlers::channels::slack::web::reading::Own;
+use crate::handlers::channels::slack::web::reading::{Own, Span};
+use crate::projections::slack_threads::Heard;
 
 /// Longest time that finding out may take; then it is done another time.
 pub const FIND_OUT_TIME_MAX: Duration = Duration::from_secs(300);
 
 /// Names asked for, for one message; the others stay ids.
 pub const NAMES_MAX: usize = 50;
+
+/// Pages of 200 messages that are read of a thread for its replay; what is newer than these is left
+/// out of it.
+pub const REPLAY_PAGES_MAX: usize = 10;
 
 /// Files of a message that are fetched; the others are told as missing.
 pub const FILES_MAX: usize = 20;
@@ -43,7 +50,7 @@ impl SlackChannel {
 
     async fn find(&self, raw: &[u8]) -> Result<Findings, String> {
         let words = |error: WebError| error.to_string();
-        let own: Own = self.web.auth_test().await.map_err(words)?;
+        let own: Own = self.people.own(&self.web).await.map_err(words)?;
         let told = std::str::from_utf8(raw).map(payload);
         let (user, message) = match told {
             Ok((_, Told::Said(message))) => {
@@ -67,7 +74,8 @@ impl SlackChannel {
         }
         let is_permitted = permitted(&findings, &self.settings.authorized).is_ok();
         if let Some(message) = message.filter(|_| is_permitted) {
-            findings.names = self.names_in(&message.text).await;
+            findings.history = self.replay(&message).await?;
+            findings.names = self.names_in(&message, findings.history.as_ref()).await;
             findings.files = self.bring(&message).await;
         }
         Ok(findings)
@@ -108,19 +116,71 @@ impl SlackChannel {
         Ok(groups)
     }
 
-    /// A name that cannot be had is no reason to wait: its id stands in its place.
-    async fn names_in(&self, text: &str) -> Names {
-        let mut names = Names::default();
-        let unnamed = unnamed(text);
-        for id in unnamed.users.into_iter().take(NAMES_MAX) {
-            if let Ok(user) = self.people.user(&self.web, &id).await {
-                let name = user.called().to_owned();
-                names.users.insert(id, name);
+    /// Returns what others wrote in a thread before Airut was mentioned in it; nothing where Airut
+    /// has been all along, or where it may not read.
+    async fn replay(&self, message: &Message) -> Result<Option<History>, String> {
+        let thread = message.thread();
+        if message.is_direct() || thread == message.ts {
+            return Ok(None);
+        }
+        let is_first = |heard: &Heard| heard.is_first(&message.channel, thread, &message.ts);
+        if !self.threads.look(&self.repo, is_first) {
+            return Ok(None);
+        }
+        let (mut before, mut cursor) = (Vec::new(), None::<String>);
+        for _ in 0..REPLAY_PAGES_MAX {
+            let span = Span {
+                oldest: "0",
+                latest: &message.ts,
+                cursor: cursor.as_deref(),
+            };
+            let page = match self.web.replies((&message.channel, thread), span).await {
+                Ok(page) => page,
+                Err(
+                    error @ WebError::Refused {
+                        permanent: true, ..
+                    },
+                ) => {
+                    tracing::warn!(repo = %self.repo, %error, "a thread is not replayed");
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.to_string()),
+            };
+            let read = page.messages.into_iter();
+            before.extend(read.filter_map(|said| serde_json::from_value::<Message>(said).ok()));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
             }
         }
-        for id in unnamed.channels.into_iter().take(NAMES_MAX) {
-            if let Ok(name) = self.web.channel_name(&id).await {
-                names.channels.insert(id, name);
+        before.retain(|said| said.ts < message.ts);
+        let history = History::of(before);
+        Ok(Some(history).filter(|history| !history.messages.is_empty()))
+    }
+
+    /// A name that cannot be had is no reason to wait: its id stands in its place.
+    async fn names_in(&self, message: &Message, history: Option<&History>) -> Names {
+        let before = history.into_iter().flat_map(|history| &history.messages);
+        let (mut users, mut channels) = (BTreeSet::new(), BTreeSet::new());
+        for said in before {
+            users.extend(said.user.clone());
+            let unnamed = unnamed(&said.text);
+            users.extend(unnamed.users);
+            channels.extend(unnamed.channels);
+        }
+        let unnamed = unnamed(&message.text);
+        // Those of the message itself count first.
+        let users = unnamed.users.iter().chain(&users).take(NAMES_MAX);
+        let channels = unnamed.channels.iter().chain(&channels).take(NAMES_MAX);
+        let mut names = Names::default();
+        for id in users {
+            if let Ok(user) = self.people.user(&self.web, id).await {
+                names.users.insert(id.clone(), user.called().to_owned());
+            }
+        }
+        for id in channels {
+            if let Ok(name) = self.web.channel_name(id).await {
+                names.channels.insert(id.clone(), name);
             }
         }
         names

@@ -12,6 +12,7 @@ use crate::handlers::channels::slack::judge::{STATUS_ACTION, STOP_ACTION};
 use crate::handlers::channels::slack::parse::{self, Message, Press};
 use crate::handlers::channels::slack::web::reading::Own;
 use crate::handlers::intake::{Intake, IntakeError, Receipt};
+use crate::projections::slack_threads::Heard;
 
 /// A thread with the assistant that somebody opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +82,7 @@ impl Hearing {
 
     fn is_meant(&self, message: &Message) -> bool {
         let (channel, thread) = (&message.channel, message.thread());
-        let is_engaged =
-            |heard: &crate::projections::slack_threads::Heard| heard.is_engaged(channel, thread);
+        let is_engaged = |heard: &Heard| heard.is_engaged(channel, thread);
         let circumstances = Circumstances {
             own: &self.own,
             allowed_channels: &self.channel.settings.allowed_channels,

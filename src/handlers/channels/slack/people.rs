@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::clock;
 use crate::events::id::AtMs;
 use crate::handlers::channels::slack::authorize::User;
+use crate::handlers::channels::slack::web::reading::Own;
 use crate::handlers::channels::slack::web::{Web, WebError};
 
 /// How long an answer is used, in milliseconds; then it is asked for anew.
@@ -46,11 +47,25 @@ impl<T: Clone> Answers<T> {
 /// What was asked for lately.
 #[derive(Debug, Default)]
 pub struct People {
+    own: Answers<Own>,
     users: Answers<User>,
     members: Answers<Vec<String>>,
 }
 
 impl People {
+    /// Returns whose bot token it is.
+    ///
+    /// # Errors
+    /// [`WebError`]; nothing old is used instead.
+    pub async fn own(&self, web: &Web) -> Result<Own, WebError> {
+        if let Some(own) = self.own.get("", clock::now()) {
+            return Ok(own);
+        }
+        let own = web.auth_test().await?;
+        self.own.keep("", own.clone(), clock::now());
+        Ok(own)
+    }
+
     /// Returns a user.
     ///
     /// # Errors
