@@ -31,5 +31,6 @@ mod e2e {
     mod many;
     mod network;
     mod parallel;
+    mod proposed;
     mod stop;
 }

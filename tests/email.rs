@@ -35,4 +35,5 @@ mod email {
     mod tokens;
     mod trouble;
     mod verified;
+    mod waiting;
 }

@@ -12,6 +12,8 @@ use airut::events::log::audit::KINDS_WITH_BODIES;
 
 #[path = "golden/catalogue.rs"]
 mod catalogue;
+#[path = "golden/policy.rs"]
+mod policy;
 #[path = "golden/replies.rs"]
 mod replies;
 #[path = "golden/samples.rs"]

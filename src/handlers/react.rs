@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::events::id::{AtMs, ConversationId};
 use crate::handlers::effect::{Assignment, Beginning, Effect, Start, Subject};
-use crate::handlers::replies::decide::due_at;
+use crate::handlers::replies::decide::{due_at, is_due};
 use crate::projections::frozen_runs::FrozenRun;
 use crate::projections::inbox::WaitingMessage;
 use crate::projections::outbox::{DeliveryState, Outgoing};
@@ -258,7 +258,7 @@ fn react_to_frozen_runs(state: &State, now: AtMs, airborne: &Airborne<'_>) -> Ve
 fn react_to_delivery(outgoing: &Outgoing, now: AtMs) -> Option<Effect> {
     let copied = || Box::new(outgoing.clone());
     match outgoing.state {
-        DeliveryState::Due { .. } if due_at(outgoing).is_some_and(|at| at > now) => None,
+        DeliveryState::Due { .. } if !is_due(outgoing, now) => None,
         DeliveryState::Due { .. } => Some(Effect::Deliver(copied())),
         DeliveryState::Attempted => Some(Effect::ForgetAttempt(copied())),
         DeliveryState::Unknown { .. } => Some(Effect::Reconcile(copied())),

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::events::delivery::DeliveryRequested;
-use crate::events::event::DeliveryEvent;
-use crate::events::id::{AtMs, DeliveryId, Position};
+use crate::events::event::{ChannelEvent, DeliveryEvent, ServiceEvent};
+use crate::events::id::{AtMs, ChannelKind, DeliveryId, Position, RepoId};
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
 
@@ -47,6 +47,20 @@ pub struct Outgoing {
     pub maybe_sent: bool,
     /// How far it is.
     pub state: DeliveryState,
+    /// What has come back since the newest failure, if anything has.
+    pub recovery: Option<Recovery>,
+    /// Whether [`Recovery::Way`] was seen before: of a message that fails all the same, its way says
+    /// nothing.
+    pub way_seen: bool,
+}
+
+/// What has come back since a delivery failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Recovery {
+    /// The service began, or the channel's listener connected.
+    Connection,
+    /// Another message went out through the same channel.
+    Way,
 }
 
 /// The messages that have no end yet, and how many were given up.
@@ -74,21 +88,27 @@ impl Outbox {
         self.abandoned
     }
 
+    /// Notes what came back, for the messages that failed before; of one channel, or of all.
+    fn note_recovery(&mut self, of: Option<(&RepoId, ChannelKind)>, recovery: Recovery) {
+        let concerned = self.open.values_mut().filter(|outgoing| {
+            let request = &outgoing.request;
+            outgoing.failures + outgoing.lost > 0
+                && of.is_none_or(|of| of == (&request.repo, request.channel))
+                && !(recovery == Recovery::Way && outgoing.way_seen)
+        });
+        for outgoing in concerned {
+            outgoing.recovery = Some(recovery);
+            outgoing.way_seen |= recovery == Recovery::Way;
+        }
+    }
+
     fn set(&mut self, delivery: DeliveryId, state: DeliveryState) {
         if let Some(outgoing) = self.open.get_mut(&delivery) {
             outgoing.state = state;
         }
     }
-}
 
-impl Projection for Outbox {
-    const NAME: &'static str = "outbox";
-    const CODE_VERSION: u32 = 2;
-
-    fn apply(&mut self, recorded: &Recorded) {
-        let Event::Delivery(event) = &recorded.event else {
-            return;
-        };
+    fn apply_delivery(&mut self, event: &DeliveryEvent, recorded: &Recorded) {
         match event {
             DeliveryEvent::Requested(request) => {
                 let outgoing = Outgoing {
@@ -102,6 +122,8 @@ impl Projection for Outbox {
                     state: DeliveryState::Due {
                         not_before: AtMs(0),
                     },
+                    recovery: None,
+                    way_seen: false,
                 };
                 self.open.insert(request.delivery, outgoing);
             }
@@ -115,6 +137,7 @@ impl Projection for Outbox {
                 if let Some(outgoing) = self.open.get_mut(&failed.delivery) {
                     outgoing.failures += 1;
                     outgoing.lost = 0;
+                    outgoing.recovery = None;
                     outgoing.state = DeliveryState::Due {
                         not_before: failed.retry_at,
                     };
@@ -129,6 +152,7 @@ impl Projection for Outbox {
             DeliveryEvent::NotFound(missing) => {
                 if let Some(outgoing) = self.open.get_mut(&missing.delivery) {
                     outgoing.lost += 1;
+                    outgoing.recovery = None;
                     outgoing.maybe_sent = true;
                     outgoing.state = DeliveryState::Due {
                         not_before: recorded.at,
@@ -136,13 +160,45 @@ impl Projection for Outbox {
                 }
             }
             DeliveryEvent::Succeeded(succeeded) => {
-                self.open.remove(&succeeded.delivery);
+                let sent = self.open.remove(&succeeded.delivery);
+                // What was found by searching went out at some time before.
+                if let Some(sent) = sent.filter(|_| !succeeded.reconciled) {
+                    let of = (&sent.request.repo, sent.request.channel);
+                    self.note_recovery(Some(of), Recovery::Way);
+                }
             }
             DeliveryEvent::Abandoned(abandoned) => {
                 self.abandoned += 1;
                 self.open.remove(&abandoned.delivery);
             }
             DeliveryEvent::CheckpointSent(_) => {}
+        }
+    }
+}
+
+impl Projection for Outbox {
+    const NAME: &'static str = "outbox";
+    const CODE_VERSION: u32 = 3;
+
+    fn apply(&mut self, recorded: &Recorded) {
+        match &recorded.event {
+            Event::Delivery(event) => self.apply_delivery(event, recorded),
+            Event::Service(ServiceEvent::Started(_)) => {
+                self.note_recovery(None, Recovery::Connection);
+            }
+            Event::Channel(ChannelEvent::Connected(connected)) => {
+                let of = (&connected.repo, connected.channel);
+                self.note_recovery(Some(of), Recovery::Connection);
+            }
+            Event::Service(_)
+            | Event::Channel(_)
+            | Event::Repository(_)
+            | Event::Message(_)
+            | Event::Task(_)
+            | Event::Conversation(_)
+            | Event::Run(_)
+            | Event::Container(_)
+            | Event::Proxy(_) => {}
         }
     }
 }

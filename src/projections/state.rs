@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::events::event::ChannelEvent;
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
 use crate::projections::conversations::Conversations;
@@ -38,7 +39,8 @@ impl State {
             | Event::Task(_)
             | Event::Conversation(_)
             | Event::Delivery(_) => true,
-            Event::Channel(_) | Event::Repository(_) | Event::Run(_) | Event::Proxy(_) => false,
+            Event::Channel(event) => matches!(event, ChannelEvent::Connected(_)),
+            Event::Repository(_) | Event::Run(_) | Event::Proxy(_) => false,
             Event::Container(event) => FrozenRuns::is_concerned(event),
         }
     }

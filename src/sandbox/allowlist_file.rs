@@ -73,4 +73,17 @@ mod tests {
             "{error}"
         );
     }
+
+    #[test]
+    fn a_file_is_as_long_as_it_may_be() {
+        for (bytes, fits) in [
+            (ALLOWLIST_BYTES_MAX - 1, true),
+            (ALLOWLIST_BYTES_MAX, true),
+            (ALLOWLIST_BYTES_MAX + 1, false),
+        ] {
+            let mut file = b"domains: [a.test] #".to_vec();
+            file.resize(bytes, b'x');
+            assert_eq!(parse(&file).is_ok(), fits, "{bytes}");
+        }
+    }
 }

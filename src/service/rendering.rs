@@ -59,13 +59,13 @@ impl Draft {
     pub fn slack_calls(&self) -> Vec<serde_json::Value> {
         let Posting { messages, uploads } = self.posting();
         let messages = messages.into_iter();
-        let messages = messages.map(|body| call("chat.postMessage", body));
+        let messages = messages.map(|body| call("chat.postMessage", &body));
         let files = uploads.iter().flat_map(|file| {
             let place = serde_json::json!({"filename": file.name, "length": file.bytes.len()});
             let shared = outgoing::shared(EXAMPLE_FILE, &file.title, EXAMPLE_THREAD);
             [
-                call("files.getUploadURLExternal", place),
-                call("files.completeUploadExternal", shared),
+                call("files.getUploadURLExternal", &place),
+                call("files.completeUploadExternal", &shared),
             ]
         });
         messages.chain(files).collect()
@@ -107,7 +107,7 @@ const EXAMPLE_THREAD: (&str, &str) = ("C0123456789", "1767225600.000100");
 /// The id of each example file in Slack.
 const EXAMPLE_FILE: &str = "F0123456789";
 
-fn call(method: &str, body: serde_json::Value) -> serde_json::Value {
+fn call(method: &str, body: &serde_json::Value) -> serde_json::Value {
     serde_json::json!({"method": method, "body": body})
 }
 

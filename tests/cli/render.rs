@@ -102,6 +102,32 @@ fn a_reply_to_slack_is_shown_as_the_calls_that_would_be_made() {
 }
 
 #[test]
+fn a_reply_to_slack_is_divided_as_it_would_be_sent() {
+    let home = Home::new();
+    for (chars, messages, files) in [
+        (40_000, 1, 0),
+        (40_001, 2, 0),
+        (190_000, 5, 0),
+        (220_000, 1, 1),
+    ] {
+        let line = format!("{}\n", "a".repeat(99));
+        let text: String = line.chars().cycle().take(chars - 1).chain(['a']).collect();
+        fs::write(home.path().join("reply.md"), text).unwrap();
+        let calls = said(&home.run(&["render", "--channel", "slack", "reply.md"]));
+        let calls: Vec<serde_json::Value> = serde_json::from_str(&calls).unwrap();
+        let count = |method: &str| calls.iter().filter(|call| call["method"] == method).count();
+        let found = (
+            count("chat.postMessage"),
+            count("files.getUploadURLExternal"),
+        );
+        assert_eq!(found, (messages, files), "{chars}");
+        if files > 0 {
+            assert_eq!(calls[1]["body"]["filename"], "response.md");
+        }
+    }
+}
+
+#[test]
 fn slk_21_more_than_five_messages_are_shown_as_a_file_as_slack_would_get_them() {
     let home = Home::new();
     let calls = |chars: usize| {

@@ -1,5 +1,6 @@
 //! Real clients in a real sandbox that do what people use them for: each fetches a package from a
-//! registry behind the proxy and uses it, git clones and pushes with a surrogate, gRPC calls.
+//! registry behind the proxy and uses it, git clones and pushes with a surrogate, Java posts, a WebSocket
+//! talks, gRPC calls.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::e2e::ground::{self, Ground};
 const SURROGATE: &str = "ghp_surrogate0123456789abcdefghijklmnop";
 
 /// What each client does; it ends with success when it has what it wants.
-const CLIENTS: [(&str, &str); 8] = [
+const CLIENTS: [(&str, &str); 10] = [
     (
         "git",
         "git clone -q https://git.example.test/index.git cloned && cd cloned && \
@@ -60,8 +61,46 @@ const CLIENTS: [(&str, &str); 8] = [
         "mkdir -p state/lists/partial cache/archives/partial && \
          echo \"deb [trusted=yes] $FILES apt/\" >list && \
          apt() { apt-get -o APT::Sandbox::User=root -o Dir::State=$PWD/state \
-         -o Dir::Cache=$PWD/cache -o Dir::Etc::sourcelist=$PWD/list -o Dir::Etc::sourceparts=- \
-         \"$@\"; } && apt update && apt download tiny && dpkg-deb --info tiny_1.0_all.deb",
+         -o Dir::State::status=/var/lib/dpkg/status -o Dir::Cache=$PWD/cache \
+         -o Dir::Etc::sourcelist=$PWD/list -o Dir::Etc::sourceparts=- \"$@\"; } && \
+         apt update && apt install -y tiny && test \"$(cat /usr/share/tiny/said)\" = hello",
+    ),
+    (
+        "java",
+        "cat >Ask.java <<'END'
+import java.net.URI;
+import java.net.http.*;
+class Ask {
+    static String send(HttpRequest.Builder ask, String at) throws Exception {
+        var request = ask.uri(URI.create(\"https://origin.example.test\" + at)).build();
+        var answer = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());
+        if (answer.statusCode() != 200) throw new Exception(answer.statusCode() + answer.body());
+        return answer.body();
+    }
+    public static void main(String[] arguments) throws Exception {
+        var got = send(HttpRequest.newBuilder().GET(), \"/files/go/a.test/tiny/@v/list\");
+        if (!got.equals(\"v1.0.0\\n\")) throw new Exception(got);
+        var said = HttpRequest.BodyPublishers.ofString(\"hello\".repeat(100_000));
+        var echoed = send(HttpRequest.newBuilder().POST(said), \"/echo\");
+        if (!echoed.contains(\"hello\".repeat(100_000))) throw new Exception(echoed);
+    }
+}
+END
+java Ask.java",
+    ),
+    (
+        "websocket",
+        "python3 -c '
+import asyncio, ssl, websockets
+async def talk():
+    trust = ssl.create_default_context()
+    async with websockets.connect(\"wss://origin.example.test/talk\", ssl=trust) as socket:
+        for said in [\"hello\", \"h\" * 100000, b\"\\x00\\xff\" * 50000]:
+            await socket.send(said)
+            assert await socket.recv() == said
+        await (await socket.ping())
+asyncio.run(talk())
+'",
     ),
     (
         "grpc",

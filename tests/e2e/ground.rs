@@ -79,11 +79,15 @@ impl Ground {
         self.directory.path().join("shared")
     }
 
-    /// Makes an image of what another one holds, and nothing else.
+    /// Makes an image of what another one holds, and nothing else. It names the other by its number
+    /// too: one that was made again under the same name must not find the image of before.
     pub(crate) async fn image(&self, from: &str, recorder: Arc<dyn Recorder>) -> String {
+        let number = ["image", "inspect", "--format", "{{.Id}}", from];
+        let number = call("podman", &number, self.directory.path());
+        let number = number.trim();
         let request = ImageRequest {
             run: run(0),
-            dockerfile: format!("FROM {from}\n").into_bytes(),
+            dockerfile: format!("# {number}\nFROM {from}\n").into_bytes(),
             context: vec![],
             entrypoint: Entrypoint::Passthrough,
         };

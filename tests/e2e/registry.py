@@ -71,6 +71,9 @@ os.makedirs("/tmp/deb/DEBIAN")
 with open("/tmp/deb/DEBIAN/control", "w") as control:
     control.write("Package: tiny\nVersion: 1.0\nArchitecture: all\nMaintainer: T <t@example.test>\n"
                   "Description: tiny\n")
+os.makedirs("/tmp/deb/usr/share/tiny")
+with open("/tmp/deb/usr/share/tiny/said", "w") as said:
+    said.write("hello\n")
 subprocess.run(["dpkg-deb", "--build", "/tmp/deb", "/tmp/tiny.deb"], check=True)
 deb = open("/tmp/tiny.deb", "rb").read()
 write("apt/tiny.deb", deb)

@@ -23,7 +23,7 @@ fn send_through(world: &World, relay: &Relay) {
 }
 
 /// Starts or stops Postfix, and leaves Dovecot alone.
-fn postfix(world: &World, what: &str) {
+pub(crate) fn postfix(world: &World, what: &str) {
     let settings = world.dir.join("mail/postfix");
     run(Command::new("postfix").arg("-c").arg(settings).arg(what));
 }
@@ -82,13 +82,14 @@ fn faults() -> Rule {
 }
 
 /// The answers to a mail in Alice's inbox, without acknowledgements.
-fn answers(world: &World, id: &str) -> Vec<Mail> {
+pub(crate) fn answers(world: &World, id: &str) -> Vec<Mail> {
     let inbox = world.mail().inbox(ALICE).into_iter();
     let is_answer = |mail: &Mail| mail.answers(id) && !mail.text().contains("started working");
     inbox.filter(is_answer).collect()
 }
 
-fn is_labelled(mail: &Mail) -> bool {
+/// Says whether an answer says that it may be there twice.
+pub(crate) fn is_labelled(mail: &Mail) -> bool {
     mail.header("X-Airut-Duplicate").is_some()
 }
 

@@ -3,11 +3,14 @@
 use airut::config::types::MailTls;
 use airut::events::checkpoint::LogKey;
 use airut::events::delivery::{DeliveryKind, DeliveryTarget};
-use airut::events::id::{ConversationId, DeliveryId, RepoId, Sha256, TaskId};
-use airut::handlers::channels::{Attachment, Channel as _, OutboundMessage, SendOutcome, Trace};
+use airut::events::id::{AtMs, ConversationId, DeliveryId, RepoId, Sha256, TaskId};
+use airut::handlers::channels::{
+    Attachment, Channel as _, OutboundMessage, SendOutcome, Trace, Triage,
+};
+use airut::handlers::replies::address::{Envelope, new_mail};
 use mail_parser::{MessageParser, MimeHeaders};
 
-use crate::common::mail::{ALICE, BOT};
+use crate::common::mail::{ALICE, BOT, answer_to};
 use crate::common::{PATIENCE, until};
 use crate::email::post::{Post, channel};
 
@@ -75,6 +78,48 @@ async fn an_answer_arrives_in_its_thread_over_either_kind_of_tls() {
         let text = mail.text().replace("\r\n", "\n");
         assert_eq!(text.trim_end(), "It is **done**.\n.\n.. ünd more");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_answers_none_arrives_and_its_answer_finds_the_conversation() {
+    let Some(post) = Post::start() else { return };
+    let channel = channel(post.account(MailTls::Implicit, MailTls::StartTls));
+    let target = new_mail(
+        ALICE,
+        Envelope {
+            delivery: DeliveryId(1),
+            conversation: ConversationId(10),
+            subject: "Wöchentlicher Bericht",
+            from: BOT,
+            at: AtMs(17_000),
+        },
+    );
+    let message = OutboundMessage {
+        target,
+        ..answer(ALICE, "")
+    };
+    let outcome = channel.send(message.clone()).await;
+    assert!(
+        matches!(outcome, SendOutcome::Accepted { .. }),
+        "{outcome:?}"
+    );
+    let inbox = post.servers.inbox(ALICE);
+    let [mail] = inbox.as_slice() else {
+        panic!("{} mails", inbox.len());
+    };
+    assert_eq!(mail.subject(), "[ID:0000000a] Wöchentlicher Bericht");
+    assert_eq!(mail.header("In-Reply-To"), None);
+    assert_eq!(mail.header("References"), None);
+    let auto = mail.header("Auto-Submitted");
+    assert_eq!(auto.as_deref(), Some("auto-generated"));
+    let reply = answer_to(mail, ALICE, "2@example.test", "Thanks.");
+    post.servers.send(ALICE, &reply);
+    let answered = post.servers.inbox(BOT);
+    let Triage::Accepted(triaged) = channel.triage(&answered[0].raw, None) else {
+        panic!("the answer is refused");
+    };
+    let found = triaged.conversation_hint.map(|(id, _)| id);
+    assert_eq!(found, Some(ConversationId(10)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,7 @@ mod origin;
 mod registry;
 mod scenario;
 mod site;
+mod socket;
 mod stream;
 
 use std::process::ExitCode;

@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::journal::Journal;
 use crate::options::Options;
-use crate::{AnyError, anthropic, git, origin, registry};
+use crate::{AnyError, anthropic, git, origin, registry, socket};
 
 /// The body of every answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -119,12 +119,17 @@ where
     // Clients hang up whenever they like.
     drop(
         Builder::new(TokioExecutor::new())
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .await,
     );
 }
 
-async fn answer(site: &Site, request: Request<Incoming>, sni: Option<String>) -> Response<Body> {
+async fn answer(
+    site: &Site,
+    mut request: Request<Incoming>,
+    sni: Option<String>,
+) -> Response<Body> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let number = site.requests.fetch_add(1, Ordering::Relaxed) + 1;
     let host = host_of(&head);
@@ -146,6 +151,9 @@ async fn answer(site: &Site, request: Request<Incoming>, sni: Option<String>) ->
     let Ok(body) = body else {
         return text(StatusCode::BAD_REQUEST, "the body did not arrive");
     };
+    if let Some(response) = socket::answer(&head, upgrade) {
+        return response;
+    }
     let asked = Asked {
         number,
         head,

@@ -2,7 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use airut::sandbox::proxy::ca::{Minter, make_authority};
 use airut::sandbox::proxy::wire::Ports;
 use airut::tasks::TaskSet;
 use bytes::Bytes;
@@ -16,8 +18,10 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::answers::PIECE;
 
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
@@ -32,16 +36,10 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(address: Ipv4Addr, ports: Ports, authority: &str) -> Self {
-        let mut roots = RootCertStore::empty();
-        let certificate = CertificateDer::from_pem_slice(authority.as_bytes()).unwrap();
-        roots.add(certificate).unwrap();
-        let tls = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         Self {
             http: SocketAddr::from((address, ports.http)),
             https: SocketAddr::from((address, ports.https)),
-            tls,
+            tls: trusting(authority),
             tasks: TaskSet::new(),
         }
     }
@@ -89,13 +87,29 @@ impl Client {
     }
 }
 
+fn trusting(authority: &str) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_slice(authority.as_bytes()).unwrap();
+    roots.add(certificate).unwrap();
+    ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
 /// Sends bytes and returns all that comes back until the other side hangs up.
 pub(crate) async fn say(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> String {
-    stream.write_all(request.as_bytes()).await.unwrap();
+    say_all(&mut stream, request.as_bytes()).await;
     let mut answer = Vec::new();
     // What had come before the connection broke counts.
     drop(stream.read_to_end(&mut answer).await);
     String::from_utf8(answer).unwrap()
+}
+
+/// Sends bytes, and returns once they have left. A TLS stream takes some that its socket has no room
+/// for, and reading sends none of them: whoever then waits for the answer would wait for ever.
+pub(crate) async fn say_all(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
+    stream.write_all(bytes).await.unwrap();
+    stream.flush().await.unwrap();
 }
 
 /// Reads until so many bytes end with `end`.
@@ -111,4 +125,30 @@ pub(crate) async fn read_until(stream: &mut (impl AsyncRead + Unpin), end: &str)
 pub(crate) fn status(answer: &str) -> u16 {
     let status = answer.split(' ').nth(1).unwrap_or_default();
     status.parse().unwrap_or_default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_has_left_before_an_answer_is_awaited() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let authority = make_authority("test").unwrap();
+    let minter = Minter::new("test", &authority.key).unwrap();
+    let accepting = TlsAcceptor::from(minter.config("one.test").unwrap());
+    let connecting = TlsConnector::from(Arc::new(trusting(&authority.certificate)));
+    let name = ServerName::try_from("one.test").unwrap();
+    // Far less than what is said, so that the rest waits in the TLS stream.
+    let (near, far) = tokio::io::duplex(4096);
+    let agent = async {
+        let mut stream = connecting.connect(name, near).await.unwrap();
+        say_all(&mut stream, PIECE).await;
+        stream.read_u8().await.unwrap()
+    };
+    let origin = async {
+        let mut stream = accepting.accept(far).await.unwrap();
+        stream.read_exact(&mut vec![0; PIECE.len()]).await.unwrap();
+        say_all(&mut stream, b"!").await;
+        stream
+    };
+    let both = async { tokio::join!(agent, origin).0 };
+    let answer = tokio::time::timeout(Duration::from_secs(60), both).await;
+    assert_eq!(answer, Ok(b'!'));
 }

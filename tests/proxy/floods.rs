@@ -7,7 +7,7 @@ use tokio_rustls::client::TlsStream;
 use crate::client::status;
 use crate::world::World;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// GET https://two.test/ in HPACK: three indexed fields, and the authority as a literal.
 pub(crate) const HEADERS: &[u8] = b"\x82\x84\x87\x01\x08two.test";
@@ -17,6 +17,9 @@ pub(crate) const RESET_KIND: u8 = 3;
 const PING_KIND: u8 = 6;
 pub(crate) const GOAWAY_KIND: u8 = 7;
 const CONTINUATION_KIND: u8 = 9;
+
+/// A kind that nobody sends.
+const NO_KIND: u8 = 0xff;
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap().to_be_bytes();
@@ -30,11 +33,11 @@ pub(crate) async fn connect(world: &World) -> TlsStream<TcpStream> {
     stream
 }
 
-/// Reads until the proxy hangs up; returns whether it said goodbye first.
-async fn goodbye(mut stream: TlsStream<TcpStream>) -> bool {
+/// Reads frames until one of this kind, or until the proxy hangs up; returns the kinds that came.
+pub(crate) async fn kinds_until(stream: &mut TlsStream<TcpStream>, last: u8) -> Vec<u8> {
     let mut kinds = Vec::new();
     let mut head = [0; 9];
-    while stream.read_exact(&mut head).await.is_ok() {
+    while !kinds.contains(&last) && stream.read_exact(&mut head).await.is_ok() {
         kinds.push(head[3]);
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         let mut body = vec![0; usize::try_from(length).unwrap()];
@@ -42,7 +45,7 @@ async fn goodbye(mut stream: TlsStream<TcpStream>) -> bool {
             break;
         }
     }
-    kinds.contains(&GOAWAY_KIND)
+    kinds
 }
 
 async fn check_ends(frames: impl Iterator<Item = Vec<u8>>) {
@@ -55,7 +58,8 @@ async fn check_ends(frames: impl Iterator<Item = Vec<u8>>) {
         }
     }
     drop(stream.flush().await);
-    goodbye(stream).await;
+    // Whether it says goodbye before it hangs up or not.
+    kinds_until(&mut stream, NO_KIND).await;
     let get = "GET / HTTP/1.1\r\nhost: two.test\r\nconnection: close\r\n\r\n";
     let answer = world.client.say("two.test", get).await;
     assert_eq!(status(&answer), 200, "others are served: {answer}");

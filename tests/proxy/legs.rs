@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Full};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::answers::PIECE;
-use crate::client::{read_until, status};
+use crate::client::{read_until, say_all, status};
 use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,7 +33,7 @@ async fn an_answer_that_comes_during_the_upload_reaches_whoever_uploads() {
             format!("POST /early HTTP/1.1\r\nhost: {host}\r\ncontent-length: 100000000\r\n\r\n");
         let mut stream = world.client.tls(host, "http/1.1", true).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
-        stream.write_all(PIECE).await.unwrap();
+        say_all(&mut stream, PIECE).await;
         let answer = read_until(&mut stream, "\r\n\r\n").await;
         assert_eq!(status(&answer), 413, "{host}: {answer}");
         assert_eq!(read_until(&mut stream, "much").await, "too much");

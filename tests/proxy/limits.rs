@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use airut::sandbox::proxy::limits::{
-    CONNECTIONS_MAX, FRAME_BYTES_MAX, HEADER_LIST_BYTES_MAX, PENDING_RESETS_MAX, STREAMS_MAX,
+    CONNECTIONS_MAX, FRAME_BYTES_MAX, HEADER_LIST_BYTES_MAX, LOCAL_RESETS_MAX, PENDING_RESETS_MAX,
+    STREAMS_MAX,
 };
 use bytes::Bytes;
 use http::Request;
@@ -12,7 +13,7 @@ use http_body_util::{BodyExt as _, Full};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::client::read_until;
+use crate::client::{read_until, say_all};
 use crate::floods::{GOAWAY_KIND, HEADERS, HEADERS_KIND, RESET_KIND, connect, frame};
 use crate::world::World;
 
@@ -110,7 +111,7 @@ async fn a_stream_beyond_the_limit_is_refused_and_the_others_go_on() {
     let mut stream = connect(&world).await;
     let open = |number: u32| frame(HEADERS_KIND, 0x4, number * 2 + 1, &post());
     let all: Vec<u8> = (0..STREAMS_MAX).flat_map(open).collect();
-    stream.write_all(&all).await.unwrap();
+    say_all(&mut stream, &all).await;
     let came = come(&mut stream).await;
     assert_eq!(came.settings[&3], STREAMS_MAX, "the limit is told");
     assert_eq!(came.resets, BTreeMap::new(), "at the limit all are taken");
@@ -149,8 +150,34 @@ async fn streams_taken_back_are_counted_up_to_the_limit() {
         });
         // In one piece, so that none is served in between.
         let pairs: Vec<u8> = pairs.collect();
-        stream.write_all(&pairs).await.unwrap();
+        say_all(&mut stream, &pairs).await;
         assert_eq!(come(&mut stream).await.hung_up, ends, "{count}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_with_mistakes_are_counted_up_to_the_limit() {
+    let world = World::start().await;
+    // A content-length of 5, and nothing of it.
+    let mistaken = [HEADERS, b"\x0f\x0d\x015"].concat();
+    for (count, ends) in [
+        (LOCAL_RESETS_MAX - 1, false),
+        (LOCAL_RESETS_MAX, false),
+        (LOCAL_RESETS_MAX + 1, true),
+    ] {
+        let mut stream = connect(&world).await;
+        let numbers = (0..u32::try_from(count).unwrap()).map(|number| number * 2 + 1);
+        let all = numbers.flat_map(|number| frame(HEADERS_KIND, 0x5, number, &mistaken));
+        let all: Vec<u8> = all.collect();
+        say_all(&mut stream, &all).await;
+        // A ping may be answered before it is said which streams were ended.
+        let (mut reset, mut hung_up) = (0, false);
+        while reset < count && !hung_up {
+            let came = come(&mut stream).await;
+            reset += came.resets.len();
+            hung_up = came.hung_up;
+        }
+        assert_eq!(hung_up, ends, "{reset} of {count}");
     }
 }
 
@@ -162,6 +189,7 @@ async fn a_frame_is_as_long_as_it_may_be() {
         let mut stream = connect(&world).await;
         let long = frame(UNKNOWN_KIND, 0, 0, &vec![0; bytes]);
         drop(stream.write_all(&long).await);
+        drop(stream.flush().await);
         assert_eq!(come(&mut stream).await.hung_up, ends, "{bytes}");
     }
 }

@@ -16,6 +16,7 @@ mod legs;
 mod limits;
 mod memory;
 mod origin;
+mod patience;
 mod refused;
 mod scrub;
 mod signing;

@@ -63,6 +63,7 @@ async fn a_gibibyte_each_way_passes_through_little_memory() {
         for _ in 0..FLOOD_BYTES / PIECE.len() as u64 {
             stream.write_all(PIECE).await.unwrap();
         }
+        stream.flush().await.unwrap();
         assert_eq!(status(&read_until(&mut stream, "\r\n\r\n").await), 200);
         let told = read_until(&mut stream, &FLOOD_BYTES.to_string()).await;
         assert_eq!(told, FLOOD_BYTES.to_string());

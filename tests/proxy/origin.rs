@@ -1,5 +1,5 @@
 //! The origin: a name server and a web server that write down what reaches them. `one.test` speaks
-//! HTTP/1.1 alone, every other name HTTP/2 too.
+//! HTTP/1.1 alone, every other name HTTP/2 too; `mute.test` says nothing until it is let.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -28,11 +28,12 @@ use crate::answers;
 use crate::world::Journal;
 
 /// The names that the origin is certified for.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "one.test",
     "two.test",
     "get.test",
     "private.test",
+    "mute.test",
     "graph.test",
     "api.anthropic.com",
     "localhost",
@@ -71,7 +72,7 @@ pub(crate) struct Origin {
 struct Site {
     journal: Journal,
     seen: Mutex<Vec<Seen>>,
-    /// One permit for each event after the first of `/events`.
+    /// One permit for each event after the first of `/events`, and whatever else waits.
     events: Arc<Semaphore>,
     tasks: TaskSet,
     configs: [Arc<ServerConfig>; 2],
@@ -114,7 +115,7 @@ impl Origin {
         self.site.seen.lock().unwrap().clone()
     }
 
-    /// Lets the next event of `/events` go.
+    /// Lets the next event of `/events`, answer of `/late` or connection to `mute.test` go.
     pub(crate) fn send_next_event(&self) {
         self.site.events.add_permits(1);
     }
@@ -166,9 +167,15 @@ async fn accept(site: Arc<Site>, listener: TcpListener, tls: bool) {
             let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
             let start = acceptor.await.unwrap();
             let one = start.client_hello().server_name() == Some("one.test");
+            if start.client_hello().server_name() == Some("mute.test") {
+                serving.journal.write("hello of mute.test");
+                serving.events.acquire().await.unwrap().forget();
+            }
             let config = Arc::clone(&serving.configs[usize::from(!one)]);
-            let stream = start.into_stream(config).await.unwrap();
-            converse(serving, stream).await;
+            // Whoever was let wait may have gone.
+            if let Ok(stream) = start.into_stream(config).await {
+                converse(serving, stream).await;
+            }
         });
     }
 }
@@ -206,6 +213,7 @@ async fn answer(
         "/early" => return Ok(early(&site, &parts.headers, body)),
         "/flood" => return Ok(answers::flood()),
         "/sink" => return Ok(answers::sink(body).await),
+        "/late" => site.events.acquire().await.unwrap().forget(),
         _ => {}
     }
     let body = body.collect().await;

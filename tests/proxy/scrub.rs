@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::client::{read_until, status};
+use crate::client::{read_until, say_all, status};
 use crate::world::{REAL, SURROGATE, World};
 
 /// As long as the real value.
@@ -97,6 +97,59 @@ async fn what_cannot_be_searched_does_not_pass() {
     assert_eq!(response.status(), 502);
     let body = text(response).await;
     assert!(body.contains("cannot be searched"), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_has_as_many_codings_as_may_be_undone() {
+    let world = World::start().await;
+    let mut encoded = format!("before {REAL} after").into_bytes();
+    for (codings, expected) in [("gzip", 200), ("gzip,gzip", 200), ("gzip,gzip,gzip", 502)] {
+        encoded = encode(GzipEncoder::new(&encoded[..])).await;
+        let path = format!("/coded/{codings}");
+        let response = post(&world, &path, "gzip", encoded.clone()).await;
+        assert_eq!(response.status(), expected, "{codings}");
+        let body = text(response).await;
+        assert_eq!(body.contains(surrogate()), expected == 200, "{body}");
+    }
+}
+
+/// Returns a frame of zstd (RFC 8878, 3.1.1) whose window is so many bits wide: one raw block.
+fn zstd_with_window(bits: u8, said: &[u8]) -> Vec<u8> {
+    let magic_and_descriptor = [0x28, 0xb5, 0x2f, 0xfd, 0];
+    let last_raw_block = u32::try_from(said.len() << 3 | 1).unwrap().to_le_bytes();
+    [
+        &magic_and_descriptor[..],
+        &[(bits - 10) << 3],
+        &last_raw_block[..3],
+        said,
+    ]
+    .concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_zstd_has_a_window_as_wide_as_may_be() {
+    let world = World::start().await;
+    // RFC 9659 grants 23 bits: 8 MiB.
+    for (bits, passes) in [(22, true), (23, true), (24, false)] {
+        let encoded = zstd_with_window(bits, REAL.as_bytes());
+        let head = format!(
+            "POST /coded/zstd HTTP/1.1\r\nhost: one.test\r\ncontent-length: {}\r\naccept-encoding: \
+             zstd\r\nconnection: close\r\n\r\n",
+            encoded.len()
+        );
+        let mut stream = world
+            .client
+            .tls("one.test", "http/1.1", true)
+            .await
+            .unwrap();
+        say_all(&mut stream, &[head.as_bytes(), &encoded].concat()).await;
+        let mut answer = Vec::new();
+        // What cannot be decoded is broken off.
+        drop(stream.read_to_end(&mut answer).await);
+        let answer = String::from_utf8(answer).unwrap();
+        assert_eq!(answer.contains(surrogate()), passes, "{bits}: {answer}");
+        assert!(!answer.contains(REAL), "{bits}: {answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

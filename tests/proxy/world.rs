@@ -230,6 +230,7 @@ pub(crate) fn setup(origin: &Origin, ca_key: Secret) -> Setup {
         "two.test",
         "private.test",
         "gone.test",
+        "mute.test",
         "api.anthropic.com",
     ];
     Setup {

@@ -1,11 +1,13 @@
 //! `airut check` of a Slack app, against the stand-in: what an operator reads when a token, a scope, a
 //! channel or a rule is wrong, and that it is silent where nothing is.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Output};
 
 use airut::config::types::{Slack, SlackRule};
 use airut::handlers::channels::slack::check::{Finding, Weight, examine};
+use airut::handlers::channels::slack::web::standing::ANSWER_BYTES_MAX;
 use serde_json::{Value, json};
 
 use crate::rules::{ALICE, APP_TOKEN, BOT_TOKEN, GENERAL, Ground};
@@ -195,6 +197,44 @@ fn a_slack_that_cannot_be_reached_is_told() {
     };
     let words = bad(&nowhere).join("\n");
     assert!(words.contains("Slack cannot be reached"), "{words}");
+}
+
+/// Answers one call with so many bytes, and returns what is said of the bot token.
+fn answered_with(bytes: usize) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = [0; 4_096];
+        assert!(stream.read(&mut asked).unwrap() > 0);
+        let body = format!("{:<bytes$}", r#"{"ok":true,"team":"Herald"}"#);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n");
+        // Whoever reads no further hangs up.
+        drop(stream.write_all((head + &body).as_bytes()));
+    });
+    let settings = Slack {
+        bot_token: BOT_TOKEN.to_owned().into(),
+        app_token: APP_TOKEN.to_owned().into(),
+        authorized: vec![],
+        allowed_channels: vec![],
+        api_url: format!("http://{address}/api"),
+    };
+    let words: Vec<String> = examined(&settings)
+        .into_iter()
+        .map(|one| one.words)
+        .collect();
+    server.join().unwrap();
+    words.join("\n")
+}
+
+#[test]
+fn an_answer_is_read_up_to_its_limit_and_a_longer_one_not() {
+    for bytes in [ANSWER_BYTES_MAX - 1, ANSWER_BYTES_MAX] {
+        let words = answered_with(bytes);
+        assert!(words.contains("in the workspace Herald"), "{words}");
+    }
+    let words = answered_with(ANSWER_BYTES_MAX + 1);
+    assert!(words.contains("not answered to the end"), "{words}");
 }
 
 /// Runs `airut check` with a configuration for this stand-in.

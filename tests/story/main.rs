@@ -23,4 +23,5 @@ mod service;
 mod setbacks;
 mod threads;
 mod tools;
+mod waiting;
 mod world;

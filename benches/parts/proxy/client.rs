@@ -28,8 +28,9 @@ const MEASURED_FOR: Duration = Duration::from_secs(3);
 /// Before it counts, the load runs so long.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// Who opens new connections, at once: enough to keep two processors busy.
-const OPENERS: usize = 4;
+/// Who opens new connections, at once: enough to keep two processors busy, also where each waits for
+/// the disk.
+const OPENERS: usize = 16;
 
 type Sender = SendRequest<Empty<Bytes>>;
 

@@ -43,6 +43,13 @@ pub fn due_at(outgoing: &Outgoing) -> Option<AtMs> {
     }
 }
 
+/// Returns whether a delivery that waits for its next attempt is to wait no longer: its pause is over, or
+/// what it may have failed for has come back. Another message that goes out shortens one pause of it and
+/// no more, since a mailbox that is full stays so whatever others receive.
+pub fn is_due(outgoing: &Outgoing, now: AtMs) -> bool {
+    due_at(outgoing).is_some_and(|at| at <= now) || outgoing.recovery.is_some()
+}
+
 /// Returns the end of a delivery that is too old to be attempted again.
 pub fn decide_before_sending(outgoing: &Outgoing, now: AtMs) -> Option<Event> {
     let age_max = match outgoing.request.kind {

@@ -135,4 +135,27 @@ mod tests {
         assert!(!format!("{:?}", one.key).contains("PRIVATE"));
         assert!(!one.certificate.contains("PRIVATE"));
     }
+
+    #[test]
+    fn leaves_are_kept_up_to_the_limit_and_then_minted_anew() {
+        let authority = make_authority("a").unwrap();
+        let minter = Minter::new("a", &authority.key).unwrap();
+        let kept = || minter.configs.lock().unwrap().len();
+        let first = minter.config("first.test").unwrap();
+        {
+            // The rest is the same leaf, since only the number matters.
+            let mut configs = minter.configs.lock().unwrap();
+            let names = (2..LEAVES_MAX).map(|number| format!("h{number}.test"));
+            configs.extend(names.map(|name| (name, Arc::clone(&first))));
+        }
+        assert_eq!(kept(), LEAVES_MAX - 1);
+        minter.config("last.test").unwrap();
+        assert_eq!(kept(), LEAVES_MAX, "at the limit all are kept");
+        let again = minter.config("first.test").unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        minter.config("beyond.test").unwrap();
+        assert_eq!(kept(), 1);
+        let anew = minter.config("first.test").unwrap();
+        assert!(!Arc::ptr_eq(&first, &anew));
+    }
 }

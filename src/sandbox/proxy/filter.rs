@@ -220,3 +220,22 @@ fn media_type(headers: &HeaderMap) -> Result<Option<String>, ()> {
     };
     parts.all(utf8).then_some(Some(media)).ok_or(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_filter_says_is_cut_at_its_limit() {
+        for chars in [FILTER_TAG_CHARS_MAX - 1, FILTER_TAG_CHARS_MAX] {
+            let tag = "a".repeat(chars);
+            assert_eq!(short("name", &tag), format!("name: {tag}"));
+        }
+        let cut = format!("name: {}… (truncated)", "a".repeat(FILTER_TAG_CHARS_MAX));
+        let beyond = "a".repeat(FILTER_TAG_CHARS_MAX + 1);
+        assert_eq!(short("name", &beyond), cut);
+        // What is escaped counts as it is written.
+        let line_ends = "\n".repeat(FILTER_TAG_CHARS_MAX / 4 + 1);
+        assert!(short("name", &line_ends).ends_with("… (truncated)"));
+    }
+}

@@ -164,3 +164,40 @@ fn forget_digests(headers: &mut HeaderMap) {
         headers.remove(HeaderName::from_static(name));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::proxy::limits::TOOLS_BODY_BYTES_MAX;
+
+    /// Returns a body that holds room as a gathered one does.
+    async fn hold(room: &Room, bytes: usize) -> Request<ProxyBody> {
+        let taken = room.take(bytes).await.unwrap();
+        let (parts, ()) = Request::new(()).into_parts();
+        with_body(parts, Bytes::from_static(b"body"), None, taken)
+    }
+
+    async fn fits(room: &Room, bytes: usize) -> bool {
+        let patience = std::time::Duration::from_secs(1);
+        tokio::time::timeout(patience, room.take(bytes))
+            .await
+            .is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_are_held_up_to_the_limit_and_a_further_one_waits_until_one_is_sent() {
+        let room = Room::default();
+        let mut held = Vec::new();
+        for _ in 0..FILTERED_BYTES_MAX / TOOLS_BODY_BYTES_MAX {
+            assert!(fits(&room, TOOLS_BODY_BYTES_MAX).await, "below the limit");
+            held.push(hold(&room, TOOLS_BODY_BYTES_MAX).await);
+        }
+        assert!(!fits(&room, 1).await, "at the limit there is no room");
+        let mut sent = held.swap_remove(0).into_body();
+        assert!(sent.frame().await.unwrap().is_ok());
+        assert!(!fits(&room, 1).await, "its bytes are on their way");
+        drop(sent);
+        assert!(!fits(&room, TOOLS_BODY_BYTES_MAX + 1).await);
+        assert!(fits(&room, TOOLS_BODY_BYTES_MAX).await);
+    }
+}

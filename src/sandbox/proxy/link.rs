@@ -222,3 +222,6 @@ pub async fn read_message<M: serde::de::DeserializeOwned>(
         .map(Some)
         .map_err(|error| invalid(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -417,4 +417,23 @@ mod tests {
             Ok("a.test"),
         );
     }
+
+    #[test]
+    fn a_path_is_reported_up_to_its_limit() {
+        for bytes in [
+            REPORTED_PATH_BYTES_MAX - 1,
+            REPORTED_PATH_BYTES_MAX,
+            REPORTED_PATH_BYTES_MAX + 1,
+        ] {
+            let path = format!("/{}", "a".repeat(bytes - 1));
+            let reported = report(&request("GET", &path, &[]), &entry(), 1).path;
+            let head = format!("GET {path} HTTP/1.1\r\n");
+            assert_eq!(report_head(head.as_bytes(), &entry(), 1).path, reported);
+            if bytes <= REPORTED_PATH_BYTES_MAX {
+                assert_eq!(reported, path);
+            } else {
+                assert_eq!(reported, format!("{}…", &path[..REPORTED_PATH_BYTES_MAX]));
+            }
+        }
+    }
 }

@@ -85,6 +85,8 @@ async fn one_way(
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::BufStream;
+
     use super::*;
 
     const IDLE: Duration = Duration::from_secs(900);
@@ -132,5 +134,25 @@ mod tests {
         let (complete, (said, answer)) = tokio::join!(passing, speaking);
         assert!(complete);
         assert_eq!((said.as_str(), answer.as_str()), ("last", "answer"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_piece_leaves_before_the_next_one_is_awaited() {
+        // As TLS does, these keep what is written until they are flushed.
+        let (mut agent, down) = tokio::io::duplex(64);
+        let (mut origin, up) = tokio::io::duplex(64);
+        let (down, up) = (BufStream::new(down), BufStream::new(up));
+        let (bytes_up, bytes_down) = (AtomicU64::new(0), AtomicU64::new(0));
+        let passing = pass(down, up, None, (&bytes_up, &bytes_down), IDLE);
+        let speaking = async {
+            agent.write_all(b"ping").await.unwrap();
+            origin.read_exact(&mut [0; 4]).await.unwrap();
+            origin.write_all(b"pong").await.unwrap();
+            agent.read_exact(&mut [0; 4]).await.unwrap();
+        };
+        tokio::select! {
+            _ = passing => panic!("the tunnel was silent, since a piece was kept"),
+            () = speaking => {}
+        }
     }
 }

@@ -219,6 +219,7 @@ pub fn outbox(outbox: &Outbox) -> Vec<String> {
         let request = &outgoing.request;
         let (id, task, channel) = (request.delivery, request.task, request.channel);
         let state = match outgoing.state {
+            DeliveryState::Due { .. } if outgoing.recovery.is_some() => "due".to_owned(),
             DeliveryState::Due { not_before } if not_before.0 == 0 => "due".to_owned(),
             DeliveryState::Due { not_before } => format!("due at {}", time(not_before)),
             DeliveryState::Attempted => "being sent".to_owned(),

@@ -11,7 +11,7 @@ use crate::handlers::channels::slack::web::{Web, WebError, WebSetupError};
 
 pub mod findings;
 
-pub use findings::{Facts, Finding, Weight, findings};
+pub use findings::{Counted, Facts, Finding, Weight, findings};
 
 /// Longest time that asking about one app may take; then the check says so.
 pub const CHECK_TIME_MAX: Duration = Duration::from_secs(120);
@@ -91,7 +91,7 @@ async fn users(web: &Web, settings: &Slack) -> Vec<(String, Result<User, WebErro
 }
 
 /// Returns the workspace's groups, by handle, with the number of members of those that rules name.
-async fn groups(web: &Web, settings: &Slack) -> Result<Vec<(String, Option<usize>)>, WebError> {
+async fn groups(web: &Web, settings: &Slack) -> Result<Vec<Counted>, WebError> {
     let mut groups = Vec::new();
     for group in web.groups().await? {
         let rule = SlackRule::UserGroup(group.handle.clone());

@@ -52,6 +52,9 @@ impl Finding {
     }
 }
 
+/// A group by its handle, with the number of its members if a rule names it.
+pub type Counted = (String, Option<usize>);
+
 /// What Slack answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -65,9 +68,8 @@ pub struct Facts {
     pub bot_app: Option<String>,
     /// The allowed channels that were asked about, by id.
     pub channels: Vec<(String, Result<Place, WebError>)>,
-    /// The workspace's groups by handle, with the number of members of those that rules name; nothing
-    /// where none was asked for.
-    pub groups: Option<Result<Vec<(String, Option<usize>)>, WebError>>,
+    /// The workspace's groups; nothing where none was asked for.
+    pub groups: Option<Result<Vec<Counted>, WebError>>,
     /// The users that rules name and that were asked about, by id.
     pub users: Vec<(String, Result<User, WebError>)>,
 }
@@ -285,8 +287,8 @@ fn of_user(id: &str, facts: &Facts, team: &str) -> Option<Finding> {
 fn events() -> Finding {
     let events: Vec<&str> = EVENTS.iter().map(|(event, _)| *event).collect();
     Finding::note(format!(
-        "Slack: which events reach an app it tells nobody; if messages do not arrive, look at {PAGES} \
-         whether Socket Mode and Interactivity are on and Event Subscriptions names {}",
+        "Slack: it does not say which events an app is sent; if messages do not arrive, see at {PAGES} \
+         that Socket Mode and Interactivity are on and that Event Subscriptions names {}",
         listed(&events)
     ))
 }

@@ -14,7 +14,7 @@ use slack_morphism::SlackApiToken;
 use crate::handlers::channels::slack::web::{CALL_TIME_MAX, Web, WebError, connector};
 
 /// Longest answer that is read, in bytes; of a longer one nothing is known.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// The header that names the scopes of the token (<https://docs.slack.dev/apis/web-api>).
 const SCOPES: &str = "x-oauth-scopes";

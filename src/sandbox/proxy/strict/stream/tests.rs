@@ -213,6 +213,97 @@ async fn a_head_that_comes_slowly_is_answered_and_one_that_comes_in_time_served(
     }
 }
 
+#[tokio::test]
+async fn of_a_refused_head_so_much_is_kept() {
+    for bytes in [
+        REPORTED_HEAD_BYTES_MAX - 1,
+        REPORTED_HEAD_BYTES_MAX,
+        REPORTED_HEAD_BYTES_MAX + 1,
+    ] {
+        let (mut agent, proxy) = tokio::io::duplex(1 << 16);
+        let verdicts = Verdicts::default();
+        let mut stream = StrictStream::new(proxy, verdicts.clone());
+        let mut head = b"GET / HTTP/1.1\r\nx: ".to_vec();
+        head.resize(bytes - 1, b'y');
+        head.push(b'\n');
+        agent.write_all(&head).await.unwrap();
+        let mut stand_in = [0; STAND_IN.len()];
+        stream.read_exact(&mut stand_in).await.unwrap();
+        assert_eq!(stand_in, STAND_IN);
+        let refused = verdicts.next_request().unwrap();
+        assert_eq!(refused.bytes, head[..bytes.min(REPORTED_HEAD_BYTES_MAX)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_before_an_answer_waits_beyond_its_limit() {
+    let (mut agent, proxy) = tokio::io::duplex(READ_BYTES);
+    let verdicts = Verdicts::default();
+    let mut stream = StrictStream::new(proxy, verdicts.clone());
+    let head = b"GET / HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n";
+    agent.write_all(head).await.unwrap();
+    stream.read_exact(&mut [0; 64][..head.len()]).await.unwrap();
+    assert!(verdicts.next_request().is_none());
+    let (mut said, mut byte) = (0, [0]);
+    let piece = [b'x'; READ_BYTES];
+    let saying = async {
+        loop {
+            said += agent.write(&piece).await.unwrap();
+        }
+    };
+    let second = Duration::from_secs(1);
+    let reading = async { tokio::join!(saying, stream.read(&mut byte)) };
+    let waited = tokio::time::timeout(second, reading).await;
+    assert!(waited.is_err(), "nobody has answered");
+    assert!(
+        stream.ahead.len() >= READ_AHEAD_BYTES_MAX,
+        "up to the limit"
+    );
+    assert!(stream.ahead.len() < READ_AHEAD_BYTES_MAX + READ_BYTES);
+    assert_eq!(
+        said,
+        stream.ahead.len() + READ_BYTES,
+        "the rest waits outside"
+    );
+    verdicts.answered(true);
+    let mut all = vec![0; said];
+    stream.read_exact(&mut all).await.unwrap();
+    assert!(all.iter().all(|byte| *byte == b'x'), "nothing was lost");
+}
+
+/// Returns how long a stream that is shut down listens to an agent that says something each time.
+async fn linger(piece: usize, pause: Duration) -> (Duration, usize) {
+    let (mut agent, proxy) = tokio::io::duplex(1 << 16);
+    let mut stream = StrictStream::new(proxy, Verdicts::default());
+    let began = tokio::time::Instant::now();
+    let mut said = 0;
+    let saying = async {
+        let piece = vec![b'x'; piece];
+        while agent.write_all(&piece).await.is_ok() {
+            said += piece.len();
+            tokio::time::sleep(pause).await;
+        }
+    };
+    tokio::select! {
+        shut = stream.shutdown() => shut.unwrap(),
+        () = saying => {}
+    }
+    (began.elapsed(), said)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_is_listened_to_after_the_answer_up_to_the_limits_and_no_longer() {
+    let (listened, _) = linger(1, Duration::from_millis(100)).await;
+    assert_eq!(listened.as_secs(), LINGER_TIME_MAX.as_secs());
+    let (listened, said) = linger(1 << 16, Duration::ZERO).await;
+    assert!(listened < LINGER_TIME_MAX, "{listened:?}");
+    assert!(said >= LINGER_BYTES_MAX, "{said}");
+    assert!(said <= LINGER_BYTES_MAX + (1 << 17), "{said}");
+    let (listened, said) = linger(1 << 16, Duration::from_millis(10)).await;
+    assert!(said < LINGER_BYTES_MAX, "{said}");
+    assert_eq!(listened.as_secs(), LINGER_TIME_MAX.as_secs());
+}
+
 /// Runs with simulated time.
 fn settle(future: impl Future<Output = Outcome>) -> Outcome {
     let mut runtime = tokio::runtime::Builder::new_current_thread();

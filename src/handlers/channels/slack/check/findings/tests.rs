@@ -80,6 +80,25 @@ fn channels_beyond_the_limit_are_told_as_not_tested() {
 }
 
 #[test]
+fn so_many_groups_are_named_as_a_hint_and_no_more() {
+    let settings = settings(vec![SlackRule::UserGroup("deckhands".to_owned())], 0);
+    for (groups, named) in [
+        (0, 0),
+        (HINTS_MAX - 1, HINTS_MAX - 1),
+        (HINTS_MAX, HINTS_MAX),
+        (HINTS_MAX + 1, HINTS_MAX),
+    ] {
+        let groups = (0..groups).map(|number| (format!("g{number}"), None));
+        let facts = Facts {
+            groups: Some(Ok(groups.collect())),
+            ..facts()
+        };
+        let words = bad(&facts, &settings).join("\n");
+        assert_eq!(words.matches("@g").count(), named, "{words}");
+    }
+}
+
+#[test]
 fn a_token_that_expires_is_told_what_to_do() {
     let refused = |code| {
         let bot = Err(WebError::of_code("auth.test", code));
