@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use airut::config::load::{self, WithoutFile};
-use airut::events::Event;
 use airut::events::event::MessageEvent;
 use airut::events::id::{ChannelKind, Position};
+use airut::events::{Event, Recorded};
 use airut::sandbox::port::Sandbox;
 use airut::service::standby::Starter;
 use airut::service::{Service, ServicePlan};
@@ -94,89 +94,78 @@ fn word(channel: &str, thread: usize, round: usize) -> String {
     format!("word-{channel}-{thread}-{round}")
 }
 
-/// Waits until a mail is answered, and returns all answers to it but acknowledgements.
-fn answers(servers: &MailServers, id: &str) -> Vec<Mail> {
-    until("the answer to a mail", PATIENCE, || {
-        let inbox = servers.mailbox(mail::ALICE).messages().into_iter();
-        let is_answer = |mail: &Mail| !mail.text().contains("started working");
-        let answers: Vec<Mail> = inbox
-            .filter(|mail| mail.answers(id) && is_answer(mail))
-            .collect();
-        (!answers.is_empty()).then_some(answers)
-    })
+/// Whoever writes, and what became of it.
+struct Writer {
+    servers: MailServers,
+    slack: whole::Workspace,
+    /// The first message of each thread in Slack.
+    roots: Vec<String>,
+    /// The newest answer in each thread of mails.
+    answers: BTreeMap<usize, Mail>,
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn both_channels_of_one_repository_answer_each_thread_in_itself() {
-    if !mail_servers_are_there() {
-        return;
-    }
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .ok();
-    let ground = Ground::new();
-    let servers = MailServers::start(&ground.dir, ground.base_port);
-    let standin = Standin::start(Options::default()).unwrap();
-    let slack = whole::Workspace::of(Hand::of(&standin.api_url()));
-    ground.configure(config_lines(&servers, &standin));
-    let service = start(&ground).await;
-    slack.until_connected();
-    let mut roots: Vec<String> = vec![];
-    let mut answered: BTreeMap<usize, Mail> = BTreeMap::new();
-    for round in 0..MESSAGES {
+impl Writer {
+    /// Writes into each thread: a mail, then in Slack, and so on.
+    fn write(&mut self, round: usize) {
         for thread in 0..THREADS {
             let text = format!("Please echo {}.", word("mail", thread, round));
-            let id = format!("{thread}.{round}@client.example.test");
-            let mail = match answered.get(&thread) {
-                Some(before) => answer_to(before, mail::ALICE, &id, &text),
+            let id = id(thread, round);
+            let mail = match self.answers.get(&thread) {
+                Some(answer) => answer_to(answer, mail::ALICE, &id, &text),
                 None => message(mail::ALICE, &id, &format!("Letter {thread}"), &text),
             };
-            servers.send(mail::ALICE, &mail);
-            let text = format!(
-                "<@U0HERALD01> please echo {}.",
-                word("slack", thread, round)
-            );
-            let said = whole::Said {
+            self.servers.send(mail::ALICE, &mail);
+            let asked = word("slack", thread, round);
+            let ts = self.slack.says(whole::Said {
                 user: ALICE,
                 channel: GENERAL,
-                thread: roots.get(thread).map(String::as_str),
-                text: &text,
-            };
-            let ts = slack.says(said);
+                thread: self.roots.get(thread).map(String::as_str),
+                text: &format!("<@U0HERALD01> please echo {asked}."),
+            });
             if round == 0 {
-                roots.push(ts);
+                self.roots.push(ts);
             }
         }
+    }
+
+    /// Waits until each mail of a round is answered.
+    fn read_mails(&mut self, round: usize) {
         for thread in 0..THREADS {
-            let id = format!("{thread}.{round}@client.example.test");
-            let mut answers = answers(&servers, &id);
-            assert_eq!(answers.len(), 1, "{id}");
-            let answer = answers.remove(0);
-            assert!(
-                answer.text().contains(&word("mail", thread, round)),
-                "{}",
-                answer.text()
-            );
-            answered.insert(thread, answer);
-        }
-        let count = THREADS * 2 * (round + 1);
-        whole::until(service.log(), "TaskCompleted", count).await;
-    }
-    // Beside the answers one acknowledgement of each conversation.
-    let count = THREADS * 2 * (MESSAGES + 1);
-    whole::until(service.log(), "DeliverySucceeded", count).await;
-    let events = service.log().read(Position(0), usize::MAX).unwrap();
-    assert!(service.stop("test").await);
-    for (thread, root) in roots.iter().enumerate() {
-        let replies = slack.replies(GENERAL, root);
-        assert_eq!(replies.len(), MESSAGES, "{replies:?}");
-        for (round, reply) in replies.iter().enumerate() {
-            assert!(reply.contains(&word("slack", thread, round)), "{reply}");
+            let id = id(thread, round);
+            let answer = until("the answer to a mail", PATIENCE, || {
+                let inbox = self.servers.mailbox(mail::ALICE).messages();
+                let is_answer =
+                    |mail: &&Mail| mail.answers(&id) && !mail.text().contains("started working");
+                inbox.iter().find(is_answer).cloned()
+            });
+            let text = answer.text();
+            assert!(text.contains(&word("mail", thread, round)), "{text}");
+            self.answers.insert(thread, answer);
         }
     }
+
+    /// Looks that each message in Slack is answered once, in its thread.
+    fn check_slack(&self) {
+        for (thread, root) in self.roots.iter().enumerate() {
+            let replies = self.slack.replies(GENERAL, root);
+            assert_eq!(replies.len(), MESSAGES, "{replies:?}");
+            for (round, reply) in replies.iter().enumerate() {
+                assert!(reply.contains(&word("slack", thread, round)), "{reply}");
+            }
+        }
+    }
+}
+
+/// The `Message-ID` of a mail.
+fn id(thread: usize, round: usize) -> String {
+    format!("{thread}.{round}@client.example.test")
+}
+
+/// Looks that each thread is one conversation, and each conversation of one channel.
+fn check_conversations(events: &[Recorded]) {
     let mut conversations: BTreeMap<_, Vec<ChannelKind>> = BTreeMap::new();
     let mut channels = BTreeMap::new();
-    for recorded in &events {
+    for recorded in events {
         match &recorded.event {
             Event::Message(MessageEvent::Received(received)) => {
                 channels.insert(received.inbound, received.channel);
@@ -193,10 +182,40 @@ async fn both_channels_of_one_repository_answer_each_thread_in_itself() {
         assert_eq!(of.len(), MESSAGES);
         assert!(of.windows(2).all(|pair| pair[0] == pair[1]), "{of:?}");
     }
-    let inbox = servers.inbox(mail::ALICE);
-    assert_eq!(
-        inbox.len(),
-        THREADS * (MESSAGES + 1),
-        "no mail of Slack's, and none twice"
-    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_channels_of_one_repository_answer_each_thread_in_itself() {
+    if !mail_servers_are_there() {
+        return;
+    }
+    let provider = rustls::crypto::ring::default_provider();
+    provider.install_default().ok();
+    let ground = Ground::new();
+    let standin = Standin::start(Options::default()).unwrap();
+    let mut writer = Writer {
+        servers: MailServers::start(&ground.dir, ground.base_port),
+        slack: whole::Workspace::of(Hand::of(&standin.api_url())),
+        roots: vec![],
+        answers: BTreeMap::new(),
+    };
+    ground.configure(config_lines(&writer.servers, &standin));
+    let service = start(&ground).await;
+    writer.slack.until_connected();
+    for round in 0..MESSAGES {
+        writer.write(round);
+        writer.read_mails(round);
+        let count = THREADS * 2 * (round + 1);
+        whole::until(service.log(), "TaskCompleted", count).await;
+    }
+    // Beside the answers one acknowledgement of each conversation.
+    let count = THREADS * 2 * (MESSAGES + 1);
+    whole::until(service.log(), "DeliverySucceeded", count).await;
+    let events = service.log().read(Position(0), usize::MAX).unwrap();
+    assert!(service.stop("test").await);
+    writer.check_slack();
+    check_conversations(&events);
+    let mails = writer.servers.inbox(mail::ALICE).len();
+    let expected = THREADS * (MESSAGES + 1);
+    assert_eq!(mails, expected, "no mail of Slack's, and none twice");
 }

@@ -13,7 +13,7 @@ use airut::handlers::channels::{
 };
 use airut::handlers::intake::Intake;
 use airut::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
-use airut::sandbox::recorder::{PortFuture, Recorder};
+use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -159,8 +159,7 @@ impl FakeSandbox {
         stop: CancellationToken,
     ) -> Result<RunEnd, RunFailure> {
         let run = request.run;
-        let next = self.script.lock().unwrap().pop_front();
-        let act = next.unwrap_or(Act::Answer("Done."));
+        let act = self.next_act();
         self.enter(&request);
         recorder.record(vec![started(run)]).await?;
         let session = session_of(&request);
@@ -185,19 +184,8 @@ impl FakeSandbox {
                 0
             }
             Act::WriteWhenReleased(lines, text) => {
-                observe(vec![init]).await?;
-                let write = async {
-                    for line in lines {
-                        self.release.acquire().await.unwrap().forget();
-                        observe(vec![line]).await?;
-                    }
-                    self.release.acquire().await.unwrap().forget();
-                    observe(vec![said(text), result(text, &session)]).await
-                };
-                tokio::select! {
-                    code = stopped(&stop) => code,
-                    written = write => written.map(|()| 0)?,
-                }
+                let steps = steps(init, lines, text, &session);
+                self.write(recorder.as_ref(), run, steps, &stop).await?
             }
             Act::UnknownSession => {
                 observe(vec![failure("error_during_execution", "null", UNKNOWN)]).await?;
@@ -238,6 +226,34 @@ impl FakeSandbox {
         recorder.record(vec![exited(run, exit_code)]).await?;
         self.leave(run);
         Ok(end_of(exit_code))
+    }
+
+    fn next_act(&self) -> Act {
+        let next = self.script.lock().unwrap().pop_front();
+        next.unwrap_or(Act::Answer("Done."))
+    }
+
+    /// Writes the first lines at once, and the others as the story lets it; returns the exit code.
+    async fn write(
+        &self,
+        recorder: &dyn Recorder,
+        run: RunId,
+        steps: Vec<Vec<String>>,
+        stop: &CancellationToken,
+    ) -> Result<i32, RecordError> {
+        let mut steps = steps.into_iter();
+        observe(recorder, run, steps.next().unwrap_or_default()).await?;
+        let write = async {
+            for lines in steps {
+                self.release.acquire().await.unwrap().forget();
+                observe(recorder, run, lines).await?;
+            }
+            Ok(0)
+        };
+        tokio::select! {
+            code = stopped(stop) => Ok(code),
+            written = write => written,
+        }
     }
 
     fn enter(&self, request: &RunRequest) {
@@ -331,6 +347,13 @@ fn honey_seen(run: RunId, place: &str) -> airut::events::Event {
         bytes_up: 0,
     }
     .into()
+}
+
+/// Returns what an agent writes, in steps: that it begins, each line, and its answer.
+fn steps(init: String, lines: Vec<String>, text: &str, session: &str) -> Vec<Vec<String>> {
+    let lines = std::iter::once(init).chain(lines).map(|line| vec![line]);
+    let answer = vec![said(text), result(text, session)];
+    lines.chain([answer]).collect()
 }
 
 /// Waits until the run is to stop; returns the exit code of a process that is told to end.

@@ -150,17 +150,13 @@ async fn a_direct_message_has_a_status_while_it_is_prepared_and_a_title_once_it_
     };
     let ts = ground.says(said);
     until(service.log(), "AgentEventObserved", 1).await;
-    ground.hand.until("threads", |seen| {
+    let was_shown = ground.hand.until("threads", |seen| {
         let thread = &seen["threads"][0];
         let statuses = thread["statuses"].as_array()?;
         let is_over = statuses.last()? == "" && thread["status"] == "";
-        is_over.then(|| {
-            assert!(
-                statuses.contains(&"is working on this...".into()),
-                "{statuses:?}"
-            )
-        })
+        is_over.then(|| statuses.contains(&"is working on this...".into()))
     });
+    assert!(was_shown, "{}", ground.hand.look("threads"));
     ground.world.sandbox.release.add_permits(1);
     until(service.log(), "DeliverySucceeded", 2).await;
     assert!(service.stop("test").await);
