@@ -2,7 +2,7 @@
 //! `name - reason`. What is compared is measured in the same run, on the same disk.
 //!
 //! `make bench ONLY=proxy` measures one section alone: `log`, `rebuild` (a part of it),
-//! `daemon`, `mail`, `run` or `proxy`.
+//! `daemon`, `mail`, `run`, `allowlist` or `proxy`.
 #![expect(clippy::unwrap_used, reason = "a bench may stop at the first surprise")]
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
@@ -26,7 +26,7 @@ mod parts;
 )]
 mod post;
 
-use parts::{daemon, log, mail, podman, proxy, rebuild, run, sled};
+use parts::{allowlist, daemon, log, mail, podman, proxy, rebuild, run, sled};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -60,6 +60,9 @@ fn main() {
     if wanted("run") {
         let bare = podman::bare();
         run::overhead(bare);
+    }
+    if wanted("allowlist") {
+        allowlist::measure();
     }
     if wanted("proxy") {
         proxy::measure();

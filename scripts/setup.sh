@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests and the demo need on a Debian machine, and says what and why:
 #
-#   setup.sh [podman|clients|mail|claude|slack|tools|bench|fuzz|all]...
+#   setup.sh [podman|clients|mail|corpora|claude|slack|tools|bench|fuzz|all]...
 #
 # `all` is all but bench and fuzz. Each part is left alone when it is already there. Nothing of the user's own settings is
 # changed: where a stock Podman cannot run, settings of our own go to .airut-dev/.
@@ -160,6 +160,28 @@ set_up_mail() {
     esac
 }
 
+# Mails that CPython and SpamAssassin bring along; their packages are unpacked, not installed.
+set_up_corpora() {
+    packages "what a mail's HTML says is compared with what a text browser shows" w3m
+    [ ! -e "$dev/corpora/whole" ] || return 0
+    say "fetching the test mails of CPython and SpamAssassin into $dev/corpora (5 MB)"
+    scratch=$(mktemp -d)
+    chmod 755 "$scratch"
+    (
+        cd "$scratch"
+        set -- libpython3.11-testsuite spamassassin
+        apt-get download -qq "$@" || { apt-get update -qq && apt-get download -qq "$@"; }
+        for package in "$@"; do
+            dpkg-deb --fsys-tarfile "$package"_*.deb | tar -x
+        done
+    ) >"$dev/corpora.log" 2>&1 || fail "the test mails could not be fetched: see $dev/corpora.log"
+    mkdir -p "$dev/corpora/cpython" "$dev/corpora/spamassassin"
+    cp "$scratch"/usr/lib/python3.11/test/test_email/data/msg_*.txt "$dev/corpora/cpython"
+    cp "$scratch"/usr/share/doc/spamassassin/examples/sample-*.txt "$dev/corpora/spamassassin"
+    rm -rf "$scratch"
+    touch "$dev/corpora/whole"
+}
+
 set_up_claude() {
     command -v npm >/dev/null || packages "Claude Code comes as an npm package" nodejs npm
     "$root/scripts/claude-binary.sh" "$dev/claude"
@@ -204,6 +226,7 @@ for part in "$@"; do
     podman) set_up_podman ;;
     clients) set_up_clients ;;
     mail) set_up_mail ;;
+    corpora) set_up_corpora ;;
     claude) set_up_claude ;;
     slack) set_up_slack ;;
     tools) set_up_tools ;;
@@ -213,11 +236,12 @@ for part in "$@"; do
         set_up_podman
         set_up_clients
         set_up_mail
+        set_up_corpora
         set_up_claude
         set_up_slack
         set_up_tools
         ;;
-    *) fail "unknown part $part; there are podman, clients, mail, claude, slack, tools, bench, fuzz and all" ;;
+    *) fail "unknown part $part; there are podman, clients, mail, corpora, claude, slack, tools, bench, fuzz and all" ;;
     esac
 done
 say "ready: $*"

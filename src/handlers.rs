@@ -20,4 +20,5 @@ pub mod schedule;
 pub mod setback;
 pub mod snapshots;
 pub mod tasks;
+pub mod turns;
 pub mod worker;

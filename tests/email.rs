@@ -18,6 +18,7 @@ mod common;
 mod email {
     mod answered;
     mod authority;
+    mod browser;
     mod corpora;
     mod cut;
     mod filtered;

@@ -1,5 +1,6 @@
 //! The parts of the bench, and how they print.
 
+pub(crate) mod allowlist;
 pub(crate) mod daemon;
 pub(crate) mod log;
 pub(crate) mod mail;

@@ -4,6 +4,7 @@
 mod backup;
 mod credentials;
 mod email;
+mod queue;
 mod repo;
 pub mod sandbox;
 mod slack;
@@ -13,7 +14,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::resolve::{self, Variables};
 use crate::config::section::{Scalar, Section, scalar};
-use crate::config::types::{Audit, Config, Dashboard, Execution, InternalRange, Network};
+use crate::config::types::{
+    Audit, Config, Dashboard, Execution, InternalRange, Network, QueueLimits,
+};
 use crate::config::yaml::{self, Problem};
 
 /// The version of the file format that this program reads.
@@ -110,6 +113,7 @@ fn check_version(root: &mut Section) -> Result<(), Problem> {
 fn execution(section: Option<Section>) -> Result<Execution, Problem> {
     let mut execution = Execution {
         max_concurrent: 3,
+        queue: QueueLimits::default(),
         shutdown_timeout_s: 60,
         conversation_max_age_days: 7,
         image_prune: true,
@@ -120,6 +124,7 @@ fn execution(section: Option<Section>) -> Result<Execution, Problem> {
     if let Some(scalar) = section.scalar("max_concurrent")? {
         execution.max_concurrent = scalar.integer(1, 254)? as usize;
     }
+    execution.queue = queue::limits(&mut section)?;
     if let Some(scalar) = section.scalar("shutdown_timeout")? {
         execution.shutdown_timeout_s = scalar.integer(1, SHUTDOWN_S_MAX)?;
     }

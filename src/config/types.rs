@@ -32,12 +32,41 @@ pub struct Config {
 pub struct Execution {
     /// Tasks executing at once; at least 1, default 3.
     pub max_concurrent: usize,
+    /// How many tasks may run and wait for whom.
+    pub queue: QueueLimits,
     /// How long running tasks may go on after a stop signal, in seconds; at least 1, default 60.
     pub shutdown_timeout_s: u64,
     /// How long an idle conversation is kept, in days; at least 1, default 7.
     pub conversation_max_age_days: u32,
     /// Whether old images are removed; default true.
     pub image_prune: bool,
+}
+
+/// What one repository and one sender may take of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Tasks of a repository executing at once (`execution.max_concurrent_per_repo`); as many as
+    /// there is room for by default.
+    pub per_repo_max: Option<usize>,
+    /// Tasks of a sender executing at once (`execution.max_concurrent_per_sender`); as many as there
+    /// is room for by default.
+    pub per_sender_max: Option<usize>,
+    /// Tasks waiting at once (`execution.max_waiting`); whoever writes then is told to write later.
+    pub waiting_max: usize,
+    /// Tasks of a sender waiting at once (`execution.max_waiting_per_sender`); a sender who writes
+    /// more is told to write later.
+    pub waiting_per_sender_max: usize,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self {
+            per_repo_max: None,
+            per_sender_max: None,
+            waiting_max: 10_000,
+            waiting_per_sender_max: 1000,
+        }
+    }
 }
 
 /// `dashboard:`

@@ -3,7 +3,7 @@
 //!
 //! A blob is durable when [`Blobs::put`] returns, and so is the key that opens it: an event may refer
 //! to it from then on. A blob that no event refers to, because the process died in between, is
-//! harmless. The keys lie in the directory `keys` beside that of the blobs.
+//! harmless; one that was not whole yet is swept when the next process begins. The keys lie in the directory `keys` beside that of the blobs.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -17,8 +17,11 @@ use crate::events::keys::{DIRECTORY, KeyError, KeyRing};
 use crate::events::seal::stream::PIECE_BYTES;
 use crate::events::seal::{BODY_OVERHEAD_BYTES, Owner, open_body, owner_of_body, seal_body};
 
+mod leftovers;
 mod spool;
 mod streamed;
+
+use leftovers::NEW;
 
 pub use spool::Spool;
 
@@ -209,7 +212,7 @@ impl Blobs {
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), BlobError> {
         self.make_parent(path).map_err(disk(path))?;
         let number = self.written.fetch_add(1, Ordering::Relaxed);
-        let new = path.with_extension(format!("new-{}-{number}", std::process::id()));
+        let new = path.with_extension(format!("{NEW}{}-{number}", std::process::id()));
         let written = write_synced(&new, bytes).and_then(|()| std::fs::rename(&new, path));
         if let Err(error) = written {
             // What is left of it has a name that no blob has; the error matters more.

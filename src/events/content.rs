@@ -51,6 +51,9 @@ fn of_task(event: &TaskEvent) -> Option<TaskId> {
         | TaskEvent::PhaseEntered(_)
         | TaskEvent::StopRequested(_)
         | TaskEvent::CommandGiven(_)
+        | TaskEvent::Held(_)
+        | TaskEvent::TurnedAway(_)
+        | TaskEvent::Parked(_)
         | TaskEvent::Interrupted(_) => None,
     }
 }
@@ -83,6 +86,7 @@ fn of_run(event: &RunEvent) -> Option<TaskId> {
         RunEvent::Planned(_)
         | RunEvent::ImageBuildStarted(_)
         | RunEvent::ImageBuilt(_)
+        | RunEvent::CutOff(_)
         | RunEvent::PolicyInForce(_) => None,
     }
 }

@@ -59,6 +59,9 @@ macro_rules! catalogue {
                 87 v1 RetryScheduled(TaskRetryScheduled),
                 88 v1 Completed(TaskCompleted),
                 89 v1 CommandGiven(TaskCommandGiven),
+                90 v1 Held(TaskHeld),
+                91 v1 TurnedAway(TaskTurnedAway),
+                92 v1 Parked(TaskParked),
             }
             Conversation(ConversationEvent) in conversation {
                 100 v1 Created(ConversationCreated),
@@ -83,6 +86,7 @@ macro_rules! catalogue {
                 125 v1 AgentErrorOutput(AgentErrorOutput),
                 126 v1 OutcomeClassified(RunOutcomeClassified),
                 127 v1 PolicyInForce(PolicyInForce),
+                128 v1 CutOff(RunCutOff),
             }
             Container(ContainerEvent) in container {
                 140 v1 NetworkCreated(NetworkCreated),

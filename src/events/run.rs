@@ -211,6 +211,19 @@ data! {
         /// The credentials, by name.
         pub credentials: Vec<CredentialGrant>,
     }
+
+    /// A run ended without a judgement, because the service ended or its sandbox broke: what its
+    /// stream says that it used by then. What was under way at the API is not in it.
+    pub struct RunCutOff {
+        /// The run.
+        pub run: RunId,
+        /// Tokens of this run.
+        pub usage: TokenUsage,
+        /// Cost of this run, in millionths of a US dollar; estimated from list prices.
+        pub cost_microusd: u64,
+        /// Turns of this run.
+        pub turns: u32,
+    }
 }
 
 /// Longest line kept inside an event, in bytes; a longer one becomes a blob.

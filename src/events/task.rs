@@ -159,4 +159,37 @@ data! {
         /// The verified sender.
         pub by: String,
     }
+
+    /// A task cannot begin yet, and its sender is told so.
+    pub struct TaskHeld {
+        /// The task.
+        pub task: TaskId,
+        /// What it waits for, each by its name: `workers`, `repository`, `sender`.
+        pub reasons: Vec<String>,
+        /// Tasks that run or have waited for longer, in the whole service.
+        pub others: u32,
+    }
+
+    /// As many tasks waited as may: this one ends unbegun in the same append, and its sender is told.
+    pub struct TaskTurnedAway {
+        /// The task.
+        pub task: TaskId,
+        /// Whose limit was reached: `service` or `sender`.
+        pub limit: String,
+        /// Tasks that waited then, of the service or the sender.
+        pub waiting: u32,
+    }
+
+    /// The model's API takes no more work until a time: the task waits until then and goes on by
+    /// itself, and its senders are told.
+    pub struct TaskParked {
+        /// The task.
+        pub task: TaskId,
+        /// The run that met the limit.
+        pub run: RunId,
+        /// Which limit, in the API's words or by its name.
+        pub cause: String,
+        /// Not before this time.
+        pub until: AtMs,
+    }
 }

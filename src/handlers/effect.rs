@@ -16,6 +16,8 @@ pub enum Effect {
     Triage(Box<WaitingMessage>),
     /// Begin a task, together with the later ones of its conversation that wait too.
     Begin(Box<Beginning>),
+    /// Tell a sender that their task waits for a place.
+    Hold(Box<Holding>),
     /// Execute a task that was begun.
     Execute(Box<Assignment>),
     /// Say what becomes of a task that a restart found executing.
@@ -76,6 +78,24 @@ pub struct Beginning {
     pub conversation: Conversation,
 }
 
+impl Beginning {
+    /// Returns all its tasks, the first first.
+    pub fn tasks(&self) -> impl Iterator<Item = &QueuedTask> {
+        std::iter::once(&self.task).chain(&self.coalesced)
+    }
+}
+
+/// A task that waits for a place, at the moment its sender is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// The task.
+    pub task: QueuedTask,
+    /// What it waits for, by name.
+    pub reasons: Vec<String>,
+    /// Tasks that run or have waited for longer.
+    pub others: u32,
+}
+
 /// What an execution begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
@@ -111,6 +131,8 @@ pub enum Subject {
     Message(InboundId),
     /// A task.
     Task(TaskId),
+    /// What the sender of a task is told before the answer.
+    Notice(TaskId),
     /// A delivery.
     Delivery(DeliveryId),
     /// A conversation as a whole.
@@ -125,6 +147,7 @@ impl Effect {
         match self {
             Self::Triage(message) => Subject::Message(message.received.inbound),
             Self::Reject(rejection) => Subject::Message(rejection.received.inbound),
+            Self::Hold(holding) => Subject::Notice(holding.task.task),
             Self::Begin(beginning) => Subject::Task(beginning.task.task),
             Self::Execute(assignment) | Self::GiveUp(assignment, _) => {
                 Subject::Task(assignment.task.task)

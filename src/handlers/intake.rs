@@ -25,6 +25,7 @@ use crate::handlers::barrier;
 use crate::handlers::bodies::{Bodies, BodyError};
 use crate::handlers::channels::Incoming;
 
+pub mod at_once;
 pub mod command;
 pub mod decide;
 pub mod obey;

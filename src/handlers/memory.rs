@@ -108,7 +108,7 @@ impl Memory {
         let (snapshots, checkpoint) = (self.snapshots.clone(), self.checkpoint());
         let position = self.position();
         let written = tasks::apart(move || {
-            snapshots.write(&range, checkpoint)?;
+            snapshots.write(&range, &checkpoint)?;
             snapshots.retire::<State>()
         });
         match written.await {

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::events::container::ReleaseCause;
 use crate::events::seal::Owner;
-use crate::handlers::effect::{Assignment, Beginning, Effect, Rejection};
+use crate::handlers::effect::{Assignment, Beginning, Effect, Holding, Rejection};
 use crate::handlers::forgetting::forget;
 use crate::handlers::intake::triage::{Verdict, triage};
 use crate::handlers::ports::{EffectError, Ports};
@@ -16,6 +16,7 @@ use crate::handlers::tasks::answer::{Obstacle, answer_obstacle};
 use crate::handlers::tasks::begin::{acknowledgement_text, decide_begin, is_acknowledged};
 use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
 use crate::handlers::tasks::execute::execute;
+use crate::handlers::tasks::holding::{decide_holding, waiting_text};
 use crate::handlers::tasks::interrupt::interruption;
 use crate::projections::frozen_runs::FrozenRun;
 use crate::projections::inbox::WaitingMessage;
@@ -45,6 +46,7 @@ pub async fn perform(
             return Ok(Outcome::Judged(message, Box::new(verdict)));
         }
         Effect::Begin(beginning) => begin(ports, &beginning).await?,
+        Effect::Hold(holding) => hold(ports, &holding).await?,
         Effect::Execute(assignment) => execute(ports, *assignment, stop).await?,
         Effect::Interrupt(task) => interrupt(ports, &task).await?,
         Effect::Deliver(outgoing) => deliver(ports, &outgoing).await?,
@@ -66,7 +68,7 @@ pub async fn perform(
 }
 
 async fn begin(ports: &Ports, beginning: &Beginning) -> Result<(), EffectError> {
-    let acknowledgement = if is_acknowledged(beginning) {
+    let acknowledgement = if is_acknowledged(&beginning.conversation, beginning.tasks()) {
         let url = ports.conversation_url(beginning.task.conversation);
         let text = acknowledgement_text(url.as_deref());
         let owner = Owner::Task(beginning.task.task);
@@ -76,6 +78,16 @@ async fn begin(ports: &Ports, beginning: &Beginning) -> Result<(), EffectError> 
     };
     let from = ports.mail_from(&beginning.task.repo);
     let append = decide_begin(beginning, acknowledgement.as_ref(), from, clock::now());
+    ports.append(append).await
+}
+
+async fn hold(ports: &Ports, holding: &Holding) -> Result<(), EffectError> {
+    let task = &holding.task;
+    let text = waiting_text(holding);
+    let owner = Owner::Task(task.task);
+    let body = ports.bodies.put_markdown(owner, &text).await?;
+    let from = ports.mail_from(&task.repo);
+    let append = decide_holding(holding, &body, from, clock::now());
     ports.append(append).await
 }
 

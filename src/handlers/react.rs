@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::events::id::{AtMs, ConversationId};
-use crate::handlers::effect::{Assignment, Beginning, Effect, Start, Subject};
+use crate::events::id::AtMs;
+use crate::handlers::effect::{Assignment, Beginning, Effect, Holding, Start, Subject};
 use crate::handlers::replies::decide::{due_at, is_due};
+use crate::handlers::tasks::begin::is_acknowledged;
+use crate::handlers::turns::{Capacity, Turn, turns};
 use crate::projections::frozen_runs::FrozenRun;
 use crate::projections::inbox::WaitingMessage;
 use crate::projections::outbox::{DeliveryState, Outgoing};
@@ -18,20 +20,14 @@ pub const TRIAGES_MAX: usize = 8;
 /// Deliveries attempted at once; the others wait.
 pub const DELIVERIES_MAX: usize = 32;
 
+/// Senders told at once that their task waits; the others wait for that too.
+pub const NOTICES_MAX: usize = 8;
+
 /// Conversations forgotten at once; the others wait.
 pub const FORGETS_MAX: usize = 2;
 
 /// Messages of a conversation that are answered together; the others are the next task's.
 pub const BUNDLE_MESSAGES_MAX: usize = 64;
-
-/// How much may be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capacity {
-    /// Tasks executing at once (`execution.max_concurrent`).
-    pub tasks_max: usize,
-    /// Whether further tasks may begin; not while the service drains.
-    pub begins: bool,
-}
 
 /// What is in the air: it is not proposed, and not even copied.
 #[derive(Debug, Default)]
@@ -45,7 +41,8 @@ pub struct Airborne<'a> {
 }
 
 impl Airborne<'_> {
-    fn holds(&self, subject: Subject) -> bool {
+    /// Returns whether nothing is to be done about a subject just now.
+    pub fn holds(&self, subject: Subject) -> bool {
         self.performing.contains(&subject) || self.paused.contains(&subject)
     }
 
@@ -63,10 +60,8 @@ impl Airborne<'_> {
 pub fn react(state: &State, now: AtMs, capacity: Capacity, airborne: &Airborne<'_>) -> Vec<Effect> {
     let mut effects = react_to_messages(state, airborne);
     effects.extend(react_to_active_tasks(state, now, airborne));
-    if capacity.begins {
-        let tasks_max = capacity.tasks_max;
-        effects.extend(react_to_waiting_tasks(state, now, tasks_max, airborne));
-    }
+    effects.extend(react_to_stopped_tasks(state, airborne));
+    effects.extend(react_to_waiting_tasks(state, now, capacity, airborne));
     effects.extend(react_to_outbox(state, now, airborne));
     effects.extend(react_to_forgetting(state, airborne));
     effects.extend(react_to_frozen_runs(state, now, airborne));
@@ -109,6 +104,9 @@ fn react_to_active_tasks(state: &State, now: AtMs, airborne: &Airborne<'_>) -> V
         TaskState::Running { cut_off } if cut_off || is_planned(task) => {
             Some(Effect::Interrupt(Box::new(task.clone())))
         }
+        TaskState::Running { .. } if task.stop_requested_by.is_some() => {
+            assign(state, task, Start::Stopped)
+        }
         TaskState::Running { .. } => assign(state, task, Start::Run),
         TaskState::Concluding => assign(state, task, Start::Conclude),
         TaskState::Abandoning => assign(state, task, Start::GiveUp),
@@ -138,85 +136,74 @@ fn assign(state: &State, task: &QueuedTask, start: Start) -> Option<Effect> {
     })))
 }
 
-/// Begins tasks while there is room: one for each conversation that is free, in the order of their
-/// oldest waiting task, so that no conversation overtakes another by writing more.
-fn react_to_waiting_tasks(
-    state: &State,
-    now: AtMs,
-    tasks_max: usize,
-    airborne: &Airborne<'_>,
-) -> Vec<Effect> {
-    // A task that is just beginning still counts as waiting, and takes a place already.
-    let is_beginning = |subject: &Subject| match subject {
-        Subject::Task(task) => state
-            .queue
-            .tasks
-            .get(task)
-            .is_some_and(QueuedTask::is_waiting),
-        Subject::Message(_)
-        | Subject::Delivery(_)
-        | Subject::Conversation(_)
-        | Subject::Frozen(_) => false,
+/// Answers those that were stopped while they waited; that takes no place, and waits for none.
+fn react_to_stopped_tasks(state: &State, airborne: &Airborne<'_>) -> Vec<Effect> {
+    let is_stopped = |task: &&QueuedTask| {
+        let stopped = task.is_waiting() && task.stop_requested_by.is_some();
+        stopped && !airborne.holds(Subject::Task(task.task))
     };
-    let room = tasks_max.saturating_sub(state.queue.executing());
-    let mut bundles = waiting_by_conversation(state, now, airborne);
-    bundles.sort_by_key(|bundle| bundle[0].position);
-    let effects = bundles
+    let mut tasks: Vec<_> = state.queue.tasks.values().filter(is_stopped).collect();
+    tasks.sort_by_key(|task| task.position);
+    let effects = tasks
         .into_iter()
-        .filter_map(|bundle| begin(state, &bundle));
+        .filter_map(|task| assign(state, task, Start::Stopped));
     effects
         .filter(|effect| !airborne.has_performed(effect))
-        .take(airborne.places(room, is_beginning))
         .collect()
 }
 
-fn waiting_by_conversation<'a>(
-    state: &'a State,
+/// Begins the tasks whose turn it is, and tells the senders of the others that they wait.
+fn react_to_waiting_tasks(
+    state: &State,
     now: AtMs,
+    capacity: Capacity,
     airborne: &Airborne<'_>,
-) -> Vec<Vec<&'a QueuedTask>> {
-    let tasks = state.queue.tasks.values();
-    let busy: BTreeSet<ConversationId> = tasks
-        .clone()
-        .filter(|task| !task.is_waiting() || airborne.holds(Subject::Task(task.task)))
-        .map(|task| task.conversation)
-        .collect();
-    let mut bundles: BTreeMap<ConversationId, Vec<&QueuedTask>> = BTreeMap::new();
-    for task in tasks {
-        let due = match task.state {
-            TaskState::Waiting { not_before } => {
-                not_before <= now || task.stop_requested_by.is_some()
-            }
-            TaskState::Running { .. } | TaskState::Concluding | TaskState::Abandoning => false,
-        };
-        if due && !busy.contains(&task.conversation) {
-            bundles.entry(task.conversation).or_default().push(task);
-        }
-    }
-    let mut bundles: Vec<_> = bundles.into_values().collect();
-    for bundle in &mut bundles {
-        bundle.sort_by_key(|task| task.position);
-    }
-    bundles
+) -> Vec<Effect> {
+    let turns = turns(&state.queue, now, capacity, airborne);
+    let (begins, kept): (Vec<_>, Vec<_>) = turns.iter().partition(|turn| turn.holds.is_empty());
+    let begins = begins.into_iter().filter_map(|turn| begin(state, turn));
+    let is_notice = |subject: &Subject| matches!(subject, Subject::Notice(_));
+    let notices = airborne.places(NOTICES_MAX, is_notice);
+    let holds = kept
+        .into_iter()
+        .filter_map(|turn| hold(state, turn, airborne));
+    let holds = holds.filter(|effect| !airborne.has_performed(effect));
+    begins
+        .filter(|effect| !airborne.has_performed(effect))
+        .chain(holds.take(notices))
+        .collect()
 }
 
-fn begin(state: &State, bundle: &[&QueuedTask]) -> Option<Effect> {
-    let (first, others) = bundle.split_first()?;
-    if first.stop_requested_by.is_some() {
-        return assign(state, first, Start::Stopped);
-    }
+fn begin(state: &State, turn: &Turn<'_>) -> Option<Effect> {
+    let (first, others) = turn.tasks.split_first()?;
     let mut messages = first.messages.len();
-    let unstopped = others
-        .iter()
-        .filter(|task| task.stop_requested_by.is_none())
-        .take_while(|task| {
-            messages += task.messages.len();
-            messages <= BUNDLE_MESSAGES_MAX
-        });
+    let others = others.iter().take_while(|task| {
+        messages += task.messages.len();
+        messages <= BUNDLE_MESSAGES_MAX
+    });
     Some(Effect::Begin(Box::new(Beginning {
         task: (*first).clone(),
-        coalesced: unstopped.map(|task| (*task).clone()).collect(),
+        coalesced: others.map(|task| (*task).clone()).collect(),
         conversation: state.conversations.get(first.conversation)?.clone(),
+    })))
+}
+
+/// Tells the sender of a new conversation, once, that it waits for a place.
+fn hold(state: &State, turn: &Turn<'_>, airborne: &Airborne<'_>) -> Option<Effect> {
+    let first = *turn.tasks.first()?;
+    let waits_for_a_place = turn.holds.iter().all(|hold| hold.is_for_a_place());
+    let conversation = state.conversations.get(first.conversation)?;
+    let is_told = is_acknowledged(conversation, turn.tasks.iter().copied());
+    if !waits_for_a_place || !is_told || airborne.holds(Subject::Notice(first.task)) {
+        return None;
+    }
+    let before = |task: &&QueuedTask| !task.is_waiting() || task.position < first.position;
+    let others = state.queue.tasks.values().filter(before).count();
+    let reasons = turn.holds.iter().map(|hold| hold.name().to_owned());
+    Some(Effect::Hold(Box::new(Holding {
+        task: first.clone(),
+        reasons: reasons.collect(),
+        others: u32::try_from(others).unwrap_or(u32::MAX),
     })))
 }
 

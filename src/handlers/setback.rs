@@ -76,7 +76,8 @@ pub fn react_to_failure(state: &State, effect: &Effect, failure: &Failure) -> Op
         }
         // What only records is recorded by the next try, or the log is broken; and what was
         // promised to be erased must be.
-        Effect::ForgetAttempt(_)
+        Effect::Hold(_)
+        | Effect::ForgetAttempt(_)
         | Effect::Reject(_)
         | Effect::Retry(..)
         | Effect::GiveUp(..)

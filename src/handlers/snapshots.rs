@@ -8,17 +8,21 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
 
 use crate::events::id::{Position, Sha256};
 use crate::events::tree::CompactRange;
 use crate::projections::{Checkpoint, Feed, Projection};
 
-/// What a file holds behind the digest of its text.
+/// What a file holds between the digest of what follows it and the value, each on a line of its own: so
+/// the value, which is as long as all that is remembered, is written and read without another copy of it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct Head {
     /// The Merkle tree up to the checkpoint's position, in hexadecimal digits.
     range: String,
-    checkpoint: Checkpoint,
+    name: String,
+    code_version: u32,
+    position: Position,
 }
 
 /// A projection's value, and the tree of the records it was folded from.
@@ -68,9 +72,14 @@ impl Snapshots {
     /// Returns the snapshot that this program's version of a projection can go on from, if there is
     /// a whole one. Whether it is of this log is for the caller to compare.
     pub fn read<P: Projection>(&self) -> Option<Snapshot<P>> {
-        let kept = read(&self.file(P::NAME, P::CODE_VERSION))?;
-        let range = CompactRange::from_bytes(&hex::decode(kept.range).ok()?)?;
-        let feed = Feed::restore(&kept.checkpoint)?;
+        let (head, value) = read(&self.file(P::NAME, P::CODE_VERSION))?;
+        let range = CompactRange::from_bytes(&hex::decode(head.range).ok()?)?;
+        let feed = Feed::restore(&Checkpoint {
+            name: head.name,
+            code_version: head.code_version,
+            position: head.position,
+            value,
+        })?;
         (range.size() == feed.position().0).then_some(Snapshot { range, feed })
     }
 
@@ -79,18 +88,19 @@ impl Snapshots {
     ///
     /// # Errors
     /// What the disk says. Nothing is lost: the next start reads more of the log.
-    pub fn write(&self, range: &CompactRange, checkpoint: Checkpoint) -> std::io::Result<()> {
+    pub fn write(&self, range: &CompactRange, checkpoint: &Checkpoint) -> std::io::Result<()> {
         let file = self.file(&checkpoint.name, checkpoint.code_version);
-        let kept = Kept {
+        let head = serde_json::to_string(&Head {
             range: hex::encode(range.to_bytes()),
-            checkpoint,
-        };
-        let text = serde_json::to_string(&kept)?;
+            name: checkpoint.name.clone(),
+            code_version: checkpoint.code_version,
+            position: checkpoint.position,
+        })?;
         std::fs::create_dir_all(&self.directory)?;
         let new = file.with_extension("new");
         let mut opened = std::fs::File::create(&new)?;
-        writeln!(opened, "{}", Sha256::of(text.as_bytes()))?;
-        opened.write_all(text.as_bytes())?;
+        writeln!(opened, "{}\n{head}", digest(&head, &checkpoint.value))?;
+        opened.write_all(checkpoint.value.as_bytes())?;
         opened.sync_all()?;
         std::fs::rename(new, file)
     }
@@ -122,7 +132,7 @@ impl Snapshots {
             .map(|(name, code_version)| {
                 let kept = read(&self.file(&name, code_version));
                 Found {
-                    position: kept.map(|kept| kept.checkpoint.position),
+                    position: kept.map(|(head, _)| head.position),
                     name,
                     code_version,
                 }
@@ -153,11 +163,22 @@ fn name_and_number(file: &str) -> Option<(String, u32)> {
     Some((name.to_owned(), number.parse().ok()?))
 }
 
-fn read(file: &Path) -> Option<Kept> {
-    let text = std::fs::read_to_string(file).ok()?;
-    let (digest, text) = text.split_once('\n')?;
-    (digest == Sha256::of(text.as_bytes()).to_string()).then_some(())?;
-    serde_json::from_str(text).ok()
+fn read(file: &Path) -> Option<(Head, String)> {
+    let mut text = std::fs::read_to_string(file).ok()?;
+    let (said, rest) = text.split_once('\n')?;
+    let (head, value) = rest.split_once('\n')?;
+    (*said == digest(head, value).to_string()).then_some(())?;
+    let (head, start) = (serde_json::from_str(head).ok()?, text.len() - value.len());
+    text.drain(..start);
+    Some((head, text))
+}
+
+fn digest(head: &str, value: &str) -> Sha256 {
+    let mut digest = sha2::Sha256::new();
+    for part in [head, "\n", value] {
+        digest.update(part.as_bytes());
+    }
+    Sha256(digest.finalize().into())
 }
 
 #[cfg(test)]

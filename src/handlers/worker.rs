@@ -18,9 +18,10 @@ use crate::handlers::memory::Memory;
 use crate::handlers::operator::Question;
 use crate::handlers::perform::{Outcome, perform};
 use crate::handlers::ports::{EffectError, Ports};
-use crate::handlers::react::{Airborne, Capacity, next_time, react};
+use crate::handlers::react::{Airborne, next_time, react};
 use crate::handlers::setback::{Failure, pause_ms, react_to_failure};
 use crate::handlers::snapshots::Snapshots;
+use crate::handlers::turns::Capacity;
 use crate::projections::Checkpoint;
 use crate::projections::state::State;
 use crate::tasks::TaskSet;
@@ -239,16 +240,18 @@ impl Worker {
             return false;
         }
         let now = clock::now();
-        let capacity = Capacity {
-            tasks_max: self.ports.config.execution.max_concurrent,
-            begins: !self.signals.drain.is_cancelled(),
-        };
+        let capacity = self.capacity();
         let rests = |flight: &Flight| flight.phase.ends_at().is_none_or(|until| until > now);
         self.flights.retain(|_, flight| rests(flight));
         let effects = react(self.state(), now, capacity, &self.airborne());
         let any = !effects.is_empty();
         effects.into_iter().for_each(|effect| self.launch(effect));
         any
+    }
+
+    fn capacity(&self) -> Capacity {
+        let begins = !self.signals.drain.is_cancelled();
+        Capacity::of(&self.ports.config.execution, begins)
     }
 
     fn airborne(&self) -> Airborne<'_> {

@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::event::{
-    ConversationEvent, DeliveryEvent, MessageEvent, ProxyEvent, RunEvent, TaskEvent,
-};
+use crate::events::event::{ConversationEvent, DeliveryEvent, MessageEvent, ProxyEvent, RunEvent};
 use crate::events::id::{
     Actor, AtMs, ConversationId, DeliveryId, InboundId, Position, RequestId, RunId, TaskId,
 };
@@ -17,6 +15,7 @@ use crate::events::{Event, Recorded};
 use crate::projections::Projection;
 
 mod moment;
+mod task;
 
 pub use moment::{End, Moment};
 
@@ -172,44 +171,6 @@ impl Audit {
         }
     }
 
-    fn apply_task(&mut self, recorded: &Recorded, event: &TaskEvent) {
-        match event {
-            TaskEvent::Queued(queued) => {
-                self.admit(queued.inbound, queued.task, queued.conversation);
-                self.keep_of(queued.task, recorded, || Moment::Queued(queued.clone()));
-            }
-            TaskEvent::Coalesced(coalesced) => {
-                self.keep_of(coalesced.task, recorded, || {
-                    Moment::Coalesced(coalesced.clone())
-                });
-            }
-            TaskEvent::Started(started) => {
-                self.keep_of(started.task, recorded, || Moment::Started(started.clone()));
-            }
-            TaskEvent::CommandGiven(given) => {
-                self.keep_of(given.task, recorded, || Moment::CommandGiven(given.clone()));
-            }
-            TaskEvent::StopRequested(request) => {
-                self.keep_of(request.task, recorded, || {
-                    Moment::StopRequested(request.clone())
-                });
-            }
-            TaskEvent::Interrupted(interrupted) => {
-                self.keep_of(interrupted.task, recorded, || {
-                    Moment::Interrupted(interrupted.clone())
-                });
-            }
-            TaskEvent::RetryScheduled(put_off) => {
-                let moment = || Moment::RetryScheduled(put_off.clone());
-                self.keep_of(put_off.task, recorded, moment);
-            }
-            TaskEvent::Completed(ended) => {
-                self.keep_of(ended.task, recorded, || Moment::Completed(ended.clone()));
-            }
-            TaskEvent::PhaseEntered(_) | TaskEvent::TodoListUpdated(_) => {}
-        }
-    }
-
     fn apply_run(&mut self, recorded: &Recorded, event: &RunEvent) {
         match event {
             RunEvent::Planned(planned) => {
@@ -226,6 +187,11 @@ impl Audit {
             RunEvent::AgentErrorOutput(text) => {
                 self.keep_of(text.run.task, recorded, || {
                     Moment::AgentComplained(text.clone())
+                });
+            }
+            RunEvent::CutOff(cut_off) => {
+                self.keep_of(cut_off.run.task, recorded, || {
+                    Moment::CutOff(cut_off.clone())
                 });
             }
             RunEvent::OutcomeClassified(judged) => {

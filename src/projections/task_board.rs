@@ -21,6 +21,13 @@ pub const FINISHED_TASKS_MAX: usize = 1000;
 pub enum Status {
     /// It waits.
     Queued,
+    /// It waits until the model's API takes work again.
+    Parked {
+        /// Which limit was met.
+        cause: String,
+        /// Not before this time.
+        until: AtMs,
+    },
     /// It is answered together with another task.
     Coalesced {
         /// The other.
@@ -209,6 +216,12 @@ impl TaskBoard {
             TaskEvent::RetryScheduled(retry) => {
                 self.change(retry.task, |card| card.status = Status::Queued);
             }
+            TaskEvent::Parked(parked) => self.change(parked.task, |card| {
+                card.status = Status::Parked {
+                    cause: parked.cause.clone(),
+                    until: parked.until,
+                };
+            }),
             TaskEvent::Completed(completed) => {
                 self.change(completed.task, |card| {
                     let (reason, detail) = (completed.reason.clone(), completed.detail.clone());
@@ -219,6 +232,8 @@ impl TaskBoard {
                 self.finish(completed.task);
             }
             TaskEvent::StopRequested(_)
+            | TaskEvent::Held(_)
+            | TaskEvent::TurnedAway(_)
             | TaskEvent::Interrupted(_)
             | TaskEvent::CommandGiven(_) => {}
         }
@@ -263,7 +278,7 @@ impl TaskBoard {
 
 impl Projection for TaskBoard {
     const NAME: &'static str = "task_board";
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {

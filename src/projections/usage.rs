@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::events::conversation::{ReplyRecorded, TokenUsage};
 use crate::events::event::ConversationEvent;
 use crate::events::id::{ConversationId, RepoId};
-use crate::events::run::RunOutcomeClassified;
+use crate::events::run::{RunCutOff, RunOutcomeClassified};
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
 
@@ -74,6 +74,17 @@ impl From<&ReplyRecorded> for Spent {
             cost_microusd: reply.cost_microusd,
             turns: reply.turns,
             duration_ms: reply.duration_ms,
+        }
+    }
+}
+
+impl From<&RunCutOff> for Spent {
+    fn from(cut_off: &RunCutOff) -> Self {
+        Self {
+            usage: cut_off.usage,
+            cost_microusd: cut_off.cost_microusd,
+            turns: cut_off.turns,
+            duration_ms: 0,
         }
     }
 }

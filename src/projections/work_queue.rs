@@ -17,14 +17,18 @@ use crate::projections::Projection;
 use crate::projections::usage::Spent;
 
 mod task;
+mod turns;
 
 pub use task::{QueuedMessage, QueuedTask, TaskState};
+pub use turns::Turns;
 
 /// The backlog.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkQueue {
     /// Tasks without an answer.
     pub tasks: BTreeMap<TaskId, QueuedTask>,
+    /// When whose turn was last.
+    pub turns: Turns,
     /// Messages that were read and become a task with one of the next events.
     parsed: BTreeMap<InboundId, MessageParsed>,
 }
@@ -49,6 +53,14 @@ impl WorkQueue {
         self.tasks.len() - self.executing()
     }
 
+    /// Returns how many tasks of a sender wait.
+    pub fn waiting_of(&self, sender: &str) -> usize {
+        let tasks = self.tasks.values();
+        tasks
+            .filter(|task| task.is_waiting() && task.sender == sender)
+            .count()
+    }
+
     fn queue(&mut self, queued: &TaskQueued, recorded: &Recorded) {
         let Some(parsed) = self.parsed.remove(&queued.inbound) else {
             return;
@@ -65,6 +77,7 @@ impl WorkQueue {
             task: queued.task,
             repo: queued.repo.clone(),
             conversation: queued.conversation,
+            sender: queued.sender.clone(),
             queued_at: recorded.at,
             title: queued.title.clone(),
             position: recorded.position,
@@ -83,12 +96,16 @@ impl WorkQueue {
             retries: 0,
             retry_at: AtMs(0),
             stop_requested_by: None,
+            was_told: false,
+            parked: None,
+            parks: 0,
             spent: Spent::default(),
         };
+        self.turns.join(&task.sender, &task.repo, recorded.position);
         self.tasks.insert(queued.task, task);
     }
 
-    fn start(&mut self, started: &TaskStarted) {
+    fn start(&mut self, started: &TaskStarted, recorded: &Recorded) {
         let mut joined: Vec<QueuedMessage> = vec![];
         for task in &started.coalesced {
             let other = self.tasks.get_mut(task);
@@ -98,13 +115,29 @@ impl WorkQueue {
                     .flat_map(|t| std::mem::take(&mut t.messages)),
             );
         }
+        if let Some(task) = self.tasks.get(&started.task) {
+            self.turns
+                .serve(&task.sender, &task.repo, recorded.position);
+        }
         self.change(started.task, |task| {
             task.state = TaskState::Running { cut_off: false };
+            task.parked = None;
             task.attempt = task.attempt.max(started.attempt);
             task.started = started.attempt;
             task.retry_at = AtMs(0);
             task.messages.extend(joined);
         });
+    }
+
+    /// Whoever has nothing left in the queue joins anew with the next message.
+    fn remove(&mut self, task: TaskId) {
+        let Some(QueuedTask { sender, repo, .. }) = self.tasks.remove(&task) else {
+            return;
+        };
+        let mut left = self.tasks.values();
+        if !left.any(|task| task.sender == sender && task.repo == repo) {
+            self.turns.leave(&sender, &repo);
+        }
     }
 
     fn cut_off(&mut self) {
@@ -128,10 +161,8 @@ impl WorkQueue {
     fn apply_task(&mut self, event: &TaskEvent, recorded: &Recorded) {
         match event {
             TaskEvent::Queued(queued) => self.queue(queued, recorded),
-            TaskEvent::Coalesced(coalesced) => {
-                self.tasks.remove(&coalesced.task);
-            }
-            TaskEvent::Started(started) => self.start(started),
+            TaskEvent::Coalesced(coalesced) => self.remove(coalesced.task),
+            TaskEvent::Started(started) => self.start(started, recorded),
             TaskEvent::StopRequested(stop) => self.change(stop.task, |task| {
                 task.stop_requested_by = Some(stop.by.clone());
             }),
@@ -145,10 +176,18 @@ impl WorkQueue {
                 task.retry_at = retry.not_before;
                 task.state = state_after_failure(task, retry.not_before);
             }),
-            TaskEvent::Completed(completed) => {
-                self.tasks.remove(&completed.task);
-            }
-            TaskEvent::PhaseEntered(_)
+            TaskEvent::Completed(completed) => self.remove(completed.task),
+            TaskEvent::Held(held) => self.change(held.task, |task| task.was_told = true),
+            TaskEvent::Parked(parked) => self.change(parked.task, |task| {
+                task.parks += 1;
+                task.parked = Some(parked.cause.clone());
+                task.retry_at = parked.until;
+                task.state = TaskState::Waiting {
+                    not_before: parked.until,
+                };
+            }),
+            TaskEvent::TurnedAway(_)
+            | TaskEvent::PhaseEntered(_)
             | TaskEvent::TodoListUpdated(_)
             | TaskEvent::CommandGiven(_) => {}
         }
@@ -167,6 +206,9 @@ impl WorkQueue {
             TaskEvent::RetryScheduled(e) => e.task,
             TaskEvent::Completed(e) => e.task,
             TaskEvent::CommandGiven(e) => e.task,
+            TaskEvent::Held(e) => e.task,
+            TaskEvent::TurnedAway(e) => e.task,
+            TaskEvent::Parked(e) => e.task,
         };
         self.change(task, |task| task.version = recorded.stream_version);
     }
@@ -215,6 +257,9 @@ impl WorkQueue {
             RunEvent::OutcomeClassified(outcome) => self.change(outcome.run.task, |task| {
                 task.result_seen = false;
                 task.spent.add_run(outcome);
+            }),
+            RunEvent::CutOff(cut_off) => self.change(cut_off.run.task, |task| {
+                task.spent.add(Spent::from(cut_off));
             }),
             RunEvent::Planned(_)
             | RunEvent::ImageBuildStarted(_)
@@ -265,7 +310,8 @@ fn state_after(decision: &InterruptionDecision) -> TaskState {
 fn state_after_failure(task: &QueuedTask, not_before: AtMs) -> TaskState {
     match task.state {
         TaskState::Abandoning => TaskState::Abandoning,
-        TaskState::Concluding => TaskState::Concluding,
+        TaskState::Concluding if task.has_ended() => TaskState::Concluding,
+        TaskState::Concluding => TaskState::Waiting { not_before },
         TaskState::Running { .. } if task.has_ended() => TaskState::Concluding,
         TaskState::Running { .. } | TaskState::Waiting { .. } => TaskState::Waiting { not_before },
     }
@@ -273,7 +319,7 @@ fn state_after_failure(task: &QueuedTask, not_before: AtMs) -> TaskState {
 
 impl Projection for WorkQueue {
     const NAME: &'static str = "work_queue";
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {

@@ -5,6 +5,7 @@
 //! of a stream is bounded, whatever an agent writes: texts are cut where they are read.
 
 mod classify;
+mod limit;
 mod long_line;
 mod reply;
 mod todos;
@@ -19,6 +20,7 @@ use crate::events::task::TodoItem;
 use crate::sandbox::cut::{first_bytes, first_chars};
 
 pub use classify::{ExitFacts, RULE_CHARS_MAX, classify};
+pub use limit::UsageLimit;
 pub use reply::{NO_OUTPUT, REPLY_BYTES_MAX, reply_text};
 use todos::Todos;
 
@@ -93,6 +95,7 @@ pub struct Transcript {
     todos: Todos,
     lines: u32,
     api_retries: u32,
+    limit: Option<UsageLimit>,
     last_text_lines: Vec<String>,
 }
 
@@ -151,6 +154,11 @@ impl Transcript {
             }
             "user" => plan_changed = self.todos.observe_user(&event),
             "result" => self.keep_result(usage::result_line(&event)),
+            "rate_limit_event" => match limit::event(&event) {
+                limit::Said::Met(met) => self.limit = Some(met),
+                limit::Said::Allowed => self.limit = None,
+                limit::Said::Nothing => {}
+            },
             _ => {}
         }
         // A resumed session that is unknown is named by the failing result only.
@@ -188,6 +196,14 @@ impl Transcript {
     /// Returns how often the agent waited for the API and asked again.
     pub fn api_retries(&self) -> u32 {
         self.api_retries
+    }
+
+    /// Returns the usage limit that ended the run, if one did.
+    pub fn usage_limit(&self) -> Option<UsageLimit> {
+        let failed = self.results.last().filter(|result| result.is_error)?;
+        let is_refused = matches!(failed.api_error_status, None | Some(429));
+        let met = self.limit.clone().or_else(|| limit::in_words(failed));
+        met.filter(|_| is_refused)
     }
 
     /// Returns how many lines there were.

@@ -170,6 +170,11 @@ pub async fn assemble(
     let keys = log.keys().cloned();
     let keys = keys.unwrap_or_else(|| Arc::new(KeyRing::of_state(&plan.state_dir)));
     let blobs = Arc::new(Blobs::open_with(&plan.state_dir.join("blobs"), keys)?);
+    // The log's lock is held, so that nobody else is writing there.
+    let swept = blobs.sweep()?;
+    if swept > 0 {
+        tracing::info!(swept, "bodies that were left half written were removed");
+    }
     let bodies = Bodies::new(Arc::clone(&blobs));
     let (operator, questions) = Operator::new();
     let repos: Vec<RepoId> = plan.config.repos.keys().cloned().collect();

@@ -144,7 +144,7 @@ pub fn prepare(
 
 fn make<P: Projection>(state_dir: &Path) -> Result<Position, EvolutionError> {
     let (range, feed) = fold::<P>(state_dir, Position(u64::MAX))?;
-    let written = Snapshots::below(state_dir).write(&range, feed.checkpoint());
+    let written = Snapshots::below(state_dir).write(&range, &feed.checkpoint());
     written.map_err(|error| snapshots_error(state_dir, error))?;
     Ok(feed.position())
 }

@@ -4,9 +4,7 @@ use crate::common::log::count;
 use crate::common::{Event, Plan, World};
 
 /// What the API answers, a word of the reply (lower case), and the recorded outcome.
-const FAILURES: [(&str, &str, &str); 4] = [
-    ("429", "429", "ApiBusy"),
-    ("529", "overloaded", "ApiBusy"),
+const FAILURES: [(&str, &str, &str); 2] = [
     ("credit", "credit balance", "ApiRefused"),
     ("too-long", "too long", "PromptTooLong"),
 ];
@@ -31,4 +29,42 @@ fn a_failing_api_is_told_as_it_is() {
         assert_eq!(last.text("outcome"), outcome, "{failure}");
     }
     assert_eq!(count(daemon.seen(), "TaskCompleted"), FAILURES.len());
+}
+
+#[test]
+fn gap_18_a_busy_api_is_waited_for_and_the_wait_can_be_stopped() {
+    let Some(world) = World::start(&Plan {
+        mail: false,
+        ..Plan::default()
+    }) else {
+        return;
+    };
+    let mut daemon = world.daemon();
+    for (number, status) in (1..).zip(["429", "529"]) {
+        let prompt = format!("[[fail:{status}]]");
+        assert!(world.launch.output(&["send", &prompt]).status.success());
+        let task = daemon.await_seen("the task that is put off", |seen| {
+            let put_off = |event: &&Event| event.kind() == "TaskRetryScheduled";
+            let tasks: Vec<&str> = seen
+                .iter()
+                .filter(put_off)
+                .map(|e| e.text("task"))
+                .collect();
+            (tasks.len() == number).then(|| tasks[number - 1].to_owned())
+        });
+        let classified = |event: &&Event| event.kind() == "RunOutcomeClassified";
+        let last = daemon.seen().iter().rfind(classified).unwrap();
+        assert_eq!(last.text("outcome"), "ApiBusy", "{status}");
+        assert!(world.launch.output(&["stop", &task]).status.success());
+        daemon.await_replies(number);
+    }
+    let completed = |event: &&Event| event.kind() == "TaskCompleted";
+    let ends: Vec<&str> = daemon
+        .seen()
+        .iter()
+        .filter(completed)
+        .map(|e| e.text("reason"))
+        .collect();
+    assert_eq!(ends, ["Stopped", "Stopped"]);
+    assert_eq!(count(daemon.seen(), "SessionAbandoned"), 0);
 }

@@ -1,5 +1,6 @@
 //! Connections to the mailbox that break at any word, on a real server: no mail is lost, none is
-//! taken in twice, and the channel says that it was away and is back.
+//! taken in twice (gaps 1 and 2: deleted before it was durable, or marked as seen and never searched
+//! again), and the channel says that it was away and is back (gap 45).
 
 use std::collections::BTreeSet;
 

@@ -96,6 +96,7 @@ async fn a_mail_is_deleted_only_after_it_is_durable() {
     listening.stop().await;
 }
 
+/// Gap 26: whoever answered was believed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_nobody_vouches_for_is_not_read_from() {
     let Some(post) = Post::start() else { return };

@@ -183,6 +183,7 @@ async fn a_server_that_pushes_nothing_and_can_only_expunge_all_is_asked_instead(
     log.close().await;
 }
 
+/// Gap 2: what was once marked as seen was never searched again.
 #[tokio::test(flavor = "multi_thread")]
 async fn flags_of_other_programs_do_not_keep_a_mail_from_being_work() {
     let Some(post) = Post::start() else { return };

@@ -1,5 +1,6 @@
 //! Somebody in the middle who takes encryption away from real servers: nothing is said in the clear
-//! but the wish for encryption, and nothing is believed.
+//! but the wish for encryption, and nothing is believed (gap 26: encryption was optional and no
+//! certificate was verified).
 
 use airut::config::types::MailTls;
 use airut::events::Event;

@@ -135,7 +135,11 @@ async fn a_mail_that_is_too_long_is_kept_by_its_header_and_its_sender_told() {
         panic!("it is declined");
     };
     assert_eq!(triaged.identity, ALICE);
-    assert!(triaged.body.contains("at most 50 MiB"), "{}", triaged.body);
+    assert!(
+        triaged.body.contains("the limit is 50 MiB"),
+        "{}",
+        triaged.body
+    );
     listening.stop().await;
     assert_eq!(post.servers.inbox(BOT).len(), 1, "it stays where it is");
 }

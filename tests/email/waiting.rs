@@ -1,11 +1,11 @@
 //! Answers whose mail server is down: they wait across a restart of the daemon, and then go out once,
-//! with the files as they were when the answer was given.
+//! with the files as they were when the answer was given (gap 9: an answer was tried twice, and then lost).
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use mail_parser::{MessageParser, MimeHeaders};
+use mail_parser::{MessageParser, MimeHeaders as _};
 
 use crate::common::daemon::delivered_replies;
 use crate::common::mail::{ALICE, message};

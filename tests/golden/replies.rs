@@ -6,7 +6,10 @@ use airut::events::conversation::TokenUsage;
 use airut::events::id::ConversationId;
 use airut::events::run::RunOutcome;
 use airut::handlers::channels::email::{render, too_long};
-use airut::handlers::tasks::answer::{Obstacle, Said, answer_obstacle, answer_outcome, footer};
+use airut::handlers::intake::at_once::Full;
+use airut::handlers::tasks::answer::{
+    Obstacle, Said, Stop, StoppedWhen, answer_obstacle, answer_outcome, footer,
+};
 use airut::handlers::tasks::begin::acknowledgement_text;
 use airut::handlers::tasks::notes::{OF_OTHERS, begins_anew, could_not_attach};
 use airut::service::rendering::Draft;
@@ -42,6 +45,21 @@ fn hindered(obstacle: &Obstacle) -> String {
     answer_obstacle(obstacle).text
 }
 
+fn stopped(when: StoppedWhen) -> String {
+    hindered(&Obstacle::Stopped(Stop {
+        by: "alice@example.com".to_owned(),
+        when,
+    }))
+}
+
+fn queue_full() -> String {
+    let full = Full {
+        limit: "sender",
+        waiting: 1000,
+    };
+    full.text()
+}
+
 fn replies() -> Vec<(&'static str, String)> {
     let usage = TokenUsage {
         web_searches: 2,
@@ -75,14 +93,10 @@ fn replies() -> Vec<(&'static str, String)> {
             format!("{}\n\n{short}", begins_anew(ConversationId(0x1f2e_3d4c))),
         ),
         ("of-others", format!("{OF_OTHERS}\n\n{short}")),
-        (
-            "mail-too-long",
-            hindered(&Obstacle::Declined(too_long::words(64 << 20))),
-        ),
-        (
-            "stopped",
-            hindered(&Obstacle::Stopped("alice@example.com".to_owned())),
-        ),
+        ("mail-too-long", too_long::words(64 << 20)),
+        ("stopped", stopped(StoppedWhen::Running)),
+        ("stopped-unbegun", stopped(StoppedWhen::Unbegun)),
+        ("queue-full", queue_full()),
         (
             "image-failed",
             hindered(&Obstacle::Image(dockerfile.to_owned())),
@@ -92,6 +106,18 @@ fn replies() -> Vec<(&'static str, String)> {
             "api-refused",
             failed(RunOutcome::ApiRefused, "Credit balance is too low", 1),
         ),
+        ("out-of-memory", failed(RunOutcome::OutOfMemory, "", 300)),
+        (
+            "frozen",
+            failed(
+                RunOutcome::Frozen,
+                "found in the header authorization of GET https://elsewhere.example/\n\
+                 container airut-run-1f2e (paused)\nreleased by: airut stop 1f2e3d4c5b6a7988",
+                40,
+            ),
+        ),
+        ("cut-off", hindered(&Obstacle::CutOffTooOften(4))),
+        ("empty", hindered(&Obstacle::EmptyMessage)),
         (
             "agent-failed",
             failed(

@@ -38,8 +38,8 @@ use airut::events::proxy::{
 use airut::events::repository::{MirrorFetchFailed, MirrorFetched};
 use airut::events::run::{
     AgentErrorOutput, AgentEventObserved, CredentialGrant, CredentialScope, FileChange,
-    ImageBuildFailed, ImageBuildStarted, ImageBuilt, LineBody, Mount, PolicyInForce, RunLimits,
-    RunOutcome, RunOutcomeClassified, RunPlanned,
+    ImageBuildFailed, ImageBuildStarted, ImageBuilt, LineBody, Mount, PolicyInForce, RunCutOff,
+    RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned,
 };
 use airut::events::service::{
     BackupFailed, BackupTaken, BootCompleted, ClockWentBack, ConfigLoaded, DrainStarted,
@@ -48,8 +48,9 @@ use airut::events::service::{
 };
 use airut::events::task::{
     CompletionReason, InterruptionDecision, TaskCoalesced, TaskCommandGiven, TaskCompleted,
-    TaskInterrupted, TaskPhase, TaskPhaseEntered, TaskQueued, TaskRetryScheduled, TaskStarted,
-    TaskStopRequested, TodoItem, TodoListUpdated, TodoStatus,
+    TaskHeld, TaskInterrupted, TaskParked, TaskPhase, TaskPhaseEntered, TaskQueued,
+    TaskRetryScheduled, TaskStarted, TaskStopRequested, TaskTurnedAway, TodoItem, TodoListUpdated,
+    TodoStatus,
 };
 
 const CONVERSATION: ConversationId = ConversationId(0x0bad_cafe);
@@ -127,6 +128,7 @@ pub(crate) fn samples() -> Vec<Event> {
         channels(),
         messages(),
         tasks(),
+        waiting_tasks(),
         conversations(),
         people(),
         forgetting(),
@@ -431,6 +433,30 @@ fn tasks() -> Vec<Event> {
     ]
 }
 
+fn waiting_tasks() -> Vec<Event> {
+    vec![
+        TaskHeld {
+            task: TASK,
+            reasons: vec![text("workers"), text("sender")],
+            others: 3,
+        }
+        .into(),
+        TaskTurnedAway {
+            task: TASK,
+            limit: text("sender"),
+            waiting: 100,
+        }
+        .into(),
+        TaskParked {
+            task: TASK,
+            run: RUN,
+            cause: text("usage limit (five_hour)"),
+            until: AtMs(1_778_565_600_000),
+        }
+        .into(),
+    ]
+}
+
 fn conversations() -> Vec<Event> {
     let conversation = CONVERSATION;
     vec![
@@ -608,8 +634,19 @@ fn runs() -> Vec<Event> {
             turns: 1,
         }
         .into(),
+        cut_off(),
         policy(),
     ]
+}
+
+fn cut_off() -> Event {
+    RunCutOff {
+        run: RUN,
+        usage: usage(),
+        cost_microusd: 1500,
+        turns: 2,
+    }
+    .into()
 }
 
 fn policy() -> Event {

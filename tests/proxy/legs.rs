@@ -4,6 +4,7 @@ use airut::events::event::ProxyEvent;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
+use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::answers::PIECE;
@@ -122,4 +123,28 @@ async fn the_end_of_a_tunnel_is_recorded_with_its_bytes() {
         (101, 7, 7)
     );
     assert!(ended.complete);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_further_connection_resumes_the_session_of_the_first_on_both_legs() {
+    let world = World::start().await;
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
+        // Each WebSocket has connections of its own.
+        let mut stream = world
+            .client
+            .tls("one.test", "http/1.1", true)
+            .await
+            .unwrap();
+        kinds.push(stream.get_ref().1.handshake_kind().unwrap());
+        let ask = "GET /websocket HTTP/1.1\r\nhost: one.test\r\nconnection: upgrade\r\n\
+                   upgrade: websocket\r\n\r\n";
+        say_all(&mut stream, ask.as_bytes()).await;
+        let answer = read_until(&mut stream, "\r\n\r\n").await;
+        assert_eq!(status(&answer), 101, "{answer}");
+    }
+    assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed]);
+    let lines = world.journal.lines();
+    let count = |line: &str| lines.iter().filter(|written| *written == line).count();
+    assert_eq!((count("connected"), count("resumed")), (2, 1), "{lines:?}");
 }

@@ -17,8 +17,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
-use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
@@ -174,6 +174,9 @@ async fn accept(site: Arc<Site>, listener: TcpListener, tls: bool) {
             let config = Arc::clone(&serving.configs[usize::from(!one)]);
             // Whoever was let wait may have gone.
             if let Ok(stream) = start.into_stream(config).await {
+                if stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+                    serving.journal.write("resumed");
+                }
                 converse(serving, stream).await;
             }
         });

@@ -205,12 +205,10 @@ async fn both_channels_of_one_repository_answer_each_thread_in_itself() {
     for round in 0..MESSAGES {
         writer.write(round);
         writer.read_mails(round);
-        let count = THREADS * 2 * (round + 1);
-        whole::until(service.log(), "TaskCompleted", count).await;
+        // Beside the answers one acknowledgement of each conversation.
+        let count = THREADS * 2 * (round + 2);
+        whole::until(service.log(), "DeliverySucceeded", count).await;
     }
-    // Beside the answers one acknowledgement of each conversation.
-    let count = THREADS * 2 * (MESSAGES + 1);
-    whole::until(service.log(), "DeliverySucceeded", count).await;
     let events = service.log().read(Position(0), usize::MAX).unwrap();
     assert!(service.stop("test").await);
     writer.check_slack();

@@ -3,7 +3,10 @@
 
 use std::process::Command;
 
-use crate::rules::{APP_TOKEN, BOT_TOKEN, Ground};
+use serde_json::Value;
+
+use crate::rig::{Rig, message, quick};
+use crate::rules::{ALICE, APP_TOKEN, BOT_TOKEN, GENERAL, Ground};
 
 const GUIDE: &str = include_str!("../../doc/slack-setup.md");
 
@@ -49,6 +52,35 @@ fn the_guides_configuration_with_tokens_beside_it_passes_the_check() {
 }
 
 #[test]
+fn the_first_answer_comes_as_the_guide_says_alone_and_in_a_channel() {
+    let config = block("yaml").next().unwrap();
+    let rules = config.split_once("      authorized:\n").unwrap().1;
+    let rules = rules.replace("        - ", "- ");
+    let rig = Rig::with(quick(), &format!("authorized:\n{rules}"));
+    let running = rig.start();
+    let mention = "@airut what do the tests need?";
+    assert!(GUIDE.contains(mention));
+    let mention = mention.replace("@airut", "<@U0HERALD01>");
+    for (channel, words) in [(Some(GENERAL), mention.as_str()), (None, "and the nets?")] {
+        let (channel, ts) = rig.says(&message(ALICE, channel, words));
+        let answers = rig.answered(&channel, &ts, 1);
+        let asked = words.rsplit("> ").next().unwrap();
+        assert!(answers[0].contains(asked), "{answers:?}");
+    }
+    // With the scopes of the manifest nothing was refused.
+    let calls = rig.hand.look("calls");
+    let refused = |call: &&Value| call["outcome"] == "missing_scope";
+    let refused: Vec<&Value> = calls["calls"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(refused)
+        .collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    running.stop();
+}
+
+#[test]
 fn the_guides_commands_are_there_and_what_it_says_of_check_is_what_is_said() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("reply.md"), "*Done*").unwrap();
@@ -68,6 +100,10 @@ fn the_guides_commands_are_there_and_what_it_says_of_check_is_what_is_said() {
         (
             "MESSAGES_MAX",
             airut::handlers::channels::slack::outgoing::MESSAGES_MAX,
+        ),
+        (
+            "THREADS_MAX",
+            airut::handlers::channels::slack::backfill::THREADS_MAX,
         ),
         (
             "REPLAYED_MAX",

@@ -133,6 +133,15 @@ fn soak_through<C: Channel>(ground: &Ground, channel: &mut C, usual: u32) {
     assert_eq!(verdict, flawless, "seed {seed}");
     assert_eq!(record.count("MessageReceived"), u64::from(letters));
     assert_eq!(record.open(), 0, "every answer's delivery has an end");
+    let (peak_kib, most_kib) = (daemon.peak_kib(), memory_max_kib(letters));
+    assert!(peak_kib <= most_kib, "{peak_kib} KiB beyond {most_kib} KiB");
+}
+
+/// Returns the most memory that the daemon may have held at once: what it has without a log (of which the
+/// pages of a program that was built for tests are 40 MiB), the index's cache of 32 MiB with what sled
+/// needs beside it, and what is remembered of each letter, once more as text while it is kept.
+fn memory_max_kib(letters: u32) -> u64 {
+    (64 + 48) * 1024 + 4 * u64::from(letters)
 }
 
 fn print_figures(soaked: &Soaked, record: &Record, verdict: &Verdict, peak_kib: u64) {

@@ -125,25 +125,6 @@ async fn an_agent_that_writes_without_end_is_told_as_what_it_is() {
 }
 
 #[tokio::test]
-async fn an_overloaded_api_is_told_as_what_it_is() {
-    let world = World::new(&[Act::Overloaded]);
-    let daemon = world.daemon().await;
-    daemon.receive("m1", "alice", "", "Hello.").await.unwrap();
-    daemon.until("DeliverySucceeded", 2).await;
-    daemon.drain().await;
-    let reply = world.channel.replies().remove(0).body;
-    assert!(
-        reply.contains("overloaded") && reply.contains("few minutes"),
-        "{reply}"
-    );
-    assert_eq!(
-        world.count("SessionAbandoned"),
-        0,
-        "gap 18: no context is thrown away"
-    );
-}
-
-#[tokio::test]
 async fn a_stopped_task_is_answered_as_stopped() {
     let world = World::new(&[Act::Hang]);
     let daemon = world.daemon().await;

@@ -117,6 +117,12 @@ async fn an_agent_that_was_cut_off_is_run_again_in_its_session() {
     let daemon = world.daemon().await;
     daemon.until("DeliverySucceeded", 2).await;
     daemon.drain().await;
+    let reply = world.channel.replies().remove(0).body;
+    let words = "*The service restarted while your message was being worked on.";
+    assert!(
+        reply.starts_with(&format!("Done after all.\n\n{words}")),
+        "gap 3: {reply}"
+    );
     let ran = world.sandbox.ran.lock().unwrap().clone();
     assert_eq!(ran.len(), 2);
     assert_eq!(
@@ -141,7 +147,11 @@ async fn an_answer_that_was_complete_is_used_without_a_second_run() {
     daemon.until("DeliverySucceeded", 2).await;
     daemon.drain().await;
     assert_eq!(world.sandbox.ran.lock().unwrap().len(), 1);
-    assert!(world.channel.replies()[0].body.starts_with("Already done."));
+    let reply = world.channel.replies().remove(0).body;
+    assert_eq!(
+        reply, "Already done.\n\n*Cost: $0.0100*",
+        "gap 3: nothing ran again"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Decisions by themselves: given what is true, this is decided, and that is refused. What is given
 //! goes through the real projections.
 
+use airut::config::types::QueueLimits;
 use airut::events::conversation::{ConversationCreated, PromptComposed, WorkspaceCloned};
 use airut::events::delivery::{
     DeliveryAttempted, DeliveryFailed, DeliveryKind, DeliveryNotFound, DeliveryOutcomeUnknown,
@@ -23,7 +24,7 @@ use airut::events::{Event, Recorded};
 use airut::handlers::channels::{SendOutcome, Trace};
 use airut::handlers::effect::{Effect, Start, Subject};
 use airut::handlers::operator::{StopRefusal, StopTarget, decide_stop};
-use airut::handlers::react::{Airborne, BUNDLE_MESSAGES_MAX, Capacity, TRIAGES_MAX, react};
+use airut::handlers::react::{Airborne, BUNDLE_MESSAGES_MAX, TRIAGES_MAX, react};
 use airut::handlers::replies::decide::{
     DELIVERY_AGE_MAX_MS, RETRY_FIRST_MS, RETRY_MAX_MS, SEARCH_AGE_MAX_MS, WAIT_MAX_MS,
     decide_after_search, decide_after_sending, decide_before_sending, due_at,
@@ -33,6 +34,7 @@ use airut::handlers::setback::{
     react_to_failure,
 };
 use airut::handlers::tasks::interrupt::{INTERRUPTIONS_MAX, decide_interruption};
+use airut::handlers::turns::Capacity;
 use airut::projections::Projection as _;
 use airut::projections::outbox::Outgoing;
 use airut::projections::state::State;
@@ -40,6 +42,12 @@ use airut::projections::state::State;
 const NOW: AtMs = AtMs(1_000_000);
 const ALL: Capacity = Capacity {
     tasks_max: 2,
+    queue: QueueLimits {
+        per_repo_max: None,
+        per_sender_max: None,
+        waiting_max: 100,
+        waiting_per_sender_max: 100,
+    },
     begins: true,
 };
 
@@ -88,6 +96,7 @@ impl Given {
 fn tell(effect: &Effect) -> String {
     match effect {
         Effect::Triage(_) => "triage".to_owned(),
+        Effect::Hold(holding) => format!("tell {} that it waits", holding.task.title),
         Effect::Begin(beginning) => {
             let others = beginning.coalesced.iter().map(|other| other.title.clone());
             let titles: Vec<String> = std::iter::once(beginning.task.title.clone())

@@ -18,8 +18,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::parts::{
-    UNKNOWN, exited, failure, keep_session, observe, read, result, said, session_of, source_of,
-    started,
+    UNKNOWN, exited, failure, keep_session, limited, observe, read, result, said, session_of,
+    source_of, started,
 };
 
 /// A channel of mails that keeps what it sends.
@@ -107,6 +107,8 @@ pub(crate) enum Act {
     UnknownSessionAndHang,
     /// It says that the API is busy.
     Overloaded,
+    /// It says that the account's usage limit is reached until then, in seconds since 1970.
+    Limited(u64),
     /// It writes more than it may and is ended.
     Flood,
     /// Its honey surrogate is seen and it is frozen, whatever it has said.
@@ -197,6 +199,12 @@ impl FakeSandbox {
             }
             Act::Overloaded => {
                 observe(vec![init, failure("success", "529", "Overloaded")]).await?;
+                1
+            }
+            Act::Limited(resets_at) => {
+                let words = "You've hit your session limit";
+                let lines = vec![init, limited(resets_at), failure("success", "429", words)];
+                observe(lines).await?;
                 1
             }
             Act::Flood => {

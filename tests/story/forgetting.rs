@@ -83,6 +83,23 @@ fn gather(directory: &Path, bytes: &mut Vec<u8>) {
     }
 }
 
+/// Gap 23: such a message lost its subject, and one that was all subject was refused.
+#[tokio::test]
+async fn a_message_to_a_conversation_that_is_no_more_keeps_its_subject_and_needs_no_text() {
+    let (world, daemon, forgotten) = sung().await;
+    forget(&daemon, forgotten).await.unwrap();
+    daemon.until("ConversationForgotten", 1).await;
+    let before = world.sandbox.ran.lock().unwrap().len();
+    let hint = forgotten.to_string();
+    daemon.receive("m9", "alice", &hint, "").await.unwrap();
+    daemon.until("TaskCompleted", before + 1).await;
+    daemon.drain().await;
+    let ran = world.sandbox.ran.lock().unwrap().clone();
+    assert_eq!(ran.len(), before + 1);
+    let (prompt, subject) = (&ran[before].prompt, CANARIES[1]);
+    assert!(prompt.contains(&format!("Subject: {subject}")), "{prompt}");
+}
+
 #[tokio::test]
 async fn nothing_of_a_forgotten_conversation_is_left_anywhere() {
     let (world, daemon, conversation) = sung().await;

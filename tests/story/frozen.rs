@@ -24,7 +24,7 @@ async fn the_thread_is_told_of_a_frozen_run_and_its_session_is_not_resumed() {
     assert!(told.contains("found in the header authorization"), "{told}");
     assert!(told.contains("nothing of it left"), "{told}");
     assert!(told.contains("container airut-run-x (paused)"), "{told}");
-    assert!(told.contains("let go by: airut stop "), "{told}");
+    assert!(told.contains("released by: airut stop "), "{told}");
     assert!(!told.contains("I am done."), "{told}");
     let conversation = conversation_of(&world.events(), "m1");
     daemon

@@ -1,4 +1,5 @@
-//! Who is let into a conversation, and what becomes of whoever is not.
+//! Who is let into a conversation, and what becomes of whoever is not (gap 31: whoever knew the id of a
+//! conversation could go on with it).
 
 use airut::events::Event;
 use airut::events::event::{ConversationEvent, MessageEvent};
@@ -6,7 +7,7 @@ use airut::handlers::channels::OutboundMessage;
 
 use crate::world::{Daemon, World, conversation_of};
 
-const KEPT_OUT: &str = "a conversation that you take no part in";
+const KEPT_OUT: &str = "a conversation that you are not part of";
 
 /// A conversation that alice began and that lets in those whom she names.
 async fn begun(world: &World, lets_in: &str) -> (Daemon, String) {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use airut::config::types::{Audit, Config, Dashboard, Execution, Limits, Network, Repo};
+use airut::config::types::{
+    Audit, Config, Dashboard, Execution, Limits, Network, QueueLimits, Repo,
+};
 use airut::events::container::{ContainerExited, ContainerRole, ContainerStarted};
 use airut::events::id::{ChannelKind, ConversationId, RepoId, RunId, SessionId};
 use airut::events::message::{
@@ -121,6 +123,12 @@ pub(crate) fn failure(subtype: &str, status: &str, text: &str) -> String {
     )
 }
 
+pub(crate) fn limited(resets_at: u64) -> String {
+    format!(
+        r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"rejected","resetsAt":{resets_at},"rateLimitType":"five_hour"}}}}"#
+    )
+}
+
 pub(crate) fn started(run: RunId) -> airut::events::Event {
     let role = ContainerRole::Agent;
     ContainerStarted { run, role }.into()
@@ -230,6 +238,7 @@ pub(crate) fn config(repo_url: &str) -> Config {
         backup: None,
         execution: Execution {
             max_concurrent: 2,
+            queue: QueueLimits::default(),
             shutdown_timeout_s: 5,
             conversation_max_age_days: 7,
             image_prune: true,

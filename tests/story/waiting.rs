@@ -1,5 +1,6 @@
 //! Answers that wait for their next attempt: what lets them go before their pause is over.
 
+use airut::config::types::QueueLimits;
 use airut::events::channel::ChannelConnected;
 use airut::events::delivery::{
     DeliveryAttempted, DeliveryFailed, DeliveryKind, DeliveryRequested, DeliverySucceeded,
@@ -14,7 +15,8 @@ use airut::events::service::ServiceStarted;
 use airut::events::{Event, Recorded};
 use airut::handlers::channels::SendOutcome;
 use airut::handlers::effect::Effect;
-use airut::handlers::react::{Airborne, Capacity, react};
+use airut::handlers::react::{Airborne, react};
+use airut::handlers::turns::Capacity;
 use airut::projections::Projection as _;
 use airut::projections::state::State;
 
@@ -115,6 +117,7 @@ fn check(events: Vec<Event>, expected: &[u64]) {
     }
     let capacity = Capacity {
         tasks_max: 1,
+        queue: QueueLimits::default(),
         begins: true,
     };
     let effects = react(&state, NOW, capacity, &Airborne::default());

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use airut::clock;
+use airut::config::types::QueueLimits;
 use airut::events::blobs::Blobs;
 use airut::events::checkpoint::LogKey;
 use airut::events::codec::{self, StoredRecord};
@@ -104,6 +105,7 @@ pub(crate) struct World {
     pub(crate) sandbox: Arc<FakeSandbox>,
     pub(crate) kept: Arc<MemoryStore>,
     pub(crate) repo_url: String,
+    pub(crate) limits: QueueLimits,
     directory: tempfile::TempDir,
 }
 
@@ -131,6 +133,7 @@ impl World {
             sandbox: Arc::new(sandbox),
             kept: Arc::default(),
             repo_url: "https://git.example.test/work".to_owned(),
+            limits: QueueLimits::default(),
             directory: tempfile::TempDir::new().unwrap(),
         }
     }
@@ -192,8 +195,10 @@ impl World {
     pub(crate) fn ports(&self, log: &Log) -> Ports {
         let blobs = Blobs::open(&self.directory.path().join("blobs")).unwrap();
         let channel = Arc::clone(&self.channel) as Arc<dyn Channel>;
+        let mut config = config(&self.repo_url);
+        config.execution.queue = self.limits;
         Ports {
-            config: Arc::new(config(&self.repo_url)),
+            config: Arc::new(config),
             log: log.clone(),
             bodies: Bodies::new(Arc::new(blobs)),
             channels: Channels::new().with(repo(), channel),

@@ -148,6 +148,7 @@ fn defaults_hold_where_nothing_is_said() {
     let config = defaults(None);
     assert_eq!(config.execution.max_concurrent, 3);
     assert_eq!(config.execution.shutdown_timeout_s, 60);
+    assert_eq!(config.execution.queue, QueueLimits::default());
     assert_eq!(config.dashboard.port, 5200);
     assert!(config.repos.is_empty());
     let config = try_read("config_version: 5\nrepos:\n  a: {repo_url: x}\n").unwrap();
@@ -375,5 +376,34 @@ fn a_backup_is_taken_every_night_where_it_is_configured() {
     ] {
         let error = read(wrong).unwrap_err().to_string();
         assert!(error.contains(said), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn what_the_queue_takes_is_read_within_its_limits() {
+    let read = |keys: &str| {
+        let text = format!("config_version: 5\nexecution: {{{keys}}}\n");
+        let read = try_read(&text).map(|config| config.execution.queue);
+        read.map_err(|problem| problem.to_string())
+    };
+    let queue = read(
+        "max_concurrent_per_repo: 2, max_concurrent_per_sender: 1, max_waiting: 50, \
+         max_waiting_per_sender: 5",
+    );
+    let expected = QueueLimits {
+        per_repo_max: Some(2),
+        per_sender_max: Some(1),
+        waiting_max: 50,
+        waiting_per_sender_max: 5,
+    };
+    assert_eq!(queue, Ok(expected));
+    assert!(read("max_waiting: 100000").is_ok());
+    for (keys, words) in [
+        ("max_waiting: 100001", "a whole number from 1 to 100000"),
+        ("max_waiting_per_sender: 0", "a whole number from 1 to"),
+        ("max_concurrent_per_repo: 255", "from 1 to 254"),
+    ] {
+        let refused = read(keys).unwrap_err();
+        assert!(refused.contains(words), "{refused}");
     }
 }

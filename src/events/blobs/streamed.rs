@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use sha2::Digest as _;
 
+use crate::events::blobs::leftovers::NEW;
 use crate::events::blobs::spool::Spool;
 use crate::events::blobs::{BlobError, Blobs, disk, new_file, within_limit};
 use crate::events::id::{BlobRef, Sha256};
@@ -72,7 +73,7 @@ impl Blobs {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let new = self
             .directory
-            .join(format!("new-{}-{number}", std::process::id()));
+            .join(format!("{NEW}{}-{number}", std::process::id()));
         let named = write_sealed(&new, &key, owner, body).and_then(|sha256| {
             let path = self.path(sha256);
             self.make_parent(&path)?;

@@ -17,6 +17,7 @@ use crate::handlers::channels::{
 use crate::handlers::intake::Intake;
 
 pub mod auth;
+pub mod body;
 mod drain;
 pub mod filter;
 pub mod flowed;

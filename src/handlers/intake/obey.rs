@@ -1,16 +1,13 @@
 //! What a command does: it stops tasks, chooses a model, or tells how the work stands. One that
-//! leaves no work is answered in the very append that takes it in, so that it waits for no task.
-//! Pure.
+//! leaves no work is answered [`at_once`](super::at_once). Pure.
 
 use crate::events::Event;
 use crate::events::conversation::ConversationModelChosen;
-use crate::events::delivery::{DeliveryKind, DeliveryRequested};
-use crate::events::id::{AtMs, BlobRef, ConversationId, DeliveryId, StreamId};
+use crate::events::id::{AtMs, ConversationId, StreamId};
 use crate::events::message::MessageReceived;
-use crate::events::task::{CompletionReason, TaskCommandGiven, TaskCompleted, TaskStopRequested};
+use crate::events::task::{TaskCommandGiven, TaskStopRequested};
 use crate::handlers::channels::Triaged;
 use crate::handlers::intake::command::Command;
-use crate::handlers::replies::address::{Envelope, channel_of, target};
 use crate::projections::civil::iso_seconds;
 use crate::projections::conversations::Conversation;
 use crate::projections::state::State;
@@ -77,15 +74,7 @@ impl Order<'_> {
     }
 
     /// Returns the events of the command itself: beside those that take its message in.
-    /// `answer` is its answer, kept, when it leaves no work; `from` is the configured `From` of
-    /// mails.
-    pub fn decide(
-        &self,
-        state: &State,
-        answer: Option<&BlobRef>,
-        from: &str,
-        now: AtMs,
-    ) -> Vec<(StreamId, Event)> {
+    pub fn decide(&self, state: &State) -> Vec<(StreamId, Event)> {
         let task = self.received.inbound.task();
         let by = &self.triaged.identity;
         let given = TaskCommandGiven {
@@ -107,44 +96,7 @@ impl Order<'_> {
             }
             Command::Status | Command::ModelUnnamed => {}
         }
-        if let Some(body) = answer {
-            events.extend(self.decide_answer(body, from, now));
-        }
         events
-    }
-
-    fn decide_answer(&self, body: &BlobRef, from: &str, now: AtMs) -> [(StreamId, Event); 2] {
-        let task = self.received.inbound.task();
-        let delivery = DeliveryId::derive(task, "reply", 1);
-        let envelope = Envelope {
-            delivery,
-            conversation: self.conversation,
-            subject: &self.triaged.subject,
-            from,
-            at: now,
-        };
-        let target = target(&self.triaged.reply_to, envelope);
-        let requested = DeliveryRequested {
-            delivery,
-            kind: DeliveryKind::Reply,
-            repo: self.received.repo.clone(),
-            channel: channel_of(&target),
-            conversation: self.conversation,
-            task,
-            target,
-            body: body.clone(),
-            files: vec![],
-        };
-        let completed = TaskCompleted {
-            task,
-            reason: CompletionReason::Success,
-            detail: format!("answered the command {}", self.command),
-            duration_ms: 0,
-        };
-        [
-            (StreamId::delivery(delivery), requested.into()),
-            (StreamId::task(task), completed.into()),
-        ]
     }
 }
 

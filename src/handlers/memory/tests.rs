@@ -73,7 +73,7 @@ async fn a_snapshot_of_another_code_version_is_not_used() {
         code_version: State::CODE_VERSION - 1,
         ..Feed::<State>::new().checkpoint()
     };
-    snapshots.write(&log.range().unwrap(), other).unwrap();
+    snapshots.write(&log.range().unwrap(), &other).unwrap();
     std::fs::rename(snapshots.file(State::NAME, State::CODE_VERSION - 1), this).unwrap();
     assert_eq!(opened(&log, &snapshots), Position(0));
 }

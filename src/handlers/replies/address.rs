@@ -79,6 +79,15 @@ pub struct Marks<'a> {
     pub title: &'a str,
 }
 
+impl Marks<'_> {
+    /// Those of a word in between, which ends nothing: none.
+    pub const NONE: Self = Self {
+        answered: &[],
+        tone: AnswerTone::Good,
+        title: "",
+    };
+}
+
 /// Returns the same place, for an answer with these marks.
 pub fn marked(target: DeliveryTarget, marks: Marks<'_>) -> DeliveryTarget {
     let DeliveryTarget::Slack {

@@ -119,7 +119,7 @@ pub fn text_without_files(outgoing: &Outgoing, answer: &str, error: &str) -> Str
     let names: Vec<&str> = files.map(|file| file.name.as_str()).collect();
     let names = names.join(", ");
     let label = if outgoing.maybe_sent {
-        "\n\nThis may be a duplicate: whether an earlier attempt arrived is not known."
+        "\n\nThis may be a duplicate: it is not known whether an earlier attempt arrived."
     } else {
         ""
     };

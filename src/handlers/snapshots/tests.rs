@@ -14,12 +14,12 @@ fn snapshots_of_two_versions_stand_side_by_side() {
     let snapshots = Snapshots::below(directory.path());
     let (old, new) = (Usage::CODE_VERSION - 1, Usage::CODE_VERSION);
     snapshots
-        .write(&CompactRange::default(), checkpoint(old))
+        .write(&CompactRange::default(), &checkpoint(old))
         .unwrap();
     assert!(snapshots.read::<Usage>().is_none());
     let before = std::fs::read(snapshots.file(Usage::NAME, old)).unwrap();
     snapshots
-        .write(&CompactRange::default(), checkpoint(new))
+        .write(&CompactRange::default(), &checkpoint(new))
         .unwrap();
     assert!(snapshots.read::<Usage>().is_some());
     assert_eq!(
@@ -37,7 +37,7 @@ fn a_damaged_snapshot_is_told_and_not_used() {
     let snapshots = Snapshots::below(directory.path());
     let number = Usage::CODE_VERSION;
     snapshots
-        .write(&CompactRange::default(), checkpoint(number))
+        .write(&CompactRange::default(), &checkpoint(number))
         .unwrap();
     let file = snapshots.file(Usage::NAME, number);
     let whole = std::fs::read(&file).unwrap();

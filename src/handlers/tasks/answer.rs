@@ -61,8 +61,6 @@ pub struct Said {
 pub enum Obstacle {
     /// The message has neither text nor subject nor files.
     EmptyMessage,
-    /// No message could be worked on; the text is the answer.
-    Declined(String),
     /// The repository is not configured any more.
     RepositoryGone,
     /// The mirror could not be brought up to date.
@@ -78,11 +76,31 @@ pub enum Obstacle {
     /// The sandbox could not be brought up, or broke.
     Sandbox(String),
     /// It was stopped on request.
-    Stopped(String),
+    Stopped(Stop),
     /// It was cut off too often.
     CutOffTooOften(u32),
     /// Airut itself failed.
     Internal(String),
+}
+
+/// A stop on request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// Who asked for it; empty when that is not known.
+    pub by: String,
+    /// How far the task was.
+    pub when: StoppedWhen,
+}
+
+/// How far a task was when it was stopped (gap 21).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoppedWhen {
+    /// It waited for its turn, and nothing was done for it.
+    Unbegun,
+    /// It had been worked on, and waited to go on.
+    Waiting,
+    /// It was being worked on.
+    Running,
 }
 
 /// Returns the answer of a judged run.
@@ -96,10 +114,13 @@ pub fn answer_outcome(outcome: RunOutcome, rule: &str, said: &Said) -> Answer {
             detail: String::new(),
         },
         RunOutcome::Timeout => answer_timeout(seconds, words),
-        RunOutcome::Stopped => answer_obstacle(&Obstacle::Stopped(String::new())),
+        RunOutcome::Stopped => answer_obstacle(&Obstacle::Stopped(Stop {
+            by: String::new(),
+            when: StoppedWhen::Running,
+        })),
         RunOutcome::OutOfMemory => Answer::failed(
             "out of memory",
-            "The task needed more memory than it may use and was ended. Work done so far has been \
+            "The task needed more memory than it is allowed and was ended. Work done so far has been \
              saved. Ask for smaller steps, or ask the operator for a higher memory limit.",
         ),
         RunOutcome::PromptTooLong => Answer::failed(
@@ -133,15 +154,16 @@ pub fn answer_outcome(outcome: RunOutcome, rule: &str, said: &Said) -> Answer {
         RunOutcome::Frozen => Answer::failed(
             rule,
             told(
-                "The task was stopped, because something in its sandbox tried to send out a value \
-                 that nobody may use: a token that opens nothing and stands in the sandbox's \
-                 environment to show thieves. Your message, a file or a page that the agent read \
-                 may have told it to; or somebody let it send its whole environment",
+                "The task was stopped because something in its sandbox tried to send out a decoy: a \
+                 false access token, which stands in its environment so that theft is noticed. A file \
+                 or a page that the agent read, or your message, may have told it to do so; it also \
+                 happens where a program sends its whole environment. Details",
                 words,
-                "Nothing more leaves that sandbox. A container that is kept stays for at most 72 \
-                 hours for the operator to look at (`podman inspect`, `podman export`), and is let \
-                 go with `airut stop`. Real credentials were never in it, but for plain secrets. Do \
-                 not send the same message again before it is clear what happened.",
+                "Nothing more can leave that sandbox. Please tell the operator: if its container was \
+                 kept, it can be looked at for up to 72 hours (`podman inspect`, `podman export`) or \
+                 released at once with `airut stop`. Masked credentials were never in it; secrets \
+                 that are configured in plain were. Do not send the same message again before it is \
+                 clear what happened.",
             ),
         ),
         RunOutcome::AgentFailed | RunOutcome::ContainerFailed => {
@@ -158,10 +180,10 @@ fn answer_timeout(seconds: u64, words: &str) -> Answer {
     };
     let mut text = format!(
         "The task was stopped after {lasted}, which is its time limit. Work done so far has been \
-         saved. Reply to this message to let it go on."
+         saved. Reply to this message to continue it."
     );
     if !words.is_empty() && words != NO_OUTPUT {
-        text += "\n\nThe last that the agent said:\n\n";
+        text += "\n\nThe agent's last words were:\n\n";
         text += words;
     }
     Answer {
@@ -196,7 +218,6 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
             "Your message has neither a text nor a subject, so there is nothing to work on. Send \
              it again with what you want done.",
         ),
-        Obstacle::Declined(words) => Answer::failed("declined", words.clone()),
         Obstacle::RepositoryGone => Answer::internal(
             "repository not configured",
             "The repository of this conversation is not configured any more. Ask the operator.",
@@ -207,7 +228,7 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
         ),
         Obstacle::Workspace(error) => Answer::internal(
             format!("workspace: {error}"),
-            told("The workspace could not be made", error, RETRY_LATER),
+            told("The workspace could not be prepared", error, RETRY_LATER),
         ),
         Obstacle::Allowlist(error) => Answer::internal(
             format!("allowlist: {error}"),
@@ -223,7 +244,8 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
             told(
                 "The container image could not be built from the repository's Dockerfile",
                 error,
-                "Correct the Dockerfile on the default branch, then send your message again.",
+                "If the Dockerfile is wrong, correct it on the default branch; otherwise ask the \
+                 operator. Then send your message again.",
             ),
         ),
         Obstacle::Agent(error) => Answer::failed(
@@ -232,14 +254,14 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
         ),
         Obstacle::Sandbox(error) => Answer::internal(
             format!("sandbox: {error}"),
-            told("The sandbox could not be run", error, RETRY_LATER),
+            told("The sandbox failed", error, RETRY_LATER),
         ),
-        Obstacle::Stopped(by) => answer_stopped(by),
+        Obstacle::Stopped(stop) => answer_stopped(stop),
         Obstacle::CutOffTooOften(times) => Answer::internal(
             format!("cut off {times} times"),
             format!(
                 "The service restarted {times} times while working on your message, so it was \
-                 given up. Work done so far has been saved. Reply to this message to let it go on."
+                 given up. Work done so far has been saved. Reply to this message to continue it."
             ),
         ),
         Obstacle::Internal(error) => Answer::internal(
@@ -253,19 +275,34 @@ pub fn answer_obstacle(obstacle: &Obstacle) -> Answer {
     }
 }
 
-fn answer_stopped(by: &str) -> Answer {
-    let by = if by.is_empty() {
-        String::new()
-    } else {
-        format!(" by {by}")
+const SAVED: &str = "Work done so far has been saved. Reply to this message to continue it.";
+
+fn answer_stopped(stop: &Stop) -> Answer {
+    let by = match stop.by.as_str() {
+        "" => String::new(),
+        by => format!(" by {by}"),
+    };
+    let (text, was) = match stop.when {
+        StoppedWhen::Unbegun => (
+            format!(
+                "Your message was taken out of the queue on request{by}, before any work on it began. \
+                 Nothing was done. Send it again if you want it done after all."
+            ),
+            "waited for its turn",
+        ),
+        StoppedWhen::Waiting => (
+            format!("The task was stopped on request{by} while it waited to go on. {SAVED}"),
+            "waited to go on",
+        ),
+        StoppedWhen::Running => (
+            format!("The task was stopped on request{by}. {SAVED}"),
+            "ran",
+        ),
     };
     Answer {
-        text: format!(
-            "The task was stopped on request{by}. Work done so far has been saved. Reply to this \
-             message to let it go on."
-        ),
+        text,
         reason: CompletionReason::Stopped,
-        detail: format!("stopped{by}"),
+        detail: format!("stopped{by} while it {was}"),
     }
 }
 
@@ -385,12 +422,12 @@ mod tests {
         };
         let partial = text(1_800_123, "I found the cause.\n\n| a | b |");
         assert!(partial.contains("stopped after 30 minutes"), "{partial}");
-        let end = "The last that the agent said:\n\nI found the cause.\n\n| a | b |";
+        let end = "The agent's last words were:\n\nI found the cause.\n\n| a | b |";
         assert!(partial.ends_with(end), "{partial}");
         for nothing in ["", " \n", NO_OUTPUT] {
             let silent = text(119_999, nothing);
             assert!(silent.contains("after 119 seconds,"), "{silent}");
-            assert!(silent.ends_with("let it go on."), "{silent}");
+            assert!(silent.ends_with("to continue it."), "{silent}");
         }
         assert!(text(120_000, "").contains("after 2 minutes,"));
     }

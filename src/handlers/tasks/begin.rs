@@ -3,15 +3,15 @@
 
 use crate::events::Event;
 use crate::events::conversation::ThreadLinked;
-use crate::events::delivery::{AnswerTone, DeliveryKind, DeliveryRequested};
+use crate::events::delivery::{DeliveryKind, DeliveryRequested};
 use crate::events::id::{
     AtMs, BlobRef, ChannelKind, DeliveryId, Position, StoredFile, StreamId, TaskId,
 };
 use crate::events::log::{Append, Context, Expected};
 use crate::events::task::{TaskCoalesced, TaskPhase, TaskPhaseEntered, TaskStarted};
 use crate::handlers::effect::Beginning;
-use crate::handlers::intake::triage::DECLINED_MEDIA_TYPE;
 use crate::handlers::replies::address::{Envelope, Marks, channel_of, marked, target, thread_key};
+use crate::projections::conversations::Conversation;
 use crate::projections::work_queue::{QueuedMessage, QueuedTask};
 
 /// What the sender of a new conversation's first message is told (spec row EML-35).
@@ -23,15 +23,14 @@ pub fn acknowledgement_text(conversation_url: Option<&str>) -> String {
     )
 }
 
-/// Returns whether the sender is told that the work has begun: once in a conversation, and not
-/// somebody who waits at the socket, nor where there is nothing to work on.
-pub fn is_acknowledged(beginning: &Beginning) -> bool {
-    let first = beginning.conversation.replies.is_empty() && beginning.task.attempt == 0;
-    let tasks = std::iter::once(&beginning.task).chain(&beginning.coalesced);
-    let is_work = tasks
-        .flat_map(|task| &task.messages)
-        .any(|message| message.parsed.body.media_type != DECLINED_MEDIA_TYPE);
-    first && is_work && beginning.conversation.channel != ChannelKind::Local
+/// Returns whether the sender is told that the work has begun, or that it waits: once in a
+/// conversation, and not somebody who waits at the socket.
+pub fn is_acknowledged<'a>(
+    conversation: &Conversation,
+    mut tasks: impl Iterator<Item = &'a QueuedTask>,
+) -> bool {
+    let is_new = conversation.replies.is_empty() && conversation.channel != ChannelKind::Local;
+    is_new && tasks.all(|task| task.attempt == 0 && !task.was_told)
 }
 
 /// Begins a task. `acknowledgement` is the text for the sender, kept; `from` is the configured
@@ -103,11 +102,7 @@ fn decide_acknowledgement(
         body,
         files: vec![],
         // It answers nothing yet.
-        marks: Marks {
-            answered: &[],
-            tone: AnswerTone::Good,
-            title: "",
-        },
+        marks: Marks::NONE,
         from,
         now,
     })

@@ -4,19 +4,24 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::events::Event;
 use crate::events::conversation::SessionAbandoned;
-use crate::events::id::{RunId, SessionId, StreamId};
+use crate::events::event::TaskEvent;
+use crate::events::id::{RunId, SessionId, StreamId, StreamVersion};
 use crate::events::log::Append;
 use crate::events::run::{RunOutcome, RunOutcomeClassified};
 use crate::events::seal::Owner;
 use crate::handlers::effect::{Assignment, Start};
 use crate::handlers::ports::{EffectError, Ports};
-use crate::handlers::tasks::answer::{Answer, Obstacle, answer_obstacle, answer_outcome, footer};
+use crate::handlers::tasks::answer::{
+    Answer, Obstacle, Stop, StoppedWhen, answer_obstacle, answer_outcome, footer,
+};
 use crate::handlers::tasks::begin::context_of;
 use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
 use crate::handlers::tasks::directories::{Directories, OutboxContents};
 use crate::handlers::tasks::export::export;
-use crate::handlers::tasks::notes::{OF_OTHERS, begins_anew, could_not_attach};
+use crate::handlers::tasks::notes::{OF_OTHERS, RESTARTED, begins_anew, could_not_attach};
+use crate::handlers::tasks::patience::{Patience, decide_patience, parked_text, patience};
 use crate::handlers::tasks::prepare::{Halt, Prepared, prepare};
 use crate::handlers::tasks::prompt::LostSession;
 use crate::handlers::tasks::run::{Judged, recorded_run, run_agent};
@@ -27,6 +32,10 @@ use crate::tasks;
 /// Characters of the words about a task's end that its event holds; the operator finds the rest in
 /// the event of the step that failed.
 const DETAIL_CHARS_MAX: usize = 256;
+
+/// Events of a task among which its stop is looked for; what was recorded of it since is little. If
+/// it is not there, the answer does not say who asked.
+const STOP_READ_MAX: u64 = 256;
 
 /// Executes a task; `stop` is cancelled when it is to be stopped, or cut off.
 ///
@@ -43,8 +52,17 @@ pub async fn execute(
         stop,
     };
     let end = match execution.reach_an_end().await {
+        Ok(judged) if execution.puts_off(&judged).await? => return Ok(()),
+        Ok(judged) if judged.judgement.outcome == RunOutcome::Stopped => End {
+            answer: answer_obstacle(&execution.stopped_by()?),
+            ..End::of(judged)
+        },
         Ok(judged) => End::of(judged),
-        Err(Halt::Obstacle(obstacle)) => End::at(answer_obstacle(&obstacle)),
+        Err(Halt::Obstacle(obstacle)) => End {
+            // What an earlier run of the task began is gone on with by whoever answers.
+            session: assignment.task.session.clone(),
+            ..End::at(answer_obstacle(&obstacle))
+        },
         Err(Halt::Effect(error)) => return Err(error),
     };
     execution.conclude(end).await
@@ -97,8 +115,12 @@ impl Execution<'_> {
             Start::Conclude => self.use_recorded_run().await,
             Start::GiveUp => Err(Obstacle::CutOffTooOften(task.interruptions).into()),
             Start::Stopped => {
-                let by = task.stop_requested_by.clone();
-                Err(Obstacle::Stopped(by.unwrap_or_default()).into())
+                let by = task.stop_requested_by.clone().unwrap_or_default();
+                let when = match task.run {
+                    None => StoppedWhen::Unbegun,
+                    Some(_) => StoppedWhen::Waiting,
+                };
+                Err(Obstacle::Stopped(Stop { by, when }).into())
             }
         }
     }
@@ -184,11 +206,54 @@ impl Execution<'_> {
         Ok(judged)
     }
 
+    /// Puts the task off if the API refused for now; returns whether it did. What the runs before this
+    /// one took stands in the log already.
+    async fn puts_off(&self, judged: &Judged) -> Result<bool, EffectError> {
+        let (ports, task) = (self.ports, &self.assignment.task);
+        let judgement = judged.judgement.clone();
+        let (limit, now) = (judged.limit.as_ref(), clock::now());
+        let Some(patience) = patience(judgement.outcome, limit, task, now) else {
+            return Ok(false);
+        };
+        let told = match &patience {
+            Patience::Park { cause, until } => {
+                let text = parked_text(cause, *until);
+                let owner = Owner::Task(task.task);
+                Some(ports.bodies.put_markdown(owner, &text).await?)
+            }
+            Patience::Retry { .. } => None,
+        };
+        let from = ports.mail_from(&task.repo);
+        let append = decide_patience(task, judgement, &patience, told.as_ref(), from, now);
+        ports.append(append).await?;
+        Ok(true)
+    }
+
     fn halt_of_stop(&self) -> Halt {
         if self.ports.cut_off.is_cancelled() {
             return EffectError::Ending.into();
         }
-        Obstacle::Stopped(String::new()).into()
+        self.stopped_by().map_or_else(Halt::from, Halt::from)
+    }
+
+    /// Returns the stop of the running task with who asked for it, which is among the last things
+    /// that were recorded of it.
+    fn stopped_by(&self) -> Result<Obstacle, EffectError> {
+        let (log, stream) = (&self.ports.log, StreamId::task(self.assignment.task.task));
+        let version = log.stream_version(&stream)?;
+        let before = StreamVersion(version.0.saturating_sub(STOP_READ_MAX));
+        let recorded = log.read_stream(&stream, before, STOP_READ_MAX as usize)?;
+        let by = recorded
+            .into_iter()
+            .rev()
+            .find_map(|recorded| match recorded.event {
+                Event::Task(TaskEvent::StopRequested(stop)) => Some(stop.by),
+                _ => None,
+            });
+        Ok(Obstacle::Stopped(Stop {
+            by: by.unwrap_or_default(),
+            when: StoppedWhen::Running,
+        }))
     }
 
     /// Returns the session to resume: that of the run that was cut off, else the conversation's.
@@ -279,6 +344,9 @@ impl Execution<'_> {
         if self.assignment.foreign.is_some() {
             text = format!("{OF_OTHERS}\n\n{text}");
         }
+        if self.was_run_again(end) {
+            text = format!("{text}\n\n{RESTARTED}");
+        }
         if !outbox.refused.is_empty() {
             text += "\n\n";
             text += &could_not_attach(&outbox.refused);
@@ -289,6 +357,13 @@ impl Execution<'_> {
             text += &footer;
         }
         text
+    }
+
+    /// A restart that found the answer in the log already ran nothing again.
+    fn was_run_again(&self, end: &End) -> bool {
+        let task = &self.assignment.task;
+        let judged = end.judgement.as_ref();
+        task.interruptions > 0 && judged.is_some_and(|judgement| judgement.run.attempt > 1)
     }
 
     /// A subscription's token without a key beside it means that nobody pays by use.

@@ -17,7 +17,7 @@ pub(super) fn judge_frozen(judged: Judged, frozen: &RunFrozen) -> Judged {
         FrozenState::Paused => "paused",
         FrozenState::Killed => "killed",
     };
-    let release = format!("let go by: airut stop {}", frozen.run.task);
+    let release = format!("released by: airut stop {}", frozen.run.task);
     judge_honey(
         judged,
         format!("found in {why}\ncontainer {container} ({state})\n{release}"),

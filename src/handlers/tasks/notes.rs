@@ -5,22 +5,27 @@ use crate::events::id::ConversationId;
 
 /// Stands above an answer to somebody who named a conversation of others. It names no id, so that
 /// whoever guesses one learns nothing but that it is taken.
-pub const OF_OTHERS: &str = "*Your message continues a conversation that you take no part in, so this \
-     began one of your own: nothing of the other is known here. Whoever began it can let you take \
-     part by writing to it with your address in Cc.*";
+pub const OF_OTHERS: &str = "*Your message continues a conversation that you are not part of, so a new \
+     one was begun for you: nothing of the other is known here. Whoever began that one can add you \
+     by writing to it with your address in Cc.*";
 
 /// Stands above an answer in a conversation that began because an earlier one was erased.
 pub fn begins_anew(forgotten: ConversationId) -> String {
     format!(
-        "*The earlier conversation {forgotten} was erased, so this began a new one: nothing of what \
+        "*The earlier conversation {forgotten} was erased, so a new one was begun: nothing of what \
          was said or done before is known here.*"
     )
 }
 
+/// Stands below an answer whose agent was cut off by a restart of the service and ran again (gap 3).
+pub const RESTARTED: &str = "*The service restarted while your message was being worked on. The agent \
+     was told, and went on from where it was cut off.*";
+
 /// Stands below an answer some of whose files could not be read (spec row EML-38).
 pub fn could_not_attach(names: &[String]) -> String {
+    let noun = if names.len() == 1 { "file" } else { "files" };
     format!(
-        "Could not attach {} file(s): {}",
+        "Could not attach {} {noun}: {}",
         names.len(),
         names.join(", ")
     )

@@ -14,13 +14,11 @@ use crate::events::repository::{MirrorFetchFailed, MirrorFetched};
 use crate::events::run::FileChange;
 use crate::events::seal::Owner;
 use crate::handlers::effect::Assignment;
-use crate::handlers::intake::triage::DECLINED_MEDIA_TYPE;
 use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::tasks::answer::Obstacle;
 use crate::handlers::tasks::begin::context_of;
 use crate::handlers::tasks::directories::Directories;
 use crate::handlers::tasks::prompt::{PromptMessage, PromptParts, displayed, is_empty};
-use crate::projections::work_queue::{QueuedMessage, QueuedTask};
 use crate::sandbox::allowlist_file::{self, ALLOWLIST_PATH};
 use crate::sandbox::mirrors::{GitError, MirrorHead};
 use crate::sandbox::port::{Entrypoint, ImageError, ImageRequest};
@@ -160,21 +158,10 @@ async fn read_messages(
         let put = move |directories: Directories| directories.put_into_inbox(&file);
         prompt.files.push(on_disk(directories, put).await?);
     }
-    if let Some(words) = declined(task, &prompt.messages) {
-        return Err(Obstacle::Declined(words).into());
-    }
     if is_empty(&prompt) {
         return Err(Obstacle::EmptyMessage.into());
     }
     Ok(prompt)
-}
-
-/// Returns the answer when no message of the task can be worked on.
-fn declined(task: &QueuedTask, messages: &[PromptMessage]) -> Option<String> {
-    let is_declined =
-        |message: &QueuedMessage| message.parsed.body.media_type == DECLINED_MEDIA_TYPE;
-    let all = !task.messages.is_empty() && task.messages.iter().all(is_declined);
-    all.then(|| messages.last().map(|message| message.body.clone()))?
 }
 
 /// Returns what the last answer took from the outbox: the service may have ended before it removed

@@ -81,9 +81,9 @@ pub fn is_empty(parts: &PromptParts) -> bool {
     silent && parts.subject.is_empty() && parts.files.is_empty()
 }
 
-const INTERRUPTED: &str = "The service restarted while you were working on the message below, and \
-    you were cut off. The workspace is as you left it: look at what is done already before you go \
-    on, and do not do it twice.";
+const INTERRUPTED: &str = "While you were working on the message below you were cut off: the service \
+    restarted, or the model's API took no more requests. The workspace is as you left it: look at what \
+    is done already before you go on, and do not do it twice.";
 
 fn channel_context(channel: ChannelKind) -> String {
     let medium = match channel {

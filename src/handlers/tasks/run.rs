@@ -25,7 +25,7 @@ use crate::handlers::tasks::prompt::{PromptParts, compose};
 use crate::handlers::tasks::recorder::PlanRecorder;
 use crate::handlers::tasks::surrogates::credentials;
 use crate::projections::usage::Spent;
-use crate::sandbox::agent::{ExitFacts, Transcript, arguments, classify, reply_text};
+use crate::sandbox::agent::{ExitFacts, Transcript, UsageLimit, arguments, classify, reply_text};
 use crate::sandbox::credentials::RunCredentials;
 use crate::sandbox::port::{
     AppKeys, NetworkRequest, OUTPUT_BYTES_MAX, OUTPUT_LINES_MAX, OutputKind, ProxyPolicy, RunEnd,
@@ -46,6 +46,8 @@ pub struct Judged {
     pub said: Said,
     /// The session it named.
     pub session: Option<SessionId>,
+    /// The usage limit that ended it.
+    pub limit: Option<UsageLimit>,
     /// What it took.
     pub spent: Spent,
 }
@@ -285,6 +287,7 @@ fn judge(run: RunId, transcript: &Transcript, facts: ExitFacts, end: &RunEnd) ->
             duration_ms: end.duration_ms,
         },
         session: session.filter(|_| outcome != RunOutcome::SessionUnusable),
+        limit: transcript.usage_limit(),
         spent,
     }
 }

@@ -8,11 +8,12 @@ use crate::events::log::{Append, AppendError};
 use crate::events::message::MessageReceived;
 use crate::events::seal::Owner;
 use crate::handlers::effect::{Effect, Rejection, RejectionReply, Subject};
+use crate::handlers::intake::at_once::{AtOnce, Full, Occasion, decide_at_once};
 use crate::handlers::intake::decide::{
     Accepted, Decision, conversation_of, decide_acceptance, decide_rejection, judged_context,
 };
 use crate::handlers::intake::obey::Order;
-use crate::handlers::intake::triage::Verdict;
+use crate::handlers::intake::triage::{DECLINED_MEDIA_TYPE, Verdict};
 use crate::handlers::ports::EffectError;
 use crate::handlers::worker::{Phase, Worker, WorkerError};
 use crate::projections::inbox::WaitingMessage;
@@ -66,6 +67,7 @@ impl Worker {
                     && source(earlier) == source(message)
             }
             Effect::Begin(_)
+            | Effect::Hold(_)
             | Effect::Execute(_)
             | Effect::Interrupt(_)
             | Effect::Deliver(_)
@@ -89,7 +91,7 @@ impl Worker {
             Verdict::Accepted(accepted, _) => self.reply_to(&judged.message, accepted),
             Verdict::Rejected(..) => None,
         };
-        let answer = match self.answer_command(&judged).await {
+        let answer = match self.answer_at_once(&judged).await {
             Ok(answer) => answer,
             Err(error) => return self.fail(subject, &error),
         };
@@ -113,20 +115,38 @@ impl Worker {
         }
     }
 
-    /// Keeps the answer to a command that leaves no work.
-    async fn answer_command(&self, judged: &Judged) -> Result<Option<BlobRef>, EffectError> {
+    /// Returns what is answered without a worker, its answer kept: a command that leaves no work, a
+    /// message that was declined, and one that finds the queue full.
+    async fn answer_at_once(
+        &self,
+        judged: &Judged,
+    ) -> Result<Option<(Occasion, BlobRef)>, EffectError> {
         let received = &judged.message.received;
         let Verdict::Accepted(accepted, _) = &judged.verdict else {
             return Ok(None);
         };
+        if accepted.body.media_type == DECLINED_MEDIA_TYPE {
+            return Ok(Some((Occasion::Declined, accepted.body.clone())));
+        }
         let is_work = accepted.command.as_ref().is_none_or(|given| given.is_work);
-        let Some(order) = self.order(received, accepted).filter(|_| !is_work) else {
-            return Ok(None);
+        let (occasion, text) = match self.order(received, accepted).filter(|_| !is_work) {
+            Some(order) => {
+                let command = order.command.to_string();
+                (Occasion::Command(command), order.answer(self.state()))
+            }
+            None => match self.fullness(&accepted.triaged.identity) {
+                Some(full) => (Occasion::Full(full), full.text()),
+                None => return Ok(None),
+            },
         };
-        let text = order.answer(self.state());
         let owner = Owner::Task(received.inbound.task());
         let kept = self.ports.bodies.put_markdown(owner, &text).await?;
-        Ok(Some(kept))
+        Ok(Some((occasion, kept)))
+    }
+
+    fn fullness(&self, sender: &str) -> Option<Full> {
+        let limits = self.ports.config.execution.queue;
+        Full::for_sender(&self.state().queue, limits, sender)
     }
 
     fn order<'a>(
@@ -143,22 +163,35 @@ impl Worker {
         })
     }
 
-    fn append_of(&self, judged: Judged, answer: Option<&BlobRef>) -> Append {
+    fn append_of(&self, judged: Judged, answer: Option<&(Occasion, BlobRef)>) -> Append {
         let received = &judged.message.received;
         let conversations = &self.state().conversations;
         let (from, now) = (self.ports.mail_from(&received.repo), clock::now());
-        let obeyed = match &judged.verdict {
-            Verdict::Accepted(accepted, _) => self.order(received, accepted),
-            Verdict::Rejected(..) => None,
-        };
-        let obeyed = obeyed.map(|order| order.decide(self.state(), answer, from, now));
+        let mut besides = vec![];
+        if let Verdict::Accepted(accepted, _) = &judged.verdict {
+            let order = self.order(received, accepted);
+            besides.extend(order.map(|order| order.decide(self.state())));
+            let triaged = &accepted.triaged;
+            besides.extend(answer.map(|(occasion, body)| {
+                let conversation = conversation_of(conversations, received, triaged);
+                let answer = AtOnce {
+                    received,
+                    triaged,
+                    conversation,
+                    occasion,
+                    body,
+                    from,
+                };
+                decide_at_once(answer, now)
+            }));
+        }
         let mut decision: Decision = match judged.verdict {
             Verdict::Accepted(accepted, defaults) => {
                 decide_acceptance(conversations, received, *accepted, &defaults)
             }
             Verdict::Rejected(reason, detail) => decide_rejection(received, reason, detail),
         };
-        decision.events.extend(obeyed.into_iter().flatten());
+        decision.events.extend(besides.into_iter().flatten());
         let causation = Some(judged.message.position);
         Append {
             expected: decision.expected,

@@ -16,11 +16,12 @@ use crate::events::proxy::{
     ResponseCompleted, SignatureRefused, UpstreamFailed,
 };
 use crate::events::run::{
-    AgentErrorOutput, AgentEventObserved, PolicyInForce, RunOutcomeClassified, RunPlanned,
+    AgentErrorOutput, AgentEventObserved, PolicyInForce, RunCutOff, RunOutcomeClassified,
+    RunPlanned,
 };
 use crate::events::task::{
-    TaskCoalesced, TaskCommandGiven, TaskCompleted, TaskInterrupted, TaskQueued,
-    TaskRetryScheduled, TaskStarted, TaskStopRequested,
+    TaskCoalesced, TaskCommandGiven, TaskCompleted, TaskHeld, TaskInterrupted, TaskParked,
+    TaskQueued, TaskRetryScheduled, TaskStarted, TaskStopRequested, TaskTurnedAway,
 };
 
 /// How an allowed request ended.
@@ -49,6 +50,14 @@ pub enum Moment {
     Queued(TaskQueued),
     /// It is answered with another.
     Coalesced(TaskCoalesced),
+    /// It cannot begin yet, and its sender is told.
+    Held(TaskHeld),
+    /// Too many waited, and it is not taken in.
+    TurnedAway(TaskTurnedAway),
+    /// It waits until the model's API takes work again.
+    Parked(TaskParked),
+    /// A run ended without a judgement.
+    CutOff(RunCutOff),
     /// Work on it begins.
     Started(TaskStarted),
     /// Its message gave a command to Airut itself.

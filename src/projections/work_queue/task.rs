@@ -54,6 +54,8 @@ pub struct QueuedTask {
     pub repo: RepoId,
     /// The conversation it belongs to.
     pub conversation: ConversationId,
+    /// Who asked for it: the place it takes counts as theirs.
+    pub sender: String,
     /// When it was queued.
     pub queued_at: AtMs,
     /// Subject or first words.
@@ -87,6 +89,12 @@ pub struct QueuedTask {
     pub retry_at: AtMs,
     /// Who asked for it to be stopped.
     pub stop_requested_by: Option<String>,
+    /// Whether its sender was told that it waits.
+    pub was_told: bool,
+    /// Why it waits for the model's API, if it does.
+    pub parked: Option<String>,
+    /// How often it had to.
+    pub parks: u32,
     /// What its finished runs took.
     pub spent: Spent,
 }

@@ -47,7 +47,10 @@ fn judge(transcript: &Transcript, exit: ExitFacts) -> (RunOutcome, String) {
         return (RunOutcome::OutOfMemory, "out of memory".to_owned());
     }
     match answered {
-        Some(result) if result.is_error => classify_result(result),
+        Some(result) if result.is_error => match transcript.usage_limit() {
+            Some(limit) => (RunOutcome::ApiBusy, format!("usage limit {}", limit.name)),
+            None => classify_result(result),
+        },
         Some(_) => (
             RunOutcome::AgentFailed,
             format!("exit {} after its result", exit.exit_code),

@@ -298,3 +298,52 @@ fn attack_no_line_makes_an_event_that_the_log_would_refuse() {
         );
     }
 }
+
+#[test]
+fn gap_18_a_usage_limit_is_read_with_its_time_and_is_no_broken_session() {
+    let event =
+        |fields: &str| format!(r#"{{"type":"rate_limit_event","rate_limit_info":{{{fields}}}}}"#);
+    let rejected =
+        event(r#""status":"rejected","resetsAt":1778565600,"rateLimitType":"five_hour""#);
+    let failed = |text: &str| {
+        result(&format!(
+            r#""is_error":true,"api_error_status":429,"result":"{text}""#
+        ))
+    };
+    let met = |lines: &[&str]| {
+        let transcript = transcript(lines);
+        let exit = ExitFacts {
+            exit_code: 1,
+            ..ExitFacts::default()
+        };
+        let limit = transcript.usage_limit();
+        if limit.is_some() {
+            assert_eq!(classify(&transcript, exit).0, RunOutcome::ApiBusy);
+        }
+        limit.map(|limit| (limit.name, limit.resets_at.map(|at| at.0)))
+    };
+    let words = "You've hit your session limit · resets 2pm (Europe/Paris)";
+    let five_hours = Some(("five_hour".to_owned(), Some(1_778_565_600_000)));
+    assert_eq!(met(&[INIT, &rejected, &failed(words)]), five_hours);
+    assert_eq!(met(&[INIT, &failed(words)]), Some((String::new(), None)));
+    let old = "Claude AI usage limit reached|1762952400";
+    assert_eq!(
+        met(&[INIT, &failed(old)]),
+        Some((String::new(), Some(1_762_952_400_000)))
+    );
+    // A warning is no refusal, and neither is a limit that was lifted, or another failure after it.
+    let warned = event(r#""status":"allowed_warning","resetsAt":1778565600"#);
+    assert_eq!(met(&[INIT, &warned, &failed("slow down")]), None);
+    assert_eq!(met(&[INIT, &rejected, &warned, &failed("slow down")]), None);
+    let other = result(r#""is_error":true,"api_error_status":400,"result":"Prompt is too long""#);
+    assert_eq!(met(&[INIT, &rejected, &other]), None);
+    assert_eq!(
+        met(&[
+            INIT,
+            &rejected,
+            &result(r#""is_error":false,"result":"ok""#)
+        ]),
+        None
+    );
+    assert_eq!(met(&[INIT, &text(old), &failed("slow down")]), None);
+}

@@ -137,3 +137,60 @@ fn read_status(status: &str) -> TodoStatus {
         _ => TodoStatus::Pending,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Returns the plan after the agent has written so many items that say the same.
+    fn written(count: usize, says: &str) -> Vec<TodoItem> {
+        let todo = json!({ "content": says, "activeForm": "", "status": "pending" });
+        let mut todos = Todos::default();
+        let input = json!({ "todos": vec![todo; count] });
+        let wrote = json!([{ "type": "tool_use", "name": "TodoWrite", "input": input }]);
+        assert!(todos.observe_assistant(&json!({ "message": { "content": wrote } })));
+        todos.items()
+    }
+
+    #[test]
+    fn a_plan_has_as_many_items_and_says_as_much_as_may_be_shown() {
+        for count in [ITEMS_MAX - 1, ITEMS_MAX, ITEMS_MAX + 1] {
+            assert_eq!(written(count, "x").len(), count.min(ITEMS_MAX), "{count}");
+        }
+        for chars in [ITEM_CHARS_MAX - 1, ITEM_CHARS_MAX, ITEM_CHARS_MAX + 1] {
+            let said = written(1, &"\u{fc}".repeat(chars)).remove(0).content;
+            assert_eq!(said.chars().count(), chars.min(ITEM_CHARS_MAX), "{chars}");
+        }
+        // Four bytes each: 61 items of 800 bytes fit in 48 KiB.
+        let long = "\u{1f6a2}".repeat(ITEM_CHARS_MAX);
+        let fit = ITEMS_BYTES_MAX / long.len();
+        for count in [fit - 1, fit, fit + 1] {
+            assert_eq!(written(count, &long).len(), count.min(fit), "{count}");
+        }
+    }
+
+    #[test]
+    fn an_item_is_followed_by_an_id_as_long_as_may_be() {
+        for (tool_use, task, followed) in [
+            (ID_BYTES_MAX, ID_BYTES_MAX, true),
+            (ID_BYTES_MAX + 1, 1, false),
+            (1, ID_BYTES_MAX + 1, false),
+        ] {
+            let (tool_use, task) = ("u".repeat(tool_use), "t".repeat(task));
+            let input = json!({ "subject": "x" });
+            let used = json!([{ "type": "tool_use", "name": "TaskCreate", "id": tool_use, "input": input }]);
+            let result = json!([{ "type": "tool_result", "tool_use_id": tool_use }]);
+            let mut todos = Todos::default();
+            todos.observe_assistant(&json!({ "message": { "content": used } }));
+            let changed = todos.observe_user(&json!({
+                "message": { "content": result }, "tool_use_result": { "task": { "id": task } }
+            }));
+            assert_eq!(
+                (changed, todos.items().len()),
+                (followed, usize::from(followed))
+            );
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The task board as text. Pure.
 
 use crate::projections::task_board::{Answer, Card, FrozenCard, Status, TaskBoard};
+use crate::service::look::when::time;
 
 /// Returns a line for each task, oldest first.
 pub fn lines(board: &TaskBoard) -> Vec<String> {
@@ -33,6 +34,7 @@ fn frozen(frozen: &FrozenCard) -> String {
 fn status(card: &Card) -> String {
     match &card.status {
         Status::Queued => "queued".to_owned(),
+        Status::Parked { cause, until } => format!("parked until {}: {cause}", time(*until)),
         Status::Coalesced { into } => format!("answered with {into}"),
         Status::Executing { .. } => format!("executing (attempt {})", card.attempts),
         Status::Completed { reason, detail } if detail.is_empty() => format!("{reason:?}"),

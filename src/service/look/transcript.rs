@@ -92,6 +92,14 @@ fn asked(moment: &Moment, read: Read<'_>) -> Option<String> {
             let (task, into) = (coalesced.task, coalesced.into);
             format!("task {task} is answered with {into}")
         }
+        Moment::Held(held) => {
+            let (task, reasons, others) = (held.task, held.reasons.join(", "), held.others);
+            format!("task {task} is held: {reasons}; {others} others run or waited before it")
+        }
+        Moment::TurnedAway(away) => {
+            let (task, limit, waiting) = (away.task, &away.limit, away.waiting);
+            format!("task {task} is turned away: {waiting} of the {limit} wait already")
+        }
         Moment::CommandGiven(given) => format!("{} gave the command {}", given.by, given.command),
         Moment::StopRequested(request) => format!("{} wants it stopped", request.by),
         _ => return None,
@@ -112,6 +120,14 @@ fn worked(moment: &Moment, read: Read<'_>) -> Option<String> {
         Moment::RetryScheduled(retry) => {
             let (at, cause) = (time(retry.not_before), &retry.cause);
             format!("it is tried again, not before {at}: {cause}")
+        }
+        Moment::Parked(parked) => {
+            let (until, cause) = (time(parked.until), &parked.cause);
+            format!("it is parked until {until}: {cause}")
+        }
+        Moment::CutOff(cut_off) => {
+            let (run, turns) = (cut_off.run, cut_off.turns);
+            format!("run {run} was cut off after {turns} turns")
         }
         Moment::Completed(completed) => {
             let (task, reason, detail) = (completed.task, &completed.reason, &completed.detail);

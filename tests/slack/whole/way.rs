@@ -112,7 +112,7 @@ async fn an_answer_that_slack_never_takes_is_given_up_at_once_and_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_is_marked_as_failed() {
-    let ground = Ground::new(&[Act::Overloaded]);
+    let ground = Ground::new(&[Act::Flood]);
     let service = ground.service().await;
     let ts = ground.says(FIX);
     ground.until_marked(GENERAL, &ts, &["x"]);

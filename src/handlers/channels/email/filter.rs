@@ -142,6 +142,7 @@ mod tests {
 
     const OWN: [&str; 2] = ["bot@example.test", "Airut <airut@example.test>"];
 
+    /// Gap 32: answers of machines and mails of lists began tasks.
     #[test]
     fn what_nobody_wrote_is_filtered_and_letters_are_not() {
         for head in [

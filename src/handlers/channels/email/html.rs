@@ -8,6 +8,7 @@ use htmd::{Element, HtmlToMarkdown};
 use mail_parser::decoders::html::html_to_text;
 
 mod quotes;
+mod tables;
 
 pub use quotes::QUOTE_REMOVED;
 
@@ -21,6 +22,10 @@ const QUOTE_CLASSES: [&str; 4] = [
     "moz-cite-prefix",
     "protonmail_quote",
 ];
+/// What mail programs write for a second space; in code that is copied out of a mail it is an error.
+const NO_BREAK_SPACE: char = '\u{A0}';
+/// Where a word may be broken; nobody sees them.
+const UNSEEN: [char; 2] = ['\u{AD}', '\u{200B}'];
 /// Deepest nesting of a body that is converted; the tags of a deeper one are only taken out, for
 /// each level takes from the thread's stack, and a stack that is used up ends the service.
 const DEPTH_MAX: usize = 200;
@@ -35,6 +40,24 @@ pub fn to_markdown(html: &str, keeps_quotes: bool) -> String {
     let converter = HtmlToMarkdown::builder()
         .skip_tags(vec!["script", "style", "head", "title"])
         .add_handler(vec!["div", "blockquote", "span", "hr"], quote_handler)
+        .add_handler(
+            vec!["table"],
+            |handlers: &dyn Handlers, element: Element<'_>| {
+                Some(HandlerResult::from(table(handlers, &element)))
+            },
+        )
+        .add_handler(
+            vec!["tr", "td", "th"],
+            |handlers: &dyn Handlers, element: Element<'_>| {
+                Some(HandlerResult::from(row_or_cell(handlers, &element)))
+            },
+        )
+        .add_handler(
+            vec!["s", "strike", "del", "sup"],
+            |handlers: &dyn Handlers, element: Element<'_>| {
+                Some(HandlerResult::from(meant(handlers, &element)))
+            },
+        )
         .build();
     let Ok(tree) = converter.html_to_tree(&clean) else {
         return html_to_text(&clean);
@@ -45,7 +68,10 @@ pub fn to_markdown(html: &str, keeps_quotes: bool) -> String {
         level = children.collect();
     }
     if level.is_empty() {
-        quotes::written(&converter.tree_to_markdown(&tree), keeps_quotes)
+        let markdown = converter
+            .tree_to_markdown(&tree)
+            .replace(NO_BREAK_SPACE, " ");
+        quotes::written(&markdown.replace(UNSEEN, ""), keeps_quotes)
     } else {
         html_to_text(&clean)
     }
@@ -62,7 +88,7 @@ fn quote_handler(handlers: &dyn Handlers, element: Element<'_>) -> Option<Handle
     let (id, class) = (attribute("id"), attribute("class"));
     if id == "divRplyFwdMsg" || is_head_of_outlook(&attribute("style")) {
         let head = handlers.walk_children(element.node).content;
-        return Some(format!("{}{head}", quotes::all_after_is_quoted()).into());
+        return Some(format!("{}{head}\n\n", quotes::all_after_is_quoted()).into());
     }
     let has_class = |name: &str| class.split_whitespace().any(|word| word == name);
     let is_quote = id == "mail-editor-reference-message-container"
@@ -73,6 +99,30 @@ fn quote_handler(handlers: &dyn Handlers, element: Element<'_>) -> Option<Handle
     }
     let content = handlers.walk_children(element.node).content;
     Some(quotes::marked(&content).into())
+}
+
+fn table(handlers: &dyn Handlers, element: &Element<'_>) -> String {
+    tables::written(&handlers.walk_children(element.node).content)
+}
+
+fn row_or_cell(handlers: &dyn Handlers, element: &Element<'_>) -> String {
+    let content = handlers.walk_children(element.node).content;
+    if element.tag == "tr" {
+        tables::row(&content)
+    } else {
+        tables::cell(&content)
+    }
+}
+
+/// Keeps what changes the meaning of a text: that it is struck out, that it is an exponent.
+fn meant(handlers: &dyn Handlers, element: &Element<'_>) -> String {
+    let content = handlers.walk_children(element.node).content;
+    let (content, is_power) = (content.trim(), element.tag == "sup");
+    match (content.is_empty(), is_power) {
+        (true, _) => String::new(),
+        (false, true) => format!("^{content}"),
+        (false, false) => format!("~~{content}~~"),
+    }
 }
 
 /// Outlook's desktop program names nothing: what it quotes begins below a line of its own colours.
@@ -91,6 +141,38 @@ mod tests {
     fn markup_becomes_markdown_and_scripts_nothing() {
         let html = "<style>p{}</style><p>Do <b>this</b> with <code>x</code></p><script>a</script>";
         assert_eq!(to_markdown(html, false), "Do **this** with `x`");
+    }
+
+    #[test]
+    fn a_table_of_data_keeps_its_rows_and_one_of_layout_becomes_its_text() {
+        let data = "<table><tr><td>Name</td><td>Size</td></tr><tr><td><p>a|b</p></td><td>5</td></tr>\
+                    </table>";
+        let expected = "| Name | Size |\n| --- | --- |\n| a\\|b | 5 |";
+        assert_eq!(to_markdown(data, false), expected);
+        let named = data.replace("td>Name</td", "th>Name</th");
+        assert_eq!(to_markdown(&named, false), expected);
+        for layout in [
+            "<table><tr><td>Left</td><td>Right</td></tr></table>",
+            "<table><tr><td>Left</td></tr><tr><td>Right</td></tr></table>",
+            "<table><tr><td><table><tr><td>Left</td></tr></table></td><td>Right</td></tr></table>",
+        ] {
+            assert_eq!(to_markdown(layout, false), "Left\n\nRight");
+        }
+    }
+
+    #[test]
+    fn what_is_struck_out_or_raised_stays_so_and_what_nobody_sees_goes() {
+        let html = "<p>10<sup>6</sup> <s>now</s>&nbsp;let&nbsp;x&shy;y</p>";
+        assert_eq!(to_markdown(html, false), "10^6 ~~now~~ let xy");
+    }
+
+    #[test]
+    fn what_stands_below_the_head_of_a_quote_is_apart_from_it() {
+        let outlook = "<p>Yes.</p><div id=\"divRplyFwdMsg\"><b>From:</b> Airut</div>Which one?";
+        assert_eq!(
+            to_markdown(outlook, true),
+            "Yes.\n\n**From:** Airut\n\nWhich one?"
+        );
     }
 
     #[test]

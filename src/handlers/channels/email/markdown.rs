@@ -88,9 +88,26 @@ fn is_harmless(kind: LinkType, url: &str) -> bool {
     kind == LinkType::Email || ["http://", "https://", "mailto:"].iter().any(begins)
 }
 
+/// Room at the left of a list for its mark or a number of one digit, in pixels; two digits, so that it
+/// can be changed in its place.
+const INDENT: usize = 24;
+/// Room for each further digit, in pixels.
+const DIGIT_WIDTH: usize = 8;
+/// Most digits that room is made for; what is longer sticks out.
+const DIGITS_MAX: usize = 9;
+
+/// An open list.
+struct List {
+    /// Where its room at the left is written.
+    indent_at: usize,
+    /// The number of its next item, if it has numbers.
+    next: Option<u64>,
+}
+
 #[derive(Default)]
 struct Writer {
     html: String,
+    lists: Vec<List>,
     /// For each open link or image, whether it is written as a link.
     links: Vec<bool>,
     /// For each open list, quote or item, whether it is written.
@@ -151,17 +168,13 @@ impl Writer {
                      border-radius:4px;white-space:pre-wrap;overflow-wrap:anywhere\"><code>"
                 ));
             }
-            Tag::List(first) => {
-                // A list within a list is no paragraph of its own.
-                let below = if self.nested.is_empty() { 12 } else { 4 };
-                let style = format!("style=\"margin:0 0 {below}px 0;padding:0 0 0 24px\"");
-                match first {
-                    None => self.nest(&format!("<ul {style}>\n")),
-                    Some(1) => self.nest(&format!("<ol {style}>\n")),
-                    Some(first) => self.nest(&format!("<ol start=\"{first}\" {style}>\n")),
+            Tag::List(first) => self.start_list(first),
+            Tag::Item => {
+                if let Some(next) = self.lists.last_mut().and_then(|list| list.next.as_mut()) {
+                    *next = next.saturating_add(1);
                 }
+                self.nest("<li style=\"margin:0 0 4px 0\">");
             }
-            Tag::Item => self.nest("<li style=\"margin:0 0 4px 0\">"),
             Tag::Table(alignments) => {
                 self.alignments = alignments;
                 self.push(&format!(
@@ -245,8 +258,10 @@ impl Writer {
                 self.in_code = false;
                 self.push("</code></pre>\n");
             }
-            TagEnd::List(true) => self.unnest("</ol>\n"),
-            TagEnd::List(false) => self.unnest("</ul>\n"),
+            TagEnd::List(is_numbered) => {
+                self.indent();
+                self.unnest(if is_numbered { "</ol>\n" } else { "</ul>\n" });
+            }
             TagEnd::Item => self.unnest("</li>\n"),
             TagEnd::Table => self.push("</table>\n"),
             TagEnd::TableHead => {
@@ -261,6 +276,41 @@ impl Writer {
             TagEnd::Strikethrough => self.push("</s>"),
             TagEnd::Link | TagEnd::Image => self.end_link(),
             _ => {}
+        }
+    }
+
+    fn start_list(&mut self, first: Option<u64>) {
+        // A list within a list is no paragraph of its own.
+        let below = if self.nested.is_empty() { 12 } else { 4 };
+        let style = format!("style=\"margin:0 0 {below}px 0;padding:0 0 0 ");
+        let begin = match first {
+            None => format!("<ul {style}"),
+            Some(1) => format!("<ol {style}"),
+            Some(first) => format!("<ol start=\"{first}\" {style}"),
+        };
+        self.lists.push(List {
+            indent_at: self.html.len() + begin.len(),
+            next: first,
+        });
+        self.nest(&format!("{begin}{INDENT}px\">\n"));
+    }
+
+    /// Gives a numbered list as much room at its left as its last number takes: mail programs cut off
+    /// what does not fit.
+    fn indent(&mut self) {
+        let Some(List {
+            indent_at,
+            next: Some(next),
+        }) = self.lists.pop()
+        else {
+            return;
+        };
+        let digits = next.saturating_sub(1).max(1).ilog10() as usize + 1;
+        let indent = INDENT + (digits.min(DIGITS_MAX) - 1) * DIGIT_WIDTH;
+        // A list that is too deep is not written.
+        if self.html[indent_at.min(self.html.len())..].starts_with(&format!("{INDENT}px")) {
+            self.html
+                .replace_range(indent_at..indent_at + 2, &indent.to_string());
         }
     }
 

@@ -4,8 +4,8 @@
 use mail_parser::{MessageParser, MessagePart, MimeHeaders as _, PartType};
 
 use crate::handlers::channels::Attachment;
-use crate::handlers::channels::email::headers::{self, Headers};
-use crate::handlers::channels::email::{flowed, html, unreadable};
+use crate::handlers::channels::email::headers::Headers;
+use crate::handlers::channels::email::{body, unreadable};
 use crate::handlers::channels::local::message::make_names_safe;
 
 /// Files taken from one mail; further ones are left out, and the text says so.
@@ -32,12 +32,19 @@ pub fn content(raw: &[u8]) -> Content {
             ..Content::default()
         };
     };
-    let mut body = body(&mail).trim().to_owned();
+    let mut body = body::text(&mail).trim().to_owned();
     let (attachments, left_out) = attachments(&mail, !has_words(&body));
-    if body.is_empty() && mail.attachments().all(is_stray_text) && mail.html_part(0).is_none() {
-        body = salvaged(raw);
+    let is_broken =
+        body.is_empty() && mail.attachments().all(is_stray_text) && mail.html_part(0).is_none();
+    if is_broken {
+        body = body::salvaged(raw);
     }
-    for note in forwarded(&mail).chain(unreadable::words(&mail).map(ToOwned::to_owned)) {
+    // What is salvaged holds the texts of forwarded mails already.
+    let forwarded = forwarded(&mail).filter(|_| !is_broken || body.is_empty());
+    let notes: Vec<String> = forwarded
+        .chain(unreadable::words(&mail).map(ToOwned::to_owned))
+        .collect();
+    for note in notes {
         body = format!("{body}\n\n{note}").trim().to_owned();
     }
     if left_out > 0 {
@@ -64,43 +71,6 @@ fn subject_of(mail: &mail_parser::Message<'_>, raw: &[u8]) -> String {
     one_line(subject.unwrap_or_default())
 }
 
-/// The first HTML part as Markdown, or else the first text part as it is.
-fn body(mail: &mail_parser::Message<'_>) -> String {
-    let forwards = is_forward(mail.subject().unwrap_or_default());
-    let html = mail.html_bodies().find_map(|part| match &part.body {
-        PartType::Html(html) => Some(html::to_markdown(html, forwards)),
-        _ => None,
-    });
-    let text = || {
-        let text = mail.body_text(0)?.replace("\r\n", "\n");
-        Some(
-            mail.text_part(0)
-                .and_then(|part| unflowed(part, &text))
-                .unwrap_or(text),
-        )
-    };
-    html.filter(|html| !html.trim().is_empty())
-        .or_else(text)
-        .unwrap_or_default()
-}
-
-/// What mail programs put before the subject of a mail that is forwarded, in the languages that they
-/// write it in.
-const FORWARD_MARKS: [&str; 13] = [
-    "fwd", "fw", "wg", "tr", "rv", "enc", "i", "vs", "vb", "vl", "pd", "doorst", "转发",
-];
-
-/// Whether a mail forwards another: then what looks like a quote is what it is about. An answer to one
-/// begins with another mark.
-fn is_forward(subject: &str) -> bool {
-    let mark = subject.split_once(':').map(|(mark, _)| mark.trim());
-    mark.is_some_and(|mark| {
-        FORWARD_MARKS
-            .iter()
-            .any(|known| mark.eq_ignore_ascii_case(known))
-    })
-}
-
 /// Whether a text says anything beside the pictures that it shows.
 fn has_words(body: &str) -> bool {
     let after_picture = |rest: &str| rest.split_once(')').is_some_and(|(_, rest)| is_word(rest));
@@ -110,19 +80,6 @@ fn has_words(body: &str) -> bool {
 
 fn is_word(text: &str) -> bool {
     text.chars().any(char::is_alphanumeric)
-}
-
-/// Joins the lines of a part that says they were broken for display only.
-fn unflowed(part: &MessagePart<'_>, text: &str) -> Option<String> {
-    let kind = part.content_type().filter(|_| part.is_text())?;
-    let says = |name: &str, value: &str| {
-        let said = kind.attribute(name);
-        said.is_some_and(|said| said.eq_ignore_ascii_case(value))
-    };
-    let is_plain = kind
-        .subtype()
-        .is_some_and(|kind| kind.eq_ignore_ascii_case("plain"));
-    (is_plain && says("format", "flowed")).then(|| flowed::unflow(text, says("delsp", "yes")))
 }
 
 /// Most forwarded mails whose text is shown; of further ones the files are all there is.
@@ -135,7 +92,7 @@ fn forwarded<'a>(mail: &'a mail_parser::Message<'_>) -> impl Iterator<Item = Str
         _ => None,
     });
     messages.take(FORWARDED_MAX).filter_map(|message| {
-        let text = body(message);
+        let text = body::text(message);
         let from = message.from().and_then(|from| from.first());
         let from = from.and_then(|from| from.address()).unwrap_or("somebody");
         let subject = one_line(message.subject().unwrap_or_default());
@@ -162,30 +119,13 @@ fn is_of_calendar(part: &MessagePart<'_>) -> bool {
         || (!is_file && is(&["request", "cancel", "add", "refresh"]))
 }
 
-/// Longest text that is salvaged from a broken mail, in bytes; the rest is left out.
-const SALVAGED_BYTES_MAX: usize = 256 << 10;
-
-/// Reads the text out of parts that do not begin or end as they should: a broken mail must not look
-/// like an empty one.
-fn salvaged(raw: &[u8]) -> String {
-    let header = headers::head(raw).len();
-    let most = raw.len().min(header + SALVAGED_BYTES_MAX);
-    let text = String::from_utf8_lossy(&raw[..most]).replace("\r\n", "\n");
-    let (_, written) = text.split_once("\n\n").unwrap_or_default();
-    let is_frame = |line: &&str| {
-        let start = line.get(..8).unwrap_or_default();
-        line.starts_with("--") || start.eq_ignore_ascii_case("content-")
-    };
-    let lines: Vec<&str> = written.lines().filter(|line| !is_frame(line)).collect();
-    lines.join("\n").trim().to_owned()
-}
-
 /// The files of a mail: whatever is no text of it and not shown within the text; where there is no
 /// text, what is shown is all there is, as with a screenshot alone.
 fn attachments(mail: &mail_parser::Message<'_>, no_text: bool) -> (Vec<Attachment>, usize) {
     let is_shown = |part: &&MessagePart<'_>| is_inline(part) && !no_text;
     let is_file = |part: &&MessagePart<'_>| !is_shown(part) && !is_stray_text(part);
-    let files: Vec<_> = mail.attachments().filter(is_file).collect();
+    let files = mail.attachments().filter(is_file);
+    let files: Vec<_> = files.chain(body::named_texts(mail)).collect();
     let left_out = files.len().saturating_sub(ATTACHMENTS_MAX);
     let mut files: Vec<Attachment> = files
         .into_iter()
@@ -221,7 +161,7 @@ fn is_stray_text(part: &MessagePart<'_>) -> bool {
     let is_text = part.content_type().is_none_or(|kind| {
         let subtype = kind.subtype().unwrap_or_default();
         let is = |name: &str| kind.ctype().eq_ignore_ascii_case(name);
-        is("multipart") || is("text") && ["plain", "html"].contains(&subtype)
+        is("multipart") || is("text") && ["", "plain", "html"].contains(&subtype)
     });
     is_text && part.attachment_name().is_none() && part.content_disposition().is_none()
 }
@@ -313,11 +253,74 @@ mod tests {
         assert_eq!((content.body.as_str(), names), ("See.", vec!["a.png"]));
     }
 
+    #[track_caller]
+    fn check(mail: &str, body: &str, files: &[&str]) {
+        let content = content(mail.replace('\n', "\r\n").as_bytes());
+        let names: Vec<&str> = content
+            .attachments
+            .iter()
+            .map(|file| file.name.as_str())
+            .collect();
+        assert_eq!((content.body.as_str(), names.as_slice()), (body, files));
+    }
+
+    const MIXED: &str = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\
+                         Content-Type: text/plain\n\nAbove.\n--b\n";
+
+    #[test]
+    fn text_before_and_after_a_picture_is_one_text() {
+        let picture = "Content-Type: image/png; name=a.png\n\nx\n--b\n";
+        let below = "Content-Type: text/html\n\n<p>Be<b>low</b>.</p>\n--b--\n";
+        check(
+            &format!("{MIXED}{picture}{below}"),
+            "Above.\n\nBe**low**.",
+            &["a.png"],
+        );
+    }
+
+    #[test]
+    fn a_text_with_a_name_beside_another_is_a_file_also_where_it_is_to_be_shown() {
+        let patch = "Content-Type: text/plain\nContent-Disposition: inline; filename=a.patch\n\n\
+                     +1\n--b--\n";
+        check(&format!("{MIXED}{patch}"), "Above.", &["a.patch"]);
+    }
+
+    #[test]
+    fn a_text_that_does_not_say_which_is_plain() {
+        check(
+            "Content-Type: text; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\n\
+             Sch=F6n.\n",
+            "Schön.",
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_text_without_an_empty_line_above_it_is_read() {
+        let head = "From: alice@example.test\nSubject: here\n it is\n";
+        check(
+            &format!("{head}No line, no time.\n"),
+            "No line, no time.",
+            &[],
+        );
+        check(head, "", &[]);
+    }
+
+    #[test]
+    fn a_part_that_says_twice_what_it_is_ends_where_either_does() {
+        check(
+            "MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=b\nContent-Type: \
+             text/plain\n\nHello.\n--b\nContent-Type: text/html\n\n<p>Hello.</p>\n--b--\n",
+            "Hello.",
+            &[],
+        );
+    }
+
     #[test]
     fn what_is_salvaged_has_a_limit() {
         let mut mail = b"Content-Type: multipart/mixed\r\n\r\n".to_vec();
         mail.extend(b"word ".repeat(1 << 20));
-        assert!(content(&mail).body.len() <= SALVAGED_BYTES_MAX);
+        assert!(content(&mail).body.len() <= body::SALVAGED_BYTES_MAX);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn split(raw: &[u8]) -> (Option<u32>, &[u8]) {
 /// Says it to the sender.
 pub fn words(bytes: u32) -> String {
     format!(
-        "Your mail was not read: it has {} MiB, and at most {} MiB are taken in. Send it again with \
+        "Your mail is too large to be read: it has {} MiB, and the limit is {} MiB. Send it again with \
          smaller attachments, or put large files where the repository can fetch them and name the \
          place.",
         bytes.div_ceil(1 << 20),
@@ -53,6 +53,6 @@ mod tests {
         assert_eq!(split(header), (None, &header[..]));
         let forged = kept_whole(marked);
         assert_eq!(split(&forged).0, None);
-        assert!(words(60 << 20).contains("60 MiB") && words(1).contains("at most 50 MiB"));
+        assert!(words(60 << 20).contains("60 MiB") && words(1).contains("the limit is 50 MiB"));
     }
 }

@@ -210,7 +210,10 @@ impl Progress {
             TaskEvent::Started(_)
             | TaskEvent::StopRequested(_)
             | TaskEvent::Interrupted(_)
-            | TaskEvent::RetryScheduled(_) => {}
+            | TaskEvent::RetryScheduled(_)
+            | TaskEvent::Held(_)
+            | TaskEvent::TurnedAway(_)
+            | TaskEvent::Parked(_) => {}
         }
     }
 

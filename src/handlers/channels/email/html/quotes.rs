@@ -1,6 +1,8 @@
 //! What is quoted in a mail and what is new: marks in the converted text, and what becomes of them
 //! (spec rows EML-27 to EML-29). It knows no HTML. Pure.
 
+use crate::handlers::channels::email::html::tables;
+
 /// What is between these two is quoted; characters that no mail means anything by.
 const QUOTE_START: char = '\u{F0000}';
 const QUOTE_END: char = '\u{F0001}';
@@ -37,9 +39,9 @@ const WROTE: [&str; 20] = [
     "写道",
 ];
 
-/// Returns the text without the characters that are marks here.
+/// Returns the text without the characters that are marks here or in tables.
 pub(super) fn without_marks(text: &str) -> String {
-    let is_mark = |character| matches!(character, QUOTE_START | QUOTE_END | ALL_AFTER_IS_QUOTED);
+    let is_mark = |character| matches!(character, QUOTE_START..=tables::ROW_END);
     text.chars()
         .filter(|character| !is_mark(*character))
         .collect()

@@ -181,3 +181,27 @@ proptest::proptest! {
         proptest::prop_assert!(open.is_empty(), "{:?}", open);
     }
 }
+
+#[test]
+fn a_list_has_room_for_the_digits_of_its_last_number() {
+    let check = |markdown: &str, rooms: &[&str]| {
+        let html = to_html(markdown);
+        let found: Vec<&str> = html
+            .split("padding:0 0 0 ")
+            .skip(1)
+            .map(|rest| rest.split_once("px").unwrap().0)
+            .collect();
+        assert_eq!(found, rooms, "{html}");
+    };
+    check("1. one\n", &["24"]);
+    check("9. nine\n", &["24"]);
+    check("9. nine\n10. ten\n", &["32"]);
+    check("9998. a\n9999. b\n", &["48"]);
+    check("9999. a\n10000. b\n", &["56"]);
+    check(
+        "999. a\n     - x\n     - y\n1000. b\n      1. c\n",
+        &["48", "24", "24"],
+    );
+    check("999999999. longest\n", &["88"]);
+    check("- point\n", &["24"]);
+}
