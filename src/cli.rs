@@ -25,6 +25,7 @@ mod sandbox;
 mod schedule;
 mod send;
 mod stop;
+mod tasks;
 mod upgrade;
 mod verify;
 
@@ -63,6 +64,8 @@ enum Command {
     Mail(mail::Arguments),
     /// Print any view, conversation or task as it was at a moment
     Replay(replay::Arguments),
+    /// List the tasks that run or wait, and what each waits for
+    Tasks(tasks::Arguments),
     /// Stop a task or whatever runs in a conversation
     Stop(stop::Arguments),
     /// Destroy what a conversation said, for good
@@ -109,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Events(arguments) => events::run(&arguments, &output),
         Command::Mail(arguments) => mail::run(&arguments, &output),
         Command::Replay(arguments) => replay::run(&arguments, &output),
+        Command::Tasks(arguments) => tasks::run(&arguments, &output),
         Command::Stop(arguments) => stop::run(&arguments, &output),
         Command::Forget(arguments) => forget::run(&arguments, &output),
         Command::Verify(arguments) => verify::run(&arguments, &output),

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant as RealInstant, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+#[cfg(feature = "gateway")]
+mod alarm;
+
 thread_local! {
     /// When this thread was told the time, and what it was told.
     static TOLD: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };
@@ -45,6 +48,37 @@ pub fn ahead_ms() -> u64 {
     }
     now_ms().saturating_sub(wall_ms())
 }
+
+/// Returns what the machine's clock shows, which may be less than it showed before: what people mean by
+/// a time of day.
+#[cfg(feature = "gateway")]
+pub fn shown() -> crate::events::id::AtMs {
+    let told = is_simulated().then(now_ms);
+    crate::events::id::AtMs(told.unwrap_or_else(wall_ms))
+}
+
+/// Waits until the machine's clock shows a time, however it gets there: by going on, by being set, or
+/// while the machine sleeps. Every setting of the clock ends the wait too, since the time may be a
+/// different one then. Without a time it waits for ever.
+#[cfg(feature = "gateway")]
+pub async fn until_shown(at: Option<crate::events::id::AtMs>) {
+    let Some(at) = at else {
+        return std::future::pending().await;
+    };
+    let rest = Duration::from_millis(at.0.saturating_sub(shown().0));
+    if is_simulated() {
+        return tokio::time::sleep(rest).await;
+    }
+    match alarm::Alarm::set(at.0) {
+        Ok(alarm) => alarm.rings().await,
+        // A kernel without such timers: look again often enough.
+        Err(_) => tokio::time::sleep(rest.min(LOOK_PAUSE_MAX)).await,
+    }
+}
+
+/// Longest time between two looks at the clock where the kernel has no alarms.
+#[cfg(feature = "gateway")]
+const LOOK_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Lets the clock stand at a time at least: what was recorded at it happened, whatever the machine's
 /// clock says now.
@@ -159,6 +193,19 @@ mod tests {
             .iter()
             .map(|(ms, wall)| steady.read(*wall, start + Duration::from_millis(*ms)));
         assert_eq!(last.last(), Some(5149));
+    }
+
+    #[cfg(feature = "gateway")]
+    #[tokio::test]
+    async fn the_kernels_alarm_rings_when_the_clock_shows_its_time_and_not_before() {
+        for ahead_ms in [0, 1, 40] {
+            let at = crate::events::id::AtMs(shown().0 + ahead_ms);
+            let alarm = alarm::Alarm::set(at.0).unwrap();
+            let rung = tokio::time::timeout(Duration::from_secs(10), alarm.rings());
+            rung.await.unwrap();
+            assert!(shown() >= at, "{ahead_ms}");
+            until_shown(Some(at)).await;
+        }
     }
 
     #[test]

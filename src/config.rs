@@ -2,9 +2,10 @@
 //! It names nothing of ours but the ids.
 //!
 //! Pure: [`types`], [`yaml`] (text to nodes with places), [`resolve`] (`!env` and `!var`),
-//! [`section`] (keys and scalars, with errors that say where), [`read`] (nodes to [`types`]).
-//! Shell: [`env`](mod@env), [`load`].
+//! [`section`] (keys and scalars, with errors that say where), [`read`] (nodes to [`types`]),
+//! [`cron`] (when an expression is due). Shell: [`env`](mod@env), [`load`], [`zone`].
 
+pub mod cron;
 pub mod env;
 pub mod load;
 pub mod read;
@@ -13,3 +14,4 @@ pub mod sandbox_file;
 pub mod section;
 pub mod types;
 pub mod yaml;
+pub mod zone;

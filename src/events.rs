@@ -31,6 +31,11 @@ pub mod message;
 pub mod proxy;
 pub mod repository;
 pub mod run;
+#[expect(
+    missing_docs,
+    reason = "rkyv copies no docs to the fields of archived enum variants"
+)]
+pub mod schedule;
 pub mod seal;
 pub mod service;
 pub mod task;

@@ -19,6 +19,7 @@ pub mod replies;
 pub mod schedule;
 pub mod setback;
 pub mod snapshots;
+pub mod standing;
 pub mod tasks;
 pub mod turns;
 pub mod worker;

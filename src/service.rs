@@ -42,6 +42,7 @@ pub mod rendering;
 pub mod rotate;
 pub mod scheduling;
 pub mod standby;
+mod storage_watch;
 pub mod surface;
 
 pub use assemble::{SOCKET_NAME, ServicePlan, StartError};
@@ -151,6 +152,7 @@ impl Service {
         };
         let signals = Signals::default();
         let (works, drain) = (ports.clone(), signals.clone());
+        let was_low = parts.memory.state().storage.low().is_some();
         let mut worker = Worker::new(works, drain, parts.questions, parts.memory);
         let failure = CancellationToken::new();
         let workers = TaskSet::new();
@@ -170,7 +172,7 @@ impl Service {
             listeners.spawn(accompanies.accompany(company.clone(), listeners.stop_token()));
             listeners.spawn(channel.listen(intake.clone(), listeners.stop_token()));
         }
-        watch_over(&ports, &listeners);
+        watch_over(&ports, &listeners, was_low);
         let service = Self {
             ports,
             intake,
@@ -313,9 +315,12 @@ impl Service {
     }
 }
 
-/// Starts what watches the clock, and what takes backups if that is configured.
-fn watch_over(ports: &Ports, listeners: &TaskSet) {
+/// Starts what watches the clock and the disk, and what takes backups if that is configured.
+fn watch_over(ports: &Ports, listeners: &TaskSet, was_low: bool) {
     let log = ports.log.clone();
+    let directory = ports.state_dir.clone();
+    let stop = listeners.stop_token();
+    listeners.spawn(storage_watch::watch(log.clone(), directory, was_low, stop));
     listeners.spawn(clock_watch::watch(log.clone(), listeners.stop_token()));
     if let Some(settings) = &ports.config.backup {
         let nightly = Nightly::new(settings.clone(), ports.state_dir.clone(), log);

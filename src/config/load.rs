@@ -8,6 +8,7 @@ use crate::config::env::{self, EnvError};
 use crate::config::read;
 use crate::config::types::Config;
 use crate::config::yaml::Problem;
+use crate::config::zone;
 use crate::events::id::Sha256;
 
 /// Longest configuration file in bytes; a longer one is refused.
@@ -97,12 +98,28 @@ pub fn load(path: &Path, without_file: WithoutFile) -> Result<Loaded, LoadError>
     };
     let environment = env::read(path.parent().unwrap_or_else(|| Path::new("")))?;
     let config = read::read(&text, &environment, system_dns()).map_err(wrong)?;
+    check_zones(&config, &text).map_err(wrong)?;
     let idle_keys = read::idle_keys(&text).map_err(wrong)?;
     Ok(Loaded {
         config,
         idle_keys,
         sha256: Some(Sha256::of(text.as_bytes())),
     })
+}
+
+/// Looks every schedule's zone up in this machine's zone database.
+fn check_zones(config: &Config, text: &str) -> Result<(), Problem> {
+    for (repo, settings) in &config.repos {
+        for (name, schedule) in &settings.schedules {
+            let known = schedule.timezone.as_deref().map(zone::named).transpose();
+            if let Err(error) = known {
+                let keys = ["repos", &repo.0, "schedules", name, "timezone"];
+                let place = read::place_of(text, &keys)?;
+                return Err(Problem::at(place, error.to_string()));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Returns the first resolver of `/etc/resolv.conf`.
@@ -164,6 +181,30 @@ mod tests {
         std::fs::create_dir(dir.path().join(".env")).unwrap();
         let error = load(&dir.path().join("airut.yaml"), WithoutFile::Refused).unwrap_err();
         assert!(error.to_string().contains(".env: "), "{error}");
+    }
+
+    #[test]
+    fn a_schedules_zone_must_be_known_here() {
+        let of = |zone: &str| {
+            let text = format!(
+                "config_version: 5\nrepos:\n  a.b:\n    repo_url: x\n    email:\n      account: \
+                 {{username: a, from: a@b.test, password: x}}\n      imap: {{server: m}}\n      smtp: \
+                 {{server: m}}\n      auth: {{authorized_senders: [c@b.test], trusted_authserv_id: \
+                 mx}}\n    schedules:\n      dawn:\n        cron: 0 6 * * *\n        prompt: x\n        \
+                 deliver: {{to: c@b.test}}\n        timezone: {zone}\n"
+            );
+            let resolver = "network: {upstream_dns: 9.9.9.9}\n";
+            loaded(
+                &[("airut.yaml", &format!("{text}{resolver}"))],
+                WithoutFile::Refused,
+            )
+        };
+        assert!(of("Europe/Oslo").is_ok());
+        let error = of("Europe/Olso").unwrap_err();
+        assert!(
+            error.contains("airut.yaml:15:19: \"Europe/Olso\" is no time zone"),
+            "{error}"
+        );
     }
 
     #[test]

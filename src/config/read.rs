@@ -7,6 +7,7 @@ mod email;
 mod queue;
 mod repo;
 pub mod sandbox;
+mod schedules;
 mod slack;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,17 @@ pub fn idle_keys(text: &str) -> Result<Vec<&'static str>, Problem> {
     let root = yaml::parse(text)?;
     let is_used = |key: &&str| key.split('.').try_fold(&root, under).is_some();
     Ok(IDLE_KEYS.into_iter().filter(is_used).collect())
+}
+
+/// Returns where the last of these keys, each below the one before, stands in a text; of keys that are
+/// not there, where the text begins.
+///
+/// # Errors
+/// [`Problem`] where the text is no YAML.
+pub fn place_of(text: &str, keys: &[&str]) -> Result<yaml::Place, Problem> {
+    let root = yaml::parse(text)?;
+    let found = keys.iter().try_fold(&root, |node, key| under(node, key));
+    Ok(found.unwrap_or(&root).place)
 }
 
 fn under<'a>(node: &'a yaml::Node, key: &str) -> Option<&'a yaml::Node> {

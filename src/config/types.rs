@@ -10,6 +10,8 @@ use secrecy::SecretString;
 
 use crate::events::id::{CredentialName, RepoId};
 
+pub mod schedule;
+
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -165,6 +167,8 @@ pub struct Repo {
     pub email: Option<Email>,
     /// The Slack app, if Slack is used.
     pub slack: Option<Slack>,
+    /// Work that nobody writes for, by name.
+    pub schedules: BTreeMap<String, schedule::Schedule>,
 }
 
 /// `repos.<id>.resource_limits`; nothing given means no limit.

@@ -18,7 +18,7 @@ use crate::events::id::{Actor, AtMs, Position, StreamId, StreamVersion};
 use crate::events::log::ReadError;
 use crate::events::{
     Event, Recorded, channel, container, conversation, delivery, event, message, proxy, repository,
-    run, service, task,
+    run, schedule, service, task,
 };
 
 /// Longest record, in bytes; a longer append is refused with `AppendError::TooLarge`. Sled keeps

@@ -4,7 +4,9 @@
 
 use crate::events::Event;
 use crate::events::delivery::DeliveryTarget;
-use crate::events::event::{ConversationEvent, DeliveryEvent, MessageEvent, RunEvent, TaskEvent};
+use crate::events::event::{
+    ConversationEvent, DeliveryEvent, MessageEvent, RunEvent, ScheduleEvent, TaskEvent,
+};
 use crate::events::id::{StoredFile, TaskId};
 use crate::events::run::LineBody;
 use crate::events::seal::Owner;
@@ -16,9 +18,11 @@ pub fn owner(event: &Event) -> Option<Owner> {
         Event::Task(event) => of_task(event),
         Event::Conversation(event) => of_conversation(event),
         Event::Run(event) => of_run(event),
+        Event::Schedule(ScheduleEvent::CommandEnded(ended)) => Some(ended.task),
         Event::Delivery(DeliveryEvent::Requested(requested)) => Some(requested.task),
         Event::Delivery(_)
         | Event::Service(_)
+        | Event::Schedule(_)
         | Event::Channel(_)
         | Event::Repository(_)
         | Event::Container(_)
@@ -138,6 +142,7 @@ pub fn texts(event: &mut Event) -> Vec<&mut String> {
         | Event::Run(_)
         | Event::Delivery(_)
         | Event::Service(_)
+        | Event::Schedule(_)
         | Event::Channel(_)
         | Event::Repository(_)
         | Event::Container(_)

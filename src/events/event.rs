@@ -5,7 +5,8 @@
 
 use crate::events::id::{Actor, AtMs, Position, StreamId, StreamVersion};
 use crate::events::{
-    channel, container, conversation, delivery, message, proxy, repository, run, service, task,
+    channel, container, conversation, delivery, message, proxy, repository, run, schedule, service,
+    task,
 };
 
 /// Calls `$with` with the catalogue: family, family enum, module, and per kind its number, current
@@ -25,6 +26,8 @@ macro_rules! catalogue {
                 16 v1 BackupTaken(BackupTaken),
                 17 v1 BackupFailed(BackupFailed),
                 18 v1 ClockWentBack(ClockWentBack),
+                24 v1 StorageLow(StorageLow),
+                25 v1 StorageRecovered(StorageRecovered),
             }
             Channel(ChannelEvent) in channel {
                 20 v1 Connected(ChannelConnected),
@@ -87,6 +90,14 @@ macro_rules! catalogue {
                 126 v1 OutcomeClassified(RunOutcomeClassified),
                 127 v1 PolicyInForce(PolicyInForce),
                 128 v1 CutOff(RunCutOff),
+            }
+            Schedule(ScheduleEvent) in schedule {
+                130 v1 InForce(ScheduleInForce),
+                131 v1 Withdrawn(ScheduleWithdrawn),
+                132 v1 Fired(ScheduleFired),
+                133 v1 SlotsMissed(ScheduleSlotsMissed),
+                134 v1 CommandEnded(ScheduleCommandEnded),
+                135 v1 CameToNothing(ScheduleCameToNothing),
             }
             Container(ContainerEvent) in container {
                 140 v1 NetworkCreated(NetworkCreated),

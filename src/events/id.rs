@@ -238,6 +238,11 @@ impl StreamId {
         Self(format!("repository:{id}"))
     }
 
+    /// The stream of one repository's schedule.
+    pub fn schedule(repo: &RepoId, name: &str) -> Self {
+        Self(format!("schedule:{repo}/{name}"))
+    }
+
     /// The stream of one channel of one repository.
     pub fn channel(repo: &RepoId, kind: ChannelKind) -> Self {
         Self(format!("channel:{repo}/{kind}"))

@@ -104,6 +104,25 @@ data! {
         pub machine: AtMs,
     }
 
+    /// The disk that the log and the workspaces are on is nearly full: messages are taken in and answers
+    /// sent, but no further task begins. Stream `log`.
+    pub struct StorageLow {
+        /// Where it was measured.
+        pub directory: String,
+        /// Bytes that are free.
+        pub free_bytes: u64,
+        /// Bytes that have to be free at least.
+        pub limit_bytes: u64,
+    }
+
+    /// There is room again, and tasks begin. Stream `log`.
+    pub struct StorageRecovered {
+        /// Where it was measured.
+        pub directory: String,
+        /// Bytes that are free.
+        pub free_bytes: u64,
+    }
+
     /// A backup was restored on trial, or could not be. Stream `log`.
     pub struct RestoreDrillCompleted {
         /// Events that came back; 0 when it did not come so far.

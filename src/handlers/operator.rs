@@ -9,6 +9,7 @@ use crate::events::id::{AtMs, ConversationId, Position, RunId, StreamId, TaskId}
 use crate::events::log::{Append, Context};
 use crate::events::task::TaskStopRequested;
 use crate::handlers::forgetting::decide::ForgetRefusal;
+use crate::handlers::standing::TaskStanding;
 use crate::handlers::tasks::begin::context_of;
 use crate::projections::conversations::Conversation;
 use crate::projections::frozen_runs::FrozenRun;
@@ -94,6 +95,8 @@ pub enum Question {
     },
     /// Say how the work stands.
     Standing(oneshot::Sender<Standing>),
+    /// Say how each task stands.
+    Tasks(oneshot::Sender<Vec<TaskStanding>>),
 }
 
 /// A handle to the worker; clones share it.
@@ -140,6 +143,14 @@ impl Operator {
         let sent = self.questions.send(question).await;
         sent.map_err(|_| ForgetRefusal::Ending)?;
         answered.await.map_err(|_| ForgetRefusal::Ending)?
+    }
+
+    /// Returns how each task stands that has no answer yet, the oldest first; nothing once the worker has
+    /// ended.
+    pub async fn tasks(&self) -> Option<Vec<TaskStanding>> {
+        let (answer, answered) = oneshot::channel();
+        self.questions.send(Question::Tasks(answer)).await.ok()?;
+        answered.await.ok()
     }
 
     /// Returns how the work stands; nothing once the worker has ended.

@@ -17,7 +17,8 @@ use crate::handlers::tasks::begin::{acknowledgement_text, decide_begin, is_ackno
 use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
 use crate::handlers::tasks::execute::execute;
 use crate::handlers::tasks::holding::{decide_holding, waiting_text};
-use crate::handlers::tasks::interrupt::interruption;
+use crate::handlers::tasks::interrupt::{interruption, run_to_count};
+use crate::handlers::tasks::record::cut_off_run;
 use crate::projections::frozen_runs::FrozenRun;
 use crate::projections::inbox::WaitingMessage;
 use crate::projections::work_queue::QueuedTask;
@@ -95,7 +96,13 @@ async fn hold(ports: &Ports, holding: &Holding) -> Result<(), EffectError> {
 /// successor.
 async fn interrupt(ports: &Ports, task: &QueuedTask) -> Result<(), EffectError> {
     remove_run(ports, task).await;
-    ports.append(interruption(task, clock::now())).await
+    let cut_off = match run_to_count(task) {
+        Some(run) => cut_off_run(ports, run).await?,
+        None => None,
+    };
+    ports
+        .append(interruption(task, cut_off, clock::now()))
+        .await
 }
 
 async fn remove_run(ports: &Ports, task: &QueuedTask) {

@@ -220,6 +220,7 @@ impl RunRecorder {
             (
                 Some(run),
                 Event::Service(_)
+                | Event::Schedule(_)
                 | Event::Channel(_)
                 | Event::Repository(_)
                 | Event::Message(_)

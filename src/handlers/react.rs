@@ -61,7 +61,9 @@ pub fn react(state: &State, now: AtMs, capacity: Capacity, airborne: &Airborne<'
     let mut effects = react_to_messages(state, airborne);
     effects.extend(react_to_active_tasks(state, now, airborne));
     effects.extend(react_to_stopped_tasks(state, airborne));
-    effects.extend(react_to_waiting_tasks(state, now, capacity, airborne));
+    if capacity.begins && state.storage.low().is_none() {
+        effects.extend(react_to_waiting_tasks(state, now, capacity, airborne));
+    }
     effects.extend(react_to_outbox(state, now, airborne));
     effects.extend(react_to_forgetting(state, airborne));
     effects.extend(react_to_frozen_runs(state, now, airborne));

@@ -1,4 +1,5 @@
-//! Work that nobody writes for: when it is due. It knows no clock; times come in as arguments.
+//! Work that nobody writes for. [`timetable`] is what the configuration wants, [`decide`] what is due
+//! of it; the worker fires that between two events, and from then on it is a task as any other.
 
-pub mod cron;
-pub mod zone;
+pub mod decide;
+pub mod timetable;

@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod begin;
+pub mod command;
 pub mod conclude;
 pub mod directories;
 pub mod execute;
@@ -12,9 +13,11 @@ pub mod granted;
 pub mod holding;
 pub mod interrupt;
 pub mod notes;
+mod outbox;
 pub mod patience;
 pub mod prepare;
 pub mod prompt;
+pub mod record;
 pub mod recorder;
 pub mod run;
 mod surrogates;

@@ -153,8 +153,11 @@ fn waiting(queue: &WorkQueue) -> Vec<Turn<'_>> {
 
 fn busy_conversations(queue: &WorkQueue, airborne: &Airborne<'_>) -> BTreeSet<ConversationId> {
     let tasks = queue.tasks.values();
-    let is_busy =
-        |task: &&QueuedTask| !task.is_waiting() || airborne.holds(Subject::Task(task.task));
+    // One that was stopped is answered first, so that a conversation reads in its order.
+    let is_busy = |task: &&QueuedTask| {
+        let is_stopped = task.stop_requested_by.is_some();
+        !task.is_waiting() || is_stopped || airborne.holds(Subject::Task(task.task))
+    };
     tasks
         .filter(is_busy)
         .map(|task| task.conversation)

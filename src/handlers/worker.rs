@@ -19,6 +19,7 @@ use crate::handlers::operator::Question;
 use crate::handlers::perform::{Outcome, perform};
 use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::react::{Airborne, next_time, react};
+use crate::handlers::schedule::timetable::Timetable;
 use crate::handlers::setback::{Failure, pause_ms, react_to_failure};
 use crate::handlers::snapshots::Snapshots;
 use crate::handlers::turns::Capacity;
@@ -27,6 +28,7 @@ use crate::projections::state::State;
 use crate::tasks::TaskSet;
 
 mod questions;
+mod schedules;
 mod verdicts;
 
 use verdicts::Judged;
@@ -99,6 +101,10 @@ pub struct Worker {
     stirred: bool,
     /// When it is next looked for conversations that are too old.
     retention_at: AtMs,
+    /// The schedules that are switched on.
+    timetable: Timetable,
+    /// No schedule is fired before this time, because one could not be.
+    schedules_rest_until: AtMs,
     landings: (
         mpsc::UnboundedSender<Landing>,
         mpsc::UnboundedReceiver<Landing>,
@@ -129,6 +135,8 @@ impl Worker {
         memory: Memory,
     ) -> Self {
         Self {
+            timetable: Timetable::of(&ports.config),
+            schedules_rest_until: AtMs(0),
             ports,
             signals,
             memory,
@@ -180,6 +188,7 @@ impl Worker {
         loop {
             let mut launched = false;
             if std::mem::take(&mut self.stirred) {
+                self.fire_what_is_due().await?;
                 self.forget_what_is_too_old().await?;
                 self.stop_what_is_to_be_stopped();
                 launched = self.launch_effects();
@@ -196,7 +205,7 @@ impl Worker {
 
     /// Waits for the next thing to happen and takes it in, with all that is there already.
     async fn take_in_what_happens(&mut self) -> Result<(), WorkerError> {
-        let pause = self.time_to_next();
+        let (pause, slot) = (self.time_to_next(), self.next_slot());
         let failure = self.ports.log.failure();
         let draining = self.signals.drain.is_cancelled();
         tokio::select! {
@@ -208,6 +217,7 @@ impl Worker {
             Some(question) = self.questions.recv() => self.answer(question).await,
             () = self.signals.drain.cancelled(), if !draining => self.stirred = true,
             () = tokio::time::sleep(pause) => self.stirred = true,
+            () = clock::until_shown(slot) => self.stirred = true,
             recorded = self.memory.next() => match recorded? {
                 Some(recorded) => self.stirred |= self.memory.take_in(&recorded),
                 None => return Err(WorkerError::Unwritable(self.ports.why_unwritable())),
@@ -361,7 +371,11 @@ impl Worker {
         let now = clock::now();
         let resting = self.flights.values();
         let resting = resting.filter_map(|flight| flight.phase.ends_at());
-        let next = resting.chain(next_time(self.state(), now)).min();
+        let schedules = Some(self.schedules_rest_until).filter(|until| *until > now);
+        let next = resting
+            .chain(next_time(self.state(), now))
+            .chain(schedules)
+            .min();
         let next = next.unwrap_or_else(|| AtMs(now.0 + IDLE_ROUND_MS));
         Duration::from_millis(next.0.saturating_sub(now.0).max(1))
     }

@@ -94,11 +94,7 @@ impl Audit {
     }
 
     fn keep(&mut self, entry: Entry) {
-        let is_line = matches!(
-            entry.moment,
-            Moment::AgentSaid(_) | Moment::AgentComplained(_)
-        );
-        if is_line {
+        if entry.moment.is_line() {
             self.lines.push_back(entry.position);
         }
         self.entries.insert(entry.position, entry);
@@ -358,7 +354,11 @@ impl Projection for Audit {
             Event::Run(event) => self.apply_run(recorded, event),
             Event::Proxy(event) => self.apply_proxy(recorded, event),
             Event::Delivery(event) => self.apply_delivery(recorded, event),
-            Event::Service(_) | Event::Channel(_) | Event::Repository(_) | Event::Container(_) => {}
+            Event::Service(_)
+            | Event::Schedule(_)
+            | Event::Channel(_)
+            | Event::Repository(_)
+            | Event::Container(_) => {}
         }
     }
 }

@@ -69,6 +69,7 @@ impl Projection for ConfigInForce {
                 self.runs.retain(|run, _| run.task != completed.task);
             }
             Event::Service(_)
+            | Event::Schedule(_)
             | Event::Run(_)
             | Event::Task(_)
             | Event::Channel(_)

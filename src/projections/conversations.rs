@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::events::conversation::{ConversationCreated, ReplyRecorded, WorkspaceCloned};
-use crate::events::event::{ConversationEvent, DeliveryEvent, MessageEvent};
+use crate::events::event::{ConversationEvent, DeliveryEvent, MessageEvent, ScheduleEvent};
 use crate::events::id::{
     AtMs, ChannelKind, ConversationId, DeliveryId, InboundId, RepoId, RunId, SessionId, TaskId,
 };
@@ -23,6 +23,8 @@ pub struct Conversation {
     pub repo: RepoId,
     /// The channel it began on.
     pub channel: ChannelKind,
+    /// Whether a schedule began it: whoever has its mail may answer.
+    pub scheduled: bool,
     /// Who began it.
     pub owner: String,
     /// Everybody who took part, its owner included.
@@ -206,6 +208,11 @@ impl Projection for Conversations {
                     conversation.was_active(recorded.at);
                 });
             }
+            Event::Schedule(ScheduleEvent::Fired(fired)) => {
+                self.apply_to(fired.conversation, |conversation| {
+                    conversation.scheduled = true;
+                });
+            }
             Event::Delivery(DeliveryEvent::Requested(request)) => {
                 self.apply_to(request.conversation, |conversation| {
                     conversation.deliveries.insert(request.delivery);
@@ -216,6 +223,7 @@ impl Projection for Conversations {
             Event::Message(_)
             | Event::Delivery(_)
             | Event::Service(_)
+            | Event::Schedule(_)
             | Event::Channel(_)
             | Event::Repository(_)
             | Event::Task(_)
@@ -232,6 +240,7 @@ impl Conversation {
             id: created.conversation,
             repo: created.repo.clone(),
             channel: created.channel,
+            scheduled: false,
             owner: created.owner.clone(),
             participants: BTreeSet::from([created.owner.clone()]),
             invited: BTreeSet::new(),

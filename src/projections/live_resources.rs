@@ -115,6 +115,7 @@ impl Projection for LiveResources {
             }
             Event::Run(_)
             | Event::Service(_)
+            | Event::Schedule(_)
             | Event::Channel(_)
             | Event::Repository(_)
             | Event::Message(_)

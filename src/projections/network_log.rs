@@ -239,6 +239,7 @@ impl Projection for NetworkLog {
             Event::Task(TaskEvent::Completed(completed)) => self.end(completed.task),
             Event::Conversation(_)
             | Event::Service(_)
+            | Event::Schedule(_)
             | Event::Channel(_)
             | Event::Repository(_)
             | Event::Message(_)

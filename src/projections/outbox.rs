@@ -196,6 +196,7 @@ impl Projection for Outbox {
             | Event::Message(_)
             | Event::Task(_)
             | Event::Conversation(_)
+            | Event::Schedule(_)
             | Event::Run(_)
             | Event::Container(_)
             | Event::Proxy(_) => {}

@@ -211,6 +211,7 @@ impl Projection for SlackThreads {
             Event::Channel(event) => self.apply_channel(event, recorded.at),
             Event::Message(_)
             | Event::Conversation(_)
+            | Event::Schedule(_)
             | Event::Delivery(_)
             | Event::Service(_)
             | Event::Repository(_)

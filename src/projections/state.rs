@@ -9,7 +9,9 @@ use crate::projections::conversations::Conversations;
 use crate::projections::frozen_runs::FrozenRuns;
 use crate::projections::inbox::Inbox;
 use crate::projections::outbox::Outbox;
+use crate::projections::schedules::Schedules;
 use crate::projections::slack_threads::SlackThreads;
+use crate::projections::storage::Storage;
 use crate::projections::work_queue::WorkQueue;
 
 /// The worker's view of the log.
@@ -27,6 +29,10 @@ pub struct State {
     pub frozen: FrozenRuns,
     /// What is known of Slack's threads.
     pub slack: SlackThreads,
+    /// Schedules in force.
+    pub schedules: Schedules,
+    /// The room on the disk.
+    pub storage: Storage,
 }
 
 impl State {
@@ -38,6 +44,7 @@ impl State {
             | Event::Message(_)
             | Event::Task(_)
             | Event::Conversation(_)
+            | Event::Schedule(_)
             | Event::Delivery(_) => true,
             Event::Channel(event) => matches!(event, ChannelEvent::Connected(_)),
             Event::Repository(_) | Event::Run(_) | Event::Proxy(_) => false,
@@ -53,7 +60,9 @@ impl Projection for State {
         + Conversations::CODE_VERSION
         + Outbox::CODE_VERSION
         + FrozenRuns::CODE_VERSION
-        + SlackThreads::CODE_VERSION;
+        + SlackThreads::CODE_VERSION
+        + Schedules::CODE_VERSION
+        + Storage::CODE_VERSION;
 
     fn apply(&mut self, recorded: &Recorded) {
         self.inbox.apply(recorded);
@@ -62,5 +71,7 @@ impl Projection for State {
         self.outbox.apply(recorded);
         self.frozen.apply(recorded);
         self.slack.apply(recorded);
+        self.schedules.apply(recorded);
+        self.storage.apply(recorded);
     }
 }

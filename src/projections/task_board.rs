@@ -298,6 +298,7 @@ impl Projection for TaskBoard {
                 self.forget(asked.conversation);
             }
             Event::Service(_)
+            | Event::Schedule(_)
             | Event::Channel(_)
             | Event::Repository(_)
             | Event::Message(_)

@@ -125,6 +125,7 @@ impl Projection for Usage {
                 | ConversationEvent::Forgotten(_),
             )
             | Event::Service(_)
+            | Event::Schedule(_)
             | Event::Channel(_)
             | Event::Repository(_)
             | Event::Message(_)

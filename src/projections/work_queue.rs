@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::container::ContainerRole;
 use crate::events::event::{
-    ContainerEvent, ConversationEvent, MessageEvent, ProxyEvent, RunEvent, ServiceEvent, TaskEvent,
+    ContainerEvent, ConversationEvent, MessageEvent, ProxyEvent, RunEvent, ScheduleEvent,
+    ServiceEvent, TaskEvent,
 };
 use crate::events::id::{AtMs, ConversationId, InboundId, TaskId};
 use crate::events::message::MessageParsed;
+use crate::events::schedule::ScheduleFired;
 use crate::events::task::{InterruptionDecision, TaskQueued, TaskStarted};
 use crate::events::{Event, Recorded};
 use crate::projections::Projection;
@@ -19,7 +21,7 @@ use crate::projections::usage::Spent;
 mod task;
 mod turns;
 
-pub use task::{QueuedMessage, QueuedTask, TaskState};
+pub use task::{QueuedMessage, QueuedTask, ScheduledTask, TaskState};
 pub use turns::Turns;
 
 /// The backlog.
@@ -31,6 +33,8 @@ pub struct WorkQueue {
     pub turns: Turns,
     /// Messages that were read and become a task with one of the next events.
     parsed: BTreeMap<InboundId, MessageParsed>,
+    /// Schedules that fired and become a task with one of the next events.
+    fired: BTreeMap<TaskId, ScheduleFired>,
 }
 
 impl WorkQueue {
@@ -89,6 +93,7 @@ impl WorkQueue {
             attempt: 0,
             started: 0,
             run: None,
+            prompted: false,
             result_seen: false,
             honey_seen: None,
             session: None,
@@ -100,6 +105,10 @@ impl WorkQueue {
             parked: None,
             parks: 0,
             spent: Spent::default(),
+            schedule: self
+                .fired
+                .remove(&queued.task)
+                .map(|fired| ScheduledTask { fired, ended: None }),
         };
         self.turns.join(&task.sender, &task.repo, recorded.position);
         self.tasks.insert(queued.task, task);
@@ -219,6 +228,7 @@ impl WorkQueue {
                 self.change(composed.run.task, |task| {
                     task.attempt = task.attempt.max(composed.run.attempt);
                     task.run = Some(composed.run);
+                    task.prompted = true;
                     task.result_seen = false;
                     // A conclusion that found its session unusable runs the agent after all.
                     if task.state == TaskState::Concluding {
@@ -261,12 +271,32 @@ impl WorkQueue {
             RunEvent::CutOff(cut_off) => self.change(cut_off.run.task, |task| {
                 task.spent.add(Spent::from(cut_off));
             }),
-            RunEvent::Planned(_)
-            | RunEvent::ImageBuildStarted(_)
+            RunEvent::Planned(planned) => self.change(planned.run.task, |task| {
+                task.attempt = task.attempt.max(planned.run.attempt);
+                task.run = Some(planned.run);
+            }),
+            RunEvent::ImageBuildStarted(_)
             | RunEvent::ImageBuilt(_)
             | RunEvent::ImageBuildFailed(_)
             | RunEvent::AgentErrorOutput(_)
             | RunEvent::PolicyInForce(_) => {}
+        }
+    }
+
+    fn apply_schedule(&mut self, event: &ScheduleEvent) {
+        match event {
+            ScheduleEvent::Fired(fired) => {
+                self.fired.insert(fired.task, fired.clone());
+            }
+            ScheduleEvent::CommandEnded(ended) => self.change(ended.task, |task| {
+                if let Some(schedule) = &mut task.schedule {
+                    schedule.ended = Some(ended.clone());
+                }
+            }),
+            ScheduleEvent::InForce(_)
+            | ScheduleEvent::Withdrawn(_)
+            | ScheduleEvent::SlotsMissed(_)
+            | ScheduleEvent::CameToNothing(_) => {}
         }
     }
 
@@ -329,6 +359,7 @@ impl Projection for WorkQueue {
             Event::Task(event) => self.apply_task(event, recorded),
             Event::Conversation(event) => self.apply_conversation(event),
             Event::Run(event) => self.apply_run(event),
+            Event::Schedule(event) => self.apply_schedule(event),
             Event::Container(event) => self.apply_container(event),
             Event::Service(ServiceEvent::Started(_)) => self.cut_off(),
             Event::Proxy(ProxyEvent::HoneySurrogateSeen(seen)) => {

@@ -5,6 +5,7 @@
 //! of a stream is bounded, whatever an agent writes: texts are cut where they are read.
 
 mod classify;
+mod estimate;
 mod limit;
 mod long_line;
 mod reply;
@@ -20,6 +21,7 @@ use crate::events::task::TodoItem;
 use crate::sandbox::cut::{first_bytes, first_chars};
 
 pub use classify::{ExitFacts, RULE_CHARS_MAX, classify};
+use estimate::Estimate;
 pub use limit::UsageLimit;
 pub use reply::{NO_OUTPUT, REPLY_BYTES_MAX, reply_text};
 use todos::Todos;
@@ -96,6 +98,8 @@ pub struct Transcript {
     lines: u32,
     api_retries: u32,
     limit: Option<UsageLimit>,
+    /// What was used since the last result.
+    unsettled: Estimate,
     last_text_lines: Vec<String>,
 }
 
@@ -150,6 +154,7 @@ impl Transcript {
             }
             "assistant" => {
                 self.keep_texts(&event);
+                self.unsettled.observe(&event);
                 plan_changed = self.todos.observe_assistant(&event);
             }
             "user" => plan_changed = self.todos.observe_user(&event),
@@ -216,22 +221,34 @@ impl Transcript {
         &self.last_text_lines
     }
 
-    /// Returns tokens and cost, as the last result says them (spec row SBX-14).
+    /// Returns tokens and cost: as the last result says them (spec row SBX-14), and an estimate of what
+    /// was used since, which is all there is of a run that did not come to its end.
     pub fn usage(&self) -> (TokenUsage, u64) {
-        self.results
-            .last()
-            .map(|last| (last.usage, last.cost_microusd))
-            .unwrap_or_default()
+        let (mut usage, cost, _) = self.unsettled.sum();
+        let Some(last) = self.results.last() else {
+            return (usage, cost);
+        };
+        usage.input = usage.input.saturating_add(last.usage.input);
+        usage.output = usage.output.saturating_add(last.usage.output);
+        usage.cache_creation = usage
+            .cache_creation
+            .saturating_add(last.usage.cache_creation);
+        usage.cache_read = usage.cache_read.saturating_add(last.usage.cache_read);
+        usage.web_searches = last.usage.web_searches;
+        usage.web_fetches = last.usage.web_fetches;
+        (usage, cost.saturating_add(last.cost_microusd))
     }
 
-    /// Returns turns and the agent's own time, over all results.
+    /// Returns turns and the agent's own time, over all results; the turns since are counted too.
     pub fn turns_and_duration_ms(&self) -> (u32, u64) {
-        (self.turns, self.duration_ms)
+        let (_, _, since) = self.unsettled.sum();
+        (self.turns.saturating_add(since), self.duration_ms)
     }
 
     fn keep_result(&mut self, result: ResultLine) {
         self.turns = self.turns.saturating_add(result.turns);
         self.duration_ms = self.duration_ms.saturating_add(result.duration_ms);
+        self.unsettled = Estimate::default();
         if self.results.len() == RESULTS_MAX {
             self.results.remove(0);
         }

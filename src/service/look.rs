@@ -11,6 +11,7 @@ pub mod reach;
 pub mod text;
 pub mod transcript;
 pub mod view;
+pub mod waiting;
 pub mod when;
 
 use std::path::{Path, PathBuf};

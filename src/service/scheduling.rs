@@ -1,11 +1,16 @@
-//! When schedules are due, for the command line. It runs nothing and reads no configuration.
+//! When schedules are due and what came of them, for the command line. It runs nothing and reads no
+//! configuration.
 
 use jiff::tz::TimeZone;
 
 use crate::clock;
-use crate::events::id::AtMs;
-use crate::handlers::schedule::cron::{Cron, CronError};
-use crate::handlers::schedule::zone::{self, UnknownZone};
+use crate::config::cron::{Cron, CronError};
+use crate::config::zone::{self, UnknownZone};
+use crate::events::Recorded;
+use crate::events::id::{AtMs, RepoId};
+use crate::events::task::CompletionReason;
+use crate::projections::Projection as _;
+use crate::projections::schedules::{Fire, Outcome, ScheduleState, Schedules};
 use crate::service::look::when::{self, When};
 
 /// Why due times cannot be told.
@@ -59,6 +64,85 @@ pub fn next(
         .take(count)
         .filter_map(|at| due(at, &zone))
         .collect())
+}
+
+/// A schedule in force.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Listed {
+    /// Its repository.
+    pub repo: String,
+    /// Its name.
+    pub name: String,
+    /// Its cron expression.
+    pub cron: String,
+    /// When it is due next.
+    pub next: Option<Due>,
+    /// When it was due last and became a task.
+    pub last: Option<Due>,
+    /// The task it became then.
+    pub task: Option<String>,
+    /// What came of that, in words.
+    pub outcome: String,
+    /// How often it fired.
+    pub fired: u64,
+    /// How many due times were passed over.
+    pub missed: u64,
+}
+
+/// What the log says of the schedules.
+#[derive(Debug, Default)]
+pub struct Standing(Schedules);
+
+impl Standing {
+    /// Takes the next event of the log into account.
+    pub fn take_in(&mut self, recorded: &Recorded) {
+        self.0.apply(recorded);
+    }
+
+    /// Returns the schedules in force, by repository and name; `now` is what the clock shows.
+    pub fn list(&self, now: AtMs) -> Vec<Listed> {
+        let listed = |(repo, name, state): (&RepoId, &str, &ScheduleState)| {
+            let zone = zone::named(&state.zone).unwrap_or_else(|_| zone::of_machine());
+            let next = Cron::parse(&state.cron).ok();
+            let next = next.and_then(|cron| cron.next(now.max(state.considered), &zone));
+            let last = state.last.as_ref();
+            Listed {
+                repo: repo.to_string(),
+                name: name.to_owned(),
+                cron: state.cron.clone(),
+                next: next.and_then(|at| due(at, &zone)),
+                last: last.and_then(|last| due(last.slot, &zone)),
+                task: last.map(|last| last.task.to_string()),
+                outcome: last.map_or_else(|| "not due yet".to_owned(), outcome),
+                fired: state.fired,
+                missed: state.missed,
+            }
+        };
+        self.0.iter().map(listed).collect()
+    }
+}
+
+/// Returns what the machine's clock shows.
+pub fn shown() -> AtMs {
+    clock::shown()
+}
+
+fn outcome(last: &Fire) -> String {
+    let ended = |reason: &CompletionReason| match reason {
+        CompletionReason::Success => "answered",
+        CompletionReason::ExecutionFailed => "failed (execution failed)",
+        CompletionReason::Timeout => "failed (time limit)",
+        CompletionReason::Stopped => "stopped",
+        CompletionReason::InternalError => "failed (Airut itself)",
+    };
+    match &last.outcome {
+        Outcome::Open => "waits or runs".to_owned(),
+        Outcome::Silent => "nothing to say".to_owned(),
+        Outcome::Sending { reason } => format!("{}, being sent", ended(reason)),
+        Outcome::Sent { reason } if last.outcome.is_success() => ended(reason).to_owned(),
+        Outcome::Sent { reason } => format!("{}, and told so", ended(reason)),
+        Outcome::NotSent { reason } => format!("{}, but NOT DELIVERED", ended(reason)),
+    }
 }
 
 fn due(at: AtMs, zone: &TimeZone) -> Option<Due> {

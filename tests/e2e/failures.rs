@@ -55,6 +55,12 @@ fn gap_18_a_busy_api_is_waited_for_and_the_wait_can_be_stopped() {
         let classified = |event: &&Event| event.kind() == "RunOutcomeClassified";
         let last = daemon.seen().iter().rfind(classified).unwrap();
         assert_eq!(last.text("outcome"), "ApiBusy", "{status}");
+        let listed = world.launch.output(&["tasks"]).stdout;
+        let listed = String::from_utf8_lossy(&listed).into_owned();
+        assert!(
+            listed.starts_with(&task) && listed.contains("put off until"),
+            "{listed}"
+        );
         assert!(world.launch.output(&["stop", &task]).status.success());
         daemon.await_replies(number);
     }

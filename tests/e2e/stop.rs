@@ -1,4 +1,4 @@
-//! A stop that lets running work finish.
+//! A stop that lets running work finish: the sandbox stays up until it has (gap 4).
 
 use crate::common::mail::{ALICE, message};
 use crate::common::{PATIENCE, Plan, World, until};

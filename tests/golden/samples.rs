@@ -41,10 +41,14 @@ use airut::events::run::{
     ImageBuildFailed, ImageBuildStarted, ImageBuilt, LineBody, Mount, PolicyInForce, RunCutOff,
     RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned,
 };
+use airut::events::schedule::{
+    MissedCause, ScheduleCameToNothing, ScheduleCommandEnded, ScheduleFired, ScheduleInForce,
+    ScheduleSlotsMissed, ScheduleWithdrawn, ScheduledWork,
+};
 use airut::events::service::{
     BackupFailed, BackupTaken, BootCompleted, ClockWentBack, ConfigLoaded, DrainStarted,
     FailedRepo, LogKeyRotated, PentestCompleted, RestoreDrillCompleted, ServiceStarted,
-    ServiceStopped,
+    ServiceStopped, StorageLow, StorageRecovered,
 };
 use airut::events::task::{
     CompletionReason, InterruptionDecision, TaskCoalesced, TaskCommandGiven, TaskCompleted,
@@ -133,6 +137,8 @@ pub(crate) fn samples() -> Vec<Event> {
         people(),
         forgetting(),
         runs(),
+        schedules(),
+        storage(),
         containers(),
         frozen(),
         proxy(),
@@ -140,6 +146,87 @@ pub(crate) fn samples() -> Vec<Event> {
         deliveries(),
     ]
     .concat()
+}
+
+fn storage() -> Vec<Event> {
+    let directory = || text("/home/airut/.local/state/airut");
+    vec![
+        StorageLow {
+            directory: directory(),
+            free_bytes: 900_000_000,
+            limit_bytes: 1_073_741_824,
+        }
+        .into(),
+        StorageRecovered {
+            directory: directory(),
+            free_bytes: 2_000_000_000,
+        }
+        .into(),
+    ]
+}
+
+fn schedules() -> Vec<Event> {
+    let name = || text("leak-watch");
+    vec![
+        ScheduleInForce {
+            repo: repo(),
+            name: name(),
+            cron: text("*/20 * * * *"),
+            zone: text("Europe/Oslo"),
+            from: AtMs(1_790_000_000_000),
+        }
+        .into(),
+        ScheduleWithdrawn {
+            repo: repo(),
+            name: name(),
+        }
+        .into(),
+        ScheduleFired {
+            repo: repo(),
+            name: name(),
+            slot: AtMs(1_790_000_400_000),
+            late_ms: 3,
+            inbound: INBOUND,
+            task: TASK,
+            conversation: CONVERSATION,
+            work: ScheduledWork::Command {
+                argv: vec![text("ops/leak-watch"), text("--since"), text("20m")],
+                timeout_ms: Some(90_000),
+                output_bytes_max: 32_768,
+            },
+            to: text("crew@crew.harbor.test"),
+        }
+        .into(),
+        ScheduleSlotsMissed {
+            repo: repo(),
+            name: name(),
+            first: AtMs(1_790_001_600_000),
+            last: AtMs(1_790_004_000_000),
+            count: 3,
+            cause: MissedCause::Overlap,
+        }
+        .into(),
+        ScheduleCommandEnded {
+            task: TASK,
+            conversation: CONVERSATION,
+            run: RUN,
+            exit_code: 3,
+            timed_out: false,
+            out_of_memory: false,
+            too_much_output: false,
+            output: blob(),
+            output_bytes: 4321,
+            errors: blob(),
+        }
+        .into(),
+        ScheduleCameToNothing {
+            repo: repo(),
+            name: name(),
+            slot: AtMs(1_790_000_400_000),
+            task: TASK,
+        }
+        .into(),
+    ]
 }
 
 fn service() -> Vec<Event> {

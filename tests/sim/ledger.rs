@@ -3,10 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use airut::config::types::QueueLimits;
 use airut::events::delivery::{DeliveryKind, DeliveryRequested, DeliveryTarget};
 use airut::events::event::{ConversationEvent, DeliveryEvent, MessageEvent, RunEvent, TaskEvent};
 use airut::events::id::{ConversationId, DeliveryId, InboundId, RunId, TaskId};
+use airut::events::task::InterruptionDecision;
 use airut::events::{Event, Recorded};
+
+/// Tasks that may run at once; there is one repository.
+const PLACES: usize = 2;
 
 /// A broken law, in words.
 pub(crate) type Broken = String;
@@ -16,6 +21,8 @@ pub(crate) struct Task {
     pub(crate) conversation: ConversationId,
     pub(crate) sender: String,
     is_running: bool,
+    /// Whether it takes a place among those that may run at once.
+    has_place: bool,
     ends: u32,
     replies: u32,
     into: Option<TaskId>,
@@ -39,6 +46,7 @@ pub(crate) struct Delivery {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) events: Vec<Recorded>,
+    limits: QueueLimits,
     received: BTreeSet<InboundId>,
     judged: BTreeMap<InboundId, Option<TaskId>>,
     pub(crate) tasks: BTreeMap<TaskId, Task>,
@@ -54,6 +62,14 @@ fn law(holds: bool, broken: impl FnOnce() -> Broken) -> Result<(), Broken> {
 }
 
 impl Ledger {
+    /// Returns an empty one for a queue with these limits.
+    pub(crate) fn with(limits: QueueLimits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     /// Takes a durable event in.
     pub(crate) fn take_in(&mut self, recorded: Recorded) -> Result<(), Broken> {
         let position = recorded.position.0;
@@ -152,6 +168,7 @@ impl Ledger {
                     conversation: queued.conversation,
                     sender: queued.sender.clone(),
                     is_running: false,
+                    has_place: false,
                     ends: 0,
                     replies: 0,
                     into: None,
@@ -175,9 +192,11 @@ impl Ledger {
                 })?;
                 let task = self.task(started.task)?;
                 task.is_running = true;
+                task.has_place = true;
                 law(task.ends == 0, || {
                     format!("{} begins after its end", started.task)
-                })
+                })?;
+                self.check_places()
             }
             TaskEvent::Coalesced(coalesced) => {
                 let task = self.task(coalesced.task)?;
@@ -189,6 +208,7 @@ impl Ledger {
                 let task = self.task(completed.task)?;
                 task.ends += 1;
                 task.is_running = false;
+                task.has_place = false;
                 law(task.ends == 1, || format!("{} ends twice", completed.task))?;
                 let answers = task.replies;
                 let mut deliveries = self.deliveries.values();
@@ -201,8 +221,58 @@ impl Ledger {
                     format!("{} ends without an answer", completed.task)
                 })
             }
+            event => self.check_waiting(event),
+        }
+    }
+
+    /// What waits, whatever for, takes no place; and is turned away only where there is no room.
+    fn check_waiting(&mut self, event: &TaskEvent) -> Result<(), Broken> {
+        match event {
+            TaskEvent::Parked(parked) => {
+                let task = self.task(parked.task)?;
+                let had_place = std::mem::take(&mut task.has_place);
+                task.is_running = false;
+                law(had_place, || {
+                    format!("{} is parked and did not run", parked.task)
+                })
+            }
+            TaskEvent::RetryScheduled(retry) => {
+                self.task(retry.task)?.has_place = false;
+                Ok(())
+            }
+            TaskEvent::Interrupted(interrupted) => {
+                let requeued = interrupted.decision == InterruptionDecision::Requeue;
+                self.task(interrupted.task)?.has_place &= !requeued;
+                Ok(())
+            }
+            TaskEvent::TurnedAway(away) => {
+                let limits = self.limits;
+                let waiting = away.waiting as usize;
+                let is_full = waiting >= limits.waiting_max.min(limits.waiting_per_sender_max);
+                law(is_full, || {
+                    format!("{} is turned away and there was room", away.task)
+                })
+            }
             _ => Ok(()),
         }
+    }
+
+    /// No more tasks run at once than may, in all and of each sender.
+    fn check_places(&self) -> Result<(), Broken> {
+        let running: Vec<&Task> = self.tasks.values().filter(|task| task.has_place).collect();
+        let max = self.limits.per_repo_max.unwrap_or(PLACES).min(PLACES);
+        law(running.len() <= max, || {
+            format!("{} tasks run at once", running.len())
+        })?;
+        let of_sender = |task: &&Task| {
+            let same = running.iter().filter(|other| other.sender == task.sender);
+            same.count()
+        };
+        let most = running.iter().map(of_sender).max().unwrap_or_default();
+        let max = self.limits.per_sender_max.unwrap_or(PLACES);
+        law(most <= max, || {
+            format!("{most} tasks of one sender run at once")
+        })
     }
 
     fn delivery(&mut self, delivery: DeliveryId) -> Result<&mut Delivery, Broken> {

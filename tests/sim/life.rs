@@ -247,8 +247,10 @@ fn ports(outside: &Arc<Outside>, life: &Life, log: &Log) -> (Ports, Arc<StandbyS
     let standby = Arc::new(StandbySandbox::new(Box::new(move || {
         Box::pin(std::future::ready(Ok(Arc::clone(&sandbox))))
     })));
+    let mut config = config("https://git.example.test/work");
+    config.execution.queue = outside.limits;
     let ports = Ports {
-        config: Arc::new(config("https://git.example.test/work")),
+        config: Arc::new(config),
         log: log.clone(),
         bodies: Bodies::new(Arc::new(blobs)),
         channels: Channels::new().with(repo(), Arc::clone(&ports) as Arc<dyn Channel>),
@@ -338,7 +340,9 @@ async fn disturb(outside: Arc<Outside>, life: Life, operator: Operator) {
         }
         if outside.percent(|rates| rates.stop) {
             let tasks = outside.ledger.lock().unwrap().conversations();
-            if let Some(conversation) = tasks.first() {
+            // Whatever it does then: it waits, is held, is parked, runs or is being answered.
+            let any = outside.below(tasks.len().max(1) as u64) as usize;
+            if let Some(conversation) = tasks.get(any) {
                 let target = StopTarget::Conversation(*conversation);
                 let stopped = operator.stop(target, "alice".to_owned()).await;
                 outside.trace(life.number, || format!("stop {conversation}: {stopped:?}"));

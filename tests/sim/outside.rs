@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use airut::clock;
+use airut::config::types::QueueLimits;
 use airut::events::codec::{self, StoredRecord};
 use airut::events::id::{InboundId, Position, RunId, StreamId, StreamVersion};
 use airut::events::log::memory::MemoryStore;
@@ -92,6 +93,7 @@ pub(crate) struct Outside {
     pub(crate) dice: Mutex<Dice>,
     pub(crate) rates: Mutex<Rates>,
     pub(crate) may_abandon: bool,
+    pub(crate) limits: QueueLimits,
     pub(crate) kept: MemoryStore,
     pub(crate) ledger: Mutex<Ledger>,
     pub(crate) mailbox: Mutex<VecDeque<Letter>>,
@@ -110,13 +112,15 @@ impl Outside {
         let mut dice = Dice::new(seed);
         let rates = Rates::draw(&mut dice);
         let mailbox = letters(&mut dice);
+        let limits = limits(&mut dice);
         Self {
+            limits,
             may_abandon: rates.refused_for_good + rates.clock_jump > 0,
             rates: Mutex::new(rates),
             mailbox: Mutex::new(mailbox),
             dice: Mutex::new(dice),
             kept: MemoryStore::new(),
-            ledger: Mutex::default(),
+            ledger: Mutex::new(Ledger::with(limits)),
             alive: Mutex::default(),
             broken: Mutex::default(),
             wall_ms: Mutex::new(BEGINNING_MS),
@@ -203,8 +207,25 @@ impl Outside {
     }
 }
 
+/// Half of the seeds have a limit of each kind, so small that it is reached.
+fn limits(dice: &mut Dice) -> QueueLimits {
+    let all = QueueLimits::default();
+    let per_repo_max = dice.percent(50).then_some(1);
+    let per_sender_max = dice.percent(50).then_some(1);
+    QueueLimits {
+        per_repo_max,
+        per_sender_max,
+        waiting_max: if dice.percent(50) { 3 } else { all.waiting_max },
+        waiting_per_sender_max: if dice.percent(50) {
+            2
+        } else {
+            all.waiting_per_sender_max
+        },
+    }
+}
+
 fn letters(dice: &mut Dice) -> VecDeque<Letter> {
-    let count = 1 + dice.below(4);
+    let count = 1 + dice.below(6);
     let mut letters = VecDeque::new();
     for number in 0..count {
         let continues = number > 0 && dice.percent(60);

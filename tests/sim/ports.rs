@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use airut::clock;
 use airut::events::container::{FrozenRunReleased, ReleaseCause};
 use airut::events::id::{ChannelKind, RepoId, RunId};
 use airut::handlers::channels::{
@@ -18,9 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::outside::{Life, Outside};
 use crate::parts::{
-    FakeMirrors, UNKNOWN, exited, failure, keep_session, observe, read, result, said, session_of,
-    source_of, started,
+    FakeMirrors, UNKNOWN, exited, failure, keep_session, limited, observe, read, result, said,
+    session_of, source_of, spent, started,
 };
+
+/// The longest that a usage limit lasts.
+const LIMIT_LASTS_MS_MAX: u64 = 6 * 3_600_000;
 
 /// The time limit of a run; the sandbox keeps it.
 const RUN_TIME_MAX: Duration = Duration::from_secs(3600);
@@ -150,12 +154,21 @@ impl SimPorts {
         keep_session(request, &session);
         let init = format!(r#"{{"type":"system","subtype":"init","session_id":"{session}"}}"#);
         let is_bad = self.outside.percent(|rates| rates.bad_run);
-        let kind = if is_bad { self.outside.below(6) } else { 6 };
+        let kind = if is_bad { self.outside.below(7) } else { 7 };
         let lines = match kind {
             0 => vec![failure("error_during_execution", "null", UNKNOWN)],
             1 => vec![init, failure("success", "529", "Overloaded")],
-            2..=4 => vec![init],
+            2..=4 => vec![init, spent()],
             5 => vec![init, said("Done."), result("Done.", &session)],
+            6 => {
+                let resets_at = clock::now_ms() + self.outside.below(LIMIT_LASTS_MS_MAX);
+                let words = "You've hit your session limit";
+                vec![
+                    init,
+                    limited(resets_at / 1000),
+                    failure("success", "429", words),
+                ]
+            }
             _ => {
                 if self.outside.below(5) == 0 {
                     let file = source_of(request, "/outbox").join("result.txt");
@@ -179,7 +192,7 @@ impl SimPorts {
             3 => end.proxy_lost = true,
             _ => {}
         }
-        end.exit_code = i32::from(kind < 2) + i32::from((2..6).contains(&kind)) * 137;
+        end.exit_code = i32::from(kind < 2 || kind == 6) + i32::from((2..6).contains(&kind)) * 137;
         recorder.record(vec![exited(run, end.exit_code)]).await?;
         Ok(end)
     }

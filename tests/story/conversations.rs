@@ -157,6 +157,53 @@ async fn an_unusable_session_is_left_and_the_message_answered_in_a_fresh_one() {
 }
 
 #[tokio::test]
+async fn gap_19_the_effort_is_kept_in_the_recovery_and_every_attempt_is_counted() {
+    let acts = [
+        Act::Answer("Good."),
+        Act::UnknownSession,
+        Act::SpendUntilTimeout,
+    ];
+    let mut world = World::new(&acts);
+    world.effort = Some("high".to_owned());
+    let daemon = world.daemon().await;
+    daemon.receive("m1", "alice", "", "First.").await.unwrap();
+    daemon.until("TaskCompleted", 1).await;
+    let conversation = conversation_of(&world.events(), "m1");
+    let second = daemon.receive("m2", "alice", &conversation, "Second.");
+    second.await.unwrap();
+    daemon.until("DeliverySucceeded", 3).await;
+    daemon.drain().await;
+    for run in world.sandbox.ran.lock().unwrap().iter() {
+        let at = run.argv.iter().position(|word| word == "--effort").unwrap();
+        assert_eq!(run.argv[at + 1], "high");
+    }
+    let reply = world.channel.replies().remove(1).body;
+    assert!(reply.contains("time limit"), "{reply}");
+    assert!(reply.contains("Looking."), "{reply}");
+    // The unusable session's half cent, and what the run at its time limit had used.
+    assert!(reply.ends_with("*Cost: $10.0050*"), "{reply}");
+}
+
+#[tokio::test]
+async fn gap_19_what_a_restart_cut_off_is_counted_once() {
+    let acts = [Act::SpendAndHang, Act::SpendAndHang, Act::Answer("Done.")];
+    let world = World::new(&acts);
+    let daemon = world.daemon().await;
+    daemon.receive("m1", "alice", "", "First.").await.unwrap();
+    daemon.until("AgentEventObserved", 2).await;
+    daemon.crash().await;
+    let daemon = world.daemon().await;
+    daemon.until("AgentEventObserved", 4).await;
+    daemon.crash().await;
+    let daemon = world.daemon().await;
+    daemon.until("DeliverySucceeded", 2).await;
+    daemon.drain().await;
+    assert_eq!(world.count("RunCutOff"), 2);
+    let reply = world.channel.replies().remove(0).body;
+    assert!(reply.ends_with("*Cost: $20.0100*"), "{reply}");
+}
+
+#[tokio::test]
 async fn a_session_that_a_crash_left_as_unusable_is_not_tried_again() {
     let acts = [
         Act::Answer("Good."),
@@ -210,7 +257,10 @@ async fn a_drain_lets_the_running_task_end_and_begins_no_other() {
     let interrupted = events
         .iter()
         .any(|recorded| matches!(recorded.event, Event::Task(TaskEvent::Interrupted(_))));
-    assert!(!interrupted);
+    assert!(
+        !interrupted,
+        "gap 5: what waited at the shutdown is not lost, and begins once"
+    );
 }
 
 /// Set once the later of two messages was read.

@@ -12,14 +12,18 @@ use airut::handlers::channels::{
     BoxFuture, Channel, Evidence, OutboundMessage, SendOutcome, Trace, Triage, Triaged,
 };
 use airut::handlers::intake::Intake;
-use airut::sandbox::port::{ImageError, ImageRequest, RunEnd, RunFailure, RunRequest, Sandbox};
+use airut::sandbox::podman::OutputChunk;
+use airut::sandbox::port::{
+    Entrypoint, ImageError, ImageRequest, OutputKind, RunEnd, RunFailure, RunRequest, Sandbox,
+    Streams,
+};
 use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::parts::{
     UNKNOWN, exited, failure, keep_session, limited, observe, read, result, said, session_of,
-    source_of, started,
+    source_of, spent, started,
 };
 
 /// A channel of mails that keeps what it sends.
@@ -109,6 +113,10 @@ pub(crate) enum Act {
     Overloaded,
     /// It says that the account's usage limit is reached until then, in seconds since 1970.
     Limited(u64),
+    /// It has used tokens for ten dollars when its time limit ends it, or the daemon dies.
+    SpendAndHang,
+    /// The same, at its time limit.
+    SpendUntilTimeout,
     /// It writes more than it may and is ended.
     Flood,
     /// Its honey surrogate is seen and it is frozen, whatever it has said.
@@ -119,6 +127,10 @@ pub(crate) enum Act {
     Hang,
     /// Its output is complete, but its container never ends.
     AnswerAndHang(&'static str),
+    /// It is a command: exit code, standard output and standard error.
+    Command(i32, &'static str, &'static str),
+    /// It is a command that runs until it is stopped.
+    CommandHangs,
 }
 
 /// A run as the sandbox was asked for it.
@@ -127,6 +139,8 @@ pub(crate) struct Ran {
     pub(crate) run: RunId,
     pub(crate) prompt: String,
     pub(crate) argv: Vec<String>,
+    pub(crate) targets: Vec<String>,
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 /// A sandbox that follows a script; what runs in it outlives the daemon.
@@ -136,6 +150,10 @@ pub(crate) struct FakeSandbox {
     pub(crate) alive: Mutex<Vec<RunId>>,
     pub(crate) most_alive: Mutex<usize>,
     pub(crate) image_error: Mutex<Option<ImageError>>,
+    /// What every command does, and every agent, whatever the script says.
+    pub(crate) by_kind: Mutex<Option<(Act, Act)>>,
+    /// What images were asked for.
+    pub(crate) images: Mutex<Vec<Entrypoint>>,
     /// A permit lets one waiting agent answer.
     pub(crate) release: Semaphore,
 }
@@ -148,6 +166,8 @@ impl Default for FakeSandbox {
             alive: Mutex::default(),
             most_alive: Mutex::default(),
             image_error: Mutex::default(),
+            by_kind: Mutex::default(),
+            images: Mutex::default(),
             release: Semaphore::new(0),
         }
     }
@@ -161,112 +181,97 @@ impl FakeSandbox {
         stop: CancellationToken,
     ) -> Result<RunEnd, RunFailure> {
         let run = request.run;
-        let act = self.next_act();
+        let act = self.next_act(&request.output);
         self.enter(&request);
         recorder.record(vec![started(run)]).await?;
+        if let OutputKind::Passed(streams) = &request.output {
+            let exit_code = command(streams.as_ref(), act, &stop).await;
+            return self.end(run, exit_code, recorder.as_ref()).await;
+        }
         let session = session_of(&request);
         keep_session(&request, &session);
         let init = format!(r#"{{"type":"system","subtype":"init","session_id":"{session}"}}"#);
         let observe = |lines: Vec<String>| observe(recorder.as_ref(), run, lines);
+        if let Act::AnswerWithFile(_, name) = act {
+            let outbox = source_of(&request, "/outbox").join(name);
+            std::fs::write(outbox, "content").unwrap();
+        }
+        observe(first_lines(&act, init, &session)).await?;
         let exit_code = match act {
-            Act::Answer(text) => {
-                observe(vec![init, said(text), result(text, &session)]).await?;
-                0
-            }
-            Act::AnswerWithFile(text, name) => {
-                let outbox = source_of(&request, "/outbox").join(name);
-                std::fs::write(outbox, "content").unwrap();
-                observe(vec![init, said(text), result(text, &session)]).await?;
-                0
-            }
+            Act::Answer(_) | Act::AnswerWithFile(..) => 0,
             Act::AnswerWhenReleased(text) => {
-                observe(vec![init]).await?;
                 self.release.acquire().await.unwrap().forget();
                 observe(vec![said(text), result(text, &session)]).await?;
                 0
             }
             Act::WriteWhenReleased(lines, text) => {
-                let steps = steps(init, lines, text, &session);
-                self.write(recorder.as_ref(), run, steps, &stop).await?
+                let answer = vec![said(text), result(text, &session)];
+                let steps = lines.into_iter().map(|line| vec![line]).chain([answer]);
+                let write = self.write(recorder.as_ref(), run, steps.collect());
+                tokio::select! {
+                    code = stopped(&stop) => code,
+                    written = write => written.map(|()| 0)?,
+                }
             }
-            Act::UnknownSession => {
-                observe(vec![failure("error_during_execution", "null", UNKNOWN)]).await?;
-                1
-            }
-            Act::UnknownSessionAndHang => {
-                observe(vec![failure("error_during_execution", "null", UNKNOWN)]).await?;
-                stopped(&stop).await
-            }
-            Act::Overloaded => {
-                observe(vec![init, failure("success", "529", "Overloaded")]).await?;
-                1
-            }
-            Act::Limited(resets_at) => {
-                let words = "You've hit your session limit";
-                let lines = vec![init, limited(resets_at), failure("success", "429", words)];
-                observe(lines).await?;
-                1
-            }
-            Act::Flood => {
-                observe(vec![init]).await?;
-                137
-            }
+            Act::UnknownSession | Act::Overloaded | Act::Limited(_) => 1,
+            Act::SpendUntilTimeout => TIMED_OUT,
+            Act::Flood => 137,
             Act::Freeze(why) => {
-                let done = "I am done.";
-                observe(vec![init, said(done), result(done, &session)]).await?;
                 recorder.record(vec![frozen(run, why)]).await?;
                 137
             }
             Act::SeeHoneyAndHang(place) => {
-                observe(vec![init]).await?;
                 recorder.record(vec![honey_seen(run, place)]).await?;
                 stopped(&stop).await
             }
-            Act::Hang => {
-                observe(vec![init]).await?;
-                stopped(&stop).await
-            }
-            Act::AnswerAndHang(text) => {
-                observe(vec![init, said(text), result(text, &session)]).await?;
+            Act::Command(..) | Act::CommandHangs => panic!("{run} is no command"),
+            Act::UnknownSessionAndHang | Act::SpendAndHang | Act::Hang | Act::AnswerAndHang(_) => {
                 stopped(&stop).await
             }
         };
+        self.end(run, exit_code, recorder.as_ref()).await
+    }
+
+    async fn end(
+        &self,
+        run: RunId,
+        exit_code: i32,
+        recorder: &dyn Recorder,
+    ) -> Result<RunEnd, RunFailure> {
         recorder.record(vec![exited(run, exit_code)]).await?;
         self.leave(run);
         Ok(end_of(exit_code))
     }
 
-    fn next_act(&self) -> Act {
-        let next = self.script.lock().unwrap().pop_front();
-        next.unwrap_or(Act::Answer("Done."))
-    }
-
-    /// Writes the first lines at once, and the others as the story lets it; returns the exit code.
+    /// Writes each step as the story lets it.
     async fn write(
         &self,
         recorder: &dyn Recorder,
         run: RunId,
         steps: Vec<Vec<String>>,
-        stop: &CancellationToken,
-    ) -> Result<i32, RecordError> {
-        let mut steps = steps.into_iter();
-        observe(recorder, run, steps.next().unwrap_or_default()).await?;
-        let write = async {
-            for lines in steps {
-                self.release.acquire().await.unwrap().forget();
-                observe(recorder, run, lines).await?;
-            }
-            Ok(0)
-        };
-        tokio::select! {
-            code = stopped(stop) => Ok(code),
-            written = write => written,
+    ) -> Result<(), RecordError> {
+        for lines in steps {
+            self.release.acquire().await.unwrap().forget();
+            observe(recorder, run, lines).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns what the next run does.
+    fn next_act(&self, output: &OutputKind) -> Act {
+        let next = self.script.lock().unwrap().pop_front();
+        match (self.by_kind.lock().unwrap().clone(), output) {
+            (Some((command, _)), OutputKind::Passed(_)) => command,
+            (Some((_, agent)), OutputKind::AgentStream) => agent,
+            (None, _) => next.unwrap_or(Act::Answer("Done.")),
         }
     }
 
     fn enter(&self, request: &RunRequest) {
         self.ran.lock().unwrap().push(Ran {
             run: request.run,
+            targets: request.mounts.iter().map(|m| m.target.clone()).collect(),
+            timeout_ms: request.limits.timeout_ms,
             prompt: String::from_utf8(request.stdin.clone()).unwrap(),
             argv: request.argv.clone(),
         });
@@ -286,9 +291,10 @@ impl FakeSandbox {
 impl Sandbox for FakeSandbox {
     fn ensure_image(
         &self,
-        _: ImageRequest,
+        request: ImageRequest,
         _: Arc<dyn Recorder>,
     ) -> PortFuture<'_, Result<String, ImageError>> {
+        self.images.lock().unwrap().push(request.entrypoint);
         let error = self.image_error.lock().unwrap().clone();
         let tag = "localhost/airut-overlay:1".to_owned();
         Box::pin(std::future::ready(error.map_or(Ok(tag), Err)))
@@ -335,6 +341,22 @@ impl Sandbox for FakeSandbox {
     }
 }
 
+/// Does what a command does; returns its exit code.
+async fn command(streams: &dyn Streams, act: Act, stop: &CancellationToken) -> i32 {
+    assert_eq!(streams.read().await, None, "nobody writes to a command");
+    match act {
+        Act::Command(exit_code, output, errors) => {
+            let output = OutputChunk::Stdout(output.as_bytes().to_vec());
+            let errors = OutputChunk::Stderr(errors.as_bytes().to_vec());
+            streams.write(output).await;
+            streams.write(errors).await;
+            exit_code
+        }
+        Act::CommandHangs => stopped(stop).await,
+        other => panic!("a command does not {other:?}"),
+    }
+}
+
 fn frozen(run: RunId, why: &str) -> airut::events::Event {
     RunFrozen {
         run,
@@ -357,11 +379,34 @@ fn honey_seen(run: RunId, place: &str) -> airut::events::Event {
     .into()
 }
 
-/// Returns what an agent writes, in steps: that it begins, each line, and its answer.
-fn steps(init: String, lines: Vec<String>, text: &str, session: &str) -> Vec<Vec<String>> {
-    let lines = std::iter::once(init).chain(lines).map(|line| vec![line]);
-    let answer = vec![said(text), result(text, session)];
-    lines.chain([answer]).collect()
+/// Returns what an agent says before anything else happens to it.
+fn first_lines(act: &Act, init: String, session: &str) -> Vec<String> {
+    match act {
+        Act::Answer(text) | Act::AnswerWithFile(text, _) | Act::AnswerAndHang(text) => {
+            vec![init, said(text), result(text, session)]
+        }
+        Act::Freeze(_) => {
+            let done = "I am done.";
+            vec![init, said(done), result(done, session)]
+        }
+        Act::UnknownSession | Act::UnknownSessionAndHang => {
+            vec![failure("error_during_execution", "null", UNKNOWN)]
+        }
+        Act::Overloaded => vec![init, failure("success", "529", "Overloaded")],
+        Act::Limited(resets_at) => {
+            let words = "You've hit your session limit";
+            vec![init, limited(*resets_at), failure("success", "429", words)]
+        }
+        Act::SpendAndHang | Act::SpendUntilTimeout => vec![init, spent()],
+        Act::Command(..) | Act::CommandHangs => vec![],
+        Act::AnswerWhenReleased(_)
+        | Act::WriteWhenReleased(..)
+        | Act::Flood
+        | Act::SeeHoneyAndHang(_)
+        | Act::Hang => {
+            vec![init]
+        }
+    }
 }
 
 /// Waits until the run is to stop; returns the exit code of a process that is told to end.
@@ -370,10 +415,13 @@ async fn stopped(stop: &CancellationToken) -> i32 {
     143
 }
 
+/// The exit code of a run that its time limit ended.
+const TIMED_OUT: i32 = 124;
+
 fn end_of(exit_code: i32) -> RunEnd {
     RunEnd {
         exit_code,
-        timed_out: false,
+        timed_out: exit_code == TIMED_OUT,
         stopped: exit_code == 143,
         out_of_memory: false,
         proxy_lost: false,

@@ -214,6 +214,8 @@ async fn a_forgotten_message_that_is_met_again_does_not_come_back() {
     assert_eq!(found(&world), Vec::<&str>::new());
 }
 
+/// Gap 22: what counts is what happened in the conversation by the log, and not when a directory was
+/// changed; an active one is never forgotten, however old it is.
 #[tokio::test]
 async fn retention_forgets_what_is_old_enough_and_spares_what_is_active() {
     let (world, daemon, conversation) = sung().await;

@@ -129,6 +129,11 @@ pub(crate) fn limited(resets_at: u64) -> String {
     )
 }
 
+/// A message of a model whose million tokens of input cost four dollars.
+pub(crate) fn spent() -> String {
+    r#"{"type":"assistant","message":{"id":"m-1","model":"claude-opus-5-5","usage":{"input_tokens":2500000,"output_tokens":1},"content":[{"type":"text","text":"Looking."}]}}"#.to_owned()
+}
+
 pub(crate) fn started(run: RunId) -> airut::events::Event {
     let role = ContainerRole::Agent;
     ContainerStarted { run, role }.into()
@@ -276,5 +281,6 @@ fn repository(repo_url: &str) -> Repo {
         github_app_credentials: BTreeMap::new(),
         email: None,
         slack: None,
+        schedules: BTreeMap::new(),
     }
 }

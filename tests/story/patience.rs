@@ -150,6 +150,7 @@ fn task(retries: u32, parks: u32) -> QueuedTask {
         attempt: 1,
         started: 1,
         run: None,
+        prompted: true,
         result_seen: false,
         honey_seen: None,
         session: None,
@@ -161,6 +162,7 @@ fn task(retries: u32, parks: u32) -> QueuedTask {
         parked: None,
         parks,
         spent: Spent::default(),
+        schedule: None,
     }
 }
 

@@ -54,6 +54,9 @@ async fn gap_38_with_all_workers_busy_everybody_is_told_at_once() {
     // Two acknowledgements of what runs, one of what waits, and two answers.
     daemon.until("DeliverySucceeded", 5).await;
     assert_eq!(world.count("TaskStarted"), 2, "nobody took a worker");
+    let tasks = daemon.operator.tasks().await.unwrap();
+    let holds: Vec<_> = tasks.iter().map(|task| task.holds.join(", ")).collect();
+    assert_eq!(holds, ["", "", "workers"]);
     let waits = told(&world, "alice", DeliveryKind::Acknowledgement);
     assert!(waits[0].contains("2 other tasks run or wait"), "{waits:?}");
     assert!(waits[0].contains("`/stop`"), "{waits:?}");

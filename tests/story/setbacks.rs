@@ -3,6 +3,7 @@
 use std::fs::DirEntry;
 use std::path::Path;
 
+use airut::clock;
 use airut::events::Event;
 use airut::events::blobs::Blobs;
 use airut::events::delivery::{DeliveryKind, DeliveryRequested, DeliveryTarget};
@@ -13,6 +14,7 @@ use airut::events::id::{
 use airut::events::log::{Append, Context, Log};
 use airut::events::message::RejectionReason;
 use airut::events::seal::BODY_OVERHEAD_BYTES;
+use airut::events::service::{StorageLow, StorageRecovered};
 use airut::handlers::channels::{SendOutcome, Triaged};
 use airut::handlers::intake::Intake;
 use airut::sandbox::port::ImageError;
@@ -236,6 +238,39 @@ async fn on_a_full_disk_nothing_is_taken_in_sent_or_run() {
     world.kept.mend();
     let daemon = world.daemon().await;
     daemon.receive("m2", "alice", "", "More.").await.unwrap();
+    daemon.until("TaskCompleted", 2).await;
+    daemon.drain().await;
+}
+
+/// A disk that is nearly full takes messages in and begins nothing, until there is room.
+#[tokio::test]
+async fn on_a_disk_that_is_nearly_full_messages_are_taken_in_and_wait() {
+    let world = World::new(&[]);
+    let daemon = world.daemon().await;
+    let directory = || "/state".to_owned();
+    let record = async |event: Event| {
+        let context = Context::system(clock::now());
+        let append = Append::to(&StreamId::log(), vec![event], context);
+        daemon.log.append(append).await.unwrap();
+    };
+    let low = StorageLow {
+        directory: directory(),
+        free_bytes: 1,
+        limit_bytes: 2,
+    };
+    record(low.into()).await;
+    daemon.receive("m1", "alice", "", "Hello.").await.unwrap();
+    daemon.until("TaskQueued", 1).await;
+    daemon.receive("m2", "bob", "", "Hello.").await.unwrap();
+    daemon.until("TaskQueued", 2).await;
+    assert_eq!(world.count("TaskStarted"), 0);
+    let views = world.views();
+    assert_eq!(views.view().state.storage.low().unwrap().free_bytes, 1);
+    let recovered = StorageRecovered {
+        directory: directory(),
+        free_bytes: 3,
+    };
+    record(recovered.into()).await;
     daemon.until("TaskCompleted", 2).await;
     daemon.drain().await;
 }

@@ -19,6 +19,7 @@ use airut::handlers::react::{Airborne, react};
 use airut::handlers::turns::{Capacity, turns};
 use airut::projections::Projection as _;
 use airut::projections::state::State;
+use airut::projections::work_queue::WorkQueue;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -278,6 +279,11 @@ proptest! {
         }
         house.empties();
         prop_assert!(house.patience.is_empty());
+        while !house.running.is_empty() {
+            house.ends();
+        }
+        let left = &house.state.queue;
+        prop_assert_eq!(left, &WorkQueue::default(), "gap 40: nothing is kept of whoever has gone");
     }
 }
 

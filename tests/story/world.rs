@@ -1,11 +1,13 @@
 //! A world in which the daemon lives, dies and lives again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use airut::clock;
-use airut::config::types::QueueLimits;
+use airut::config::types::schedule::Schedule;
+use airut::config::types::{Config, QueueLimits};
 use airut::events::blobs::Blobs;
 use airut::events::checkpoint::LogKey;
 use airut::events::codec::{self, StoredRecord};
@@ -106,6 +108,8 @@ pub(crate) struct World {
     pub(crate) kept: Arc<MemoryStore>,
     pub(crate) repo_url: String,
     pub(crate) limits: QueueLimits,
+    pub(crate) effort: Option<String>,
+    pub(crate) schedules: BTreeMap<String, Schedule>,
     directory: tempfile::TempDir,
 }
 
@@ -134,7 +138,9 @@ impl World {
             kept: Arc::default(),
             repo_url: "https://git.example.test/work".to_owned(),
             limits: QueueLimits::default(),
-            directory: tempfile::TempDir::new().unwrap(),
+            effort: None,
+            schedules: BTreeMap::new(),
+            directory: in_memory(),
         }
     }
 
@@ -191,14 +197,33 @@ impl World {
         })
     }
 
+    fn config(&self) -> Config {
+        let mut config = config(&self.repo_url);
+        config.execution.queue = self.limits;
+        let repo = config.repos.get_mut(&repo()).unwrap();
+        repo.effort.clone_from(&self.effort);
+        repo.schedules = self.schedules.clone();
+        config
+    }
+
+    /// Opens the log without a thread for its writer, for stories in simulated time.
+    pub(crate) fn open_inline(&self) -> Log {
+        self.open_inline_on(Arc::clone(&self.kept) as Arc<dyn Store>)
+    }
+
+    /// As [`Self::open_inline`], on another disk.
+    pub(crate) fn open_inline_on(&self, store: Arc<dyn Store>) -> Log {
+        let keys = KeyRing::of_state(self.directory.path());
+        let log = Log::open_inline(store).unwrap();
+        log.with_keys(Arc::new(keys))
+    }
+
     /// Returns what effects act through.
     pub(crate) fn ports(&self, log: &Log) -> Ports {
         let blobs = Blobs::open(&self.directory.path().join("blobs")).unwrap();
         let channel = Arc::clone(&self.channel) as Arc<dyn Channel>;
-        let mut config = config(&self.repo_url);
-        config.execution.queue = self.limits;
         Ports {
-            config: Arc::new(config),
+            config: Arc::new(self.config()),
             log: log.clone(),
             bodies: Bodies::new(Arc::new(blobs)),
             channels: Channels::new().with(repo(), channel),
@@ -320,4 +345,14 @@ pub(crate) fn conversation_of(events: &[Recorded], key: &str) -> String {
         _ => None,
     });
     routed.unwrap().to_string()
+}
+
+/// Makes a directory in memory where there is one: a story waits for no disk.
+fn in_memory() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let made = match memory.is_dir() {
+        true => tempfile::TempDir::new_in(memory),
+        false => tempfile::TempDir::new(),
+    };
+    made.unwrap()
 }

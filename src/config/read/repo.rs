@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
-use crate::config::read::{credentials, email, slack, text, text_or};
+use crate::config::read::{credentials, email, schedules, slack, text, text_or};
 use crate::config::section::Section;
 use crate::config::types::{Limits, MaskedSecret, Repo};
 use crate::config::yaml::{Place, Problem};
@@ -58,7 +58,8 @@ fn check_id(id: &str, place: Place) -> Result<(), Problem> {
 }
 
 fn repo(mut section: Section) -> Result<Repo, Problem> {
-    refuse_unsupported(&mut section, "schedules")?;
+    let email = section.section("email")?.map(email::email).transpose()?;
+    let scheduled = section.section("schedules")?;
     let repo = Repo {
         repo_url: section.required("repo_url")?.text,
         model: text_or(section.scalar("model")?, "opus"),
@@ -71,23 +72,12 @@ fn repo(mut section: Section) -> Result<Repo, Problem> {
         masked_secrets: masked_secrets(section.section("masked_secrets")?)?,
         signing_credentials: credentials::signing(section.section("signing_credentials")?)?,
         github_app_credentials: credentials::apps(section.section("github_app_credentials")?)?,
-        email: section.section("email")?.map(email::email).transpose()?,
         slack: section.section("slack")?.map(slack::slack).transpose()?,
+        schedules: schedules::schedules(scheduled, email.is_some())?,
+        email,
     };
     section.end()?;
     Ok(repo)
-}
-
-/// A key of the format that this build does not act on is refused, never passed over.
-pub(super) fn refuse_unsupported(section: &mut Section, key: &'static str) -> Result<(), Problem> {
-    let path = section.path_of(key);
-    match section.take(key) {
-        None => Ok(()),
-        Some(node) => {
-            let what = format!("{path} is not supported by this version of Airut yet; remove it");
-            Err(Problem::at(node.place, what))
-        }
-    }
 }
 
 fn container_path(section: &mut Section) -> Result<String, Problem> {

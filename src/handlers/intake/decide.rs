@@ -137,12 +137,28 @@ pub fn find_conversation(
     channel: ChannelKind,
     triaged: &Triaged,
 ) -> Option<(ConversationId, HintSource)> {
-    let takes_part =
-        |conversation: &Conversation| may_take_part(conversation, channel, &triaged.identity);
+    let keys = thread_keys(&triaged.reply_to);
+    let takes_part = |conversation: &Conversation| {
+        may_take_part(conversation, channel, &triaged.identity)
+            || has_its_mail(conversations, conversation, (repo, channel), &keys)
+    };
     pointed_at(conversations, (repo, channel), triaged)
         .into_iter()
         .find(|(conversation, _)| takes_part(conversation))
         .map(|(conversation, source)| (conversation.id, source))
+}
+
+/// Returns whether the message answers a mail of a schedule: whoever has one may take part, since it
+/// may have gone to many. It is known by its `Message-ID`, which nobody can guess as they could a tag.
+fn has_its_mail(
+    conversations: &Conversations,
+    conversation: &Conversation,
+    (repo, channel): (&RepoId, ChannelKind),
+    keys: &[String],
+) -> bool {
+    let thread = |key: &String| conversations.by_thread(repo, channel, key);
+    let leads_there = |key: &String| thread(key) == Some(conversation.id);
+    conversation.scheduled && keys.iter().any(leads_there)
 }
 
 /// Returns the conversation that the message would continue if its sender took part in it.
@@ -216,7 +232,7 @@ fn own_thread_key(reply_to: &ReplyAddress) -> Option<String> {
 }
 
 /// Derives a conversation's id from its first message; a number is added until none has it.
-fn unused_id(conversations: &Conversations, inbound: InboundId) -> ConversationId {
+pub fn unused_id(conversations: &Conversations, inbound: InboundId) -> ConversationId {
     let id = |counter: u32| {
         let digest = Sha256::of_parts(&[&inbound.0, &counter.to_be_bytes()]).0;
         ConversationId(u32::from_be_bytes([

@@ -112,6 +112,7 @@ mod tests {
             id: ConversationId(7),
             repo: RepoId("work".to_owned()),
             channel,
+            scheduled: false,
             owner: "alice".to_owned(),
             participants,
             invited: set(invited),

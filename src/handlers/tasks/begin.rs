@@ -10,7 +10,9 @@ use crate::events::id::{
 use crate::events::log::{Append, Context, Expected};
 use crate::events::task::{TaskCoalesced, TaskPhase, TaskPhaseEntered, TaskStarted};
 use crate::handlers::effect::Beginning;
-use crate::handlers::replies::address::{Envelope, Marks, channel_of, marked, target, thread_key};
+use crate::handlers::replies::address::{
+    Envelope, Marks, channel_of, marked, new_mail, target, thread_key,
+};
 use crate::projections::conversations::Conversation;
 use crate::projections::work_queue::{QueuedMessage, QueuedTask};
 
@@ -24,13 +26,13 @@ pub fn acknowledgement_text(conversation_url: Option<&str>) -> String {
 }
 
 /// Returns whether the sender is told that the work has begun, or that it waits: once in a
-/// conversation, and not somebody who waits at the socket.
+/// conversation, and not somebody who waits at the socket, nor where nobody wrote.
 pub fn is_acknowledged<'a>(
     conversation: &Conversation,
     mut tasks: impl Iterator<Item = &'a QueuedTask>,
 ) -> bool {
     let is_new = conversation.replies.is_empty() && conversation.channel != ChannelKind::Local;
-    is_new && tasks.all(|task| task.attempt == 0 && !task.was_told)
+    is_new && tasks.all(|task| task.attempt == 0 && !task.was_told && task.schedule.is_none())
 }
 
 /// Begins a task. `acknowledgement` is the text for the sender, kept; `from` is the configured
@@ -134,16 +136,20 @@ pub(super) struct Outgoing<'a> {
 pub(super) fn request_delivery(outgoing: Outgoing<'_>) -> Vec<(StreamId, Event)> {
     let Outgoing { task, message, .. } = outgoing;
     let conversation = task.conversation;
-    let target = target(
-        &message.parsed.reply_to,
-        Envelope {
-            delivery: outgoing.delivery,
-            conversation,
-            subject: &message.parsed.subject,
-            from: outgoing.from,
-            at: outgoing.now,
-        },
-    );
+    let envelope = Envelope {
+        delivery: outgoing.delivery,
+        conversation,
+        subject: &message.parsed.subject,
+        from: outgoing.from,
+        at: outgoing.now,
+    };
+    // What stands for a schedule is no mail that could be answered.
+    let target = match &task.schedule {
+        Some(schedule) if schedule.fired.inbound == message.inbound => {
+            new_mail(&schedule.fired.to, envelope)
+        }
+        Some(_) | None => target(&message.parsed.reply_to, envelope),
+    };
     let target = marked(target, outgoing.marks);
     let channel = channel_of(&target);
     let link = thread_key(&target).map(|key| {

@@ -17,17 +17,24 @@ use crate::handlers::tasks::answer::{
     Answer, Obstacle, Stop, StoppedWhen, answer_obstacle, answer_outcome, footer,
 };
 use crate::handlers::tasks::begin::context_of;
+use crate::handlers::tasks::command::{
+    Commanded, conclude_silently, first_agent_run, run_command_first,
+};
 use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
 use crate::handlers::tasks::directories::{Directories, OutboxContents};
 use crate::handlers::tasks::export::export;
-use crate::handlers::tasks::notes::{OF_OTHERS, RESTARTED, begins_anew, could_not_attach};
+use crate::handlers::tasks::notes::{
+    OF_OTHERS, RESTARTED, begins_anew, could_not_attach, scheduled_failed,
+};
+use crate::handlers::tasks::outbox::{clear_outbox, read_outbox};
 use crate::handlers::tasks::patience::{Patience, decide_patience, parked_text, patience};
 use crate::handlers::tasks::prepare::{Halt, Prepared, prepare};
 use crate::handlers::tasks::prompt::LostSession;
 use crate::handlers::tasks::run::{Judged, recorded_run, run_agent};
+use crate::projections::civil::iso_seconds;
 use crate::projections::usage::Spent;
 use crate::sandbox::cut::first_chars;
-use crate::tasks;
+use crate::sandbox::port::Entrypoint;
 
 /// Characters of the words about a task's end that its event holds; the operator finds the rest in
 /// the event of the step that failed.
@@ -43,21 +50,35 @@ const STOP_READ_MAX: u64 = 256;
 /// [`EffectError`] when its answer could not be recorded, or the service ends.
 pub async fn execute(
     ports: &Ports,
-    assignment: Assignment,
+    mut assignment: Assignment,
     stop: CancellationToken,
 ) -> Result<(), EffectError> {
+    let came_to = match run_command_first(ports, &mut assignment, &stop).await {
+        Ok(Commanded::Silent) => return conclude_silently(ports, &assignment).await,
+        Ok(Commanded::Judged(judged)) => Some(Ok(*judged)),
+        Ok(Commanded::GoOn) => None,
+        Err(halt) => Some(Err(halt)),
+    };
     let execution = Execution {
         ports,
         assignment: &assignment,
         stop,
     };
-    let end = match execution.reach_an_end().await {
+    let came_to = match came_to {
+        Some(came_to) => came_to,
+        None => execution.reach_an_end().await,
+    };
+    let end = match came_to {
         Ok(judged) if execution.puts_off(&judged).await? => return Ok(()),
         Ok(judged) if judged.judgement.outcome == RunOutcome::Stopped => End {
             answer: answer_obstacle(&execution.stopped_by()?),
             ..End::of(judged)
         },
         Ok(judged) => End::of(judged),
+        // A command ends as a run does; who stopped it stands in the task's stream.
+        Err(Halt::Obstacle(Obstacle::Stopped(stop))) if stop.by.is_empty() => {
+            End::at(answer_obstacle(&execution.stopped_by()?))
+        }
         Err(Halt::Obstacle(obstacle)) => End {
             // What an earlier run of the task began is gone on with by whoever answers.
             session: assignment.task.session.clone(),
@@ -109,7 +130,7 @@ impl Execution<'_> {
         let task = &self.assignment.task;
         match self.assignment.start {
             Start::Run => {
-                let run = task.task.run(task.started);
+                let run = first_agent_run(task);
                 self.run(run, Spent::default(), None).await
             }
             Start::Conclude => self.use_recorded_run().await,
@@ -175,7 +196,7 @@ impl Execution<'_> {
         tokio::select! {
             // In a fixed order, so that a simulation takes the same way again.
             biased;
-            prepared = prepare(self.ports, self.assignment, run) => prepared,
+            prepared = prepare(self.ports, self.assignment, run, Entrypoint::Agent) => prepared,
             () = self.stop.cancelled() => Err(self.halt_of_stop()),
         }
     }
@@ -329,6 +350,10 @@ impl Execution<'_> {
         let from = self.ports.mail_from(&task.repo);
         let append = decide_conclusion(self.assignment, conclusion, from, clock::now());
         self.ports.append(append).await?;
+        if self.assignment.start == Start::Stopped {
+            // Another task of the conversation may be at its files; its end exports this one too.
+            return Ok(());
+        }
         clear_outbox(&directories, names).await;
         if let Err(error) = export(self.ports, task.conversation, &directories).await {
             tracing::warn!(conversation = %task.conversation, %error, "exports were not written");
@@ -340,6 +365,16 @@ impl Execution<'_> {
         let mut text = end.answer.text.trim_end().to_owned();
         if let Some(forgotten) = self.assignment.forgotten {
             text = format!("{}\n\n{text}", begins_anew(forgotten));
+        }
+        if let Some(schedule) = self
+            .assignment
+            .task
+            .schedule
+            .as_ref()
+            .filter(|_| end.answer.is_error())
+        {
+            let due = iso_seconds(schedule.fired.slot);
+            text = format!("{}\n\n{text}", scheduled_failed(&schedule.fired.name, &due));
         }
         if self.assignment.foreign.is_some() {
             text = format!("{OF_OTHERS}\n\n{text}");
@@ -376,21 +411,6 @@ impl Execution<'_> {
             })
         };
         !has("CLAUDE_CODE_OAUTH_TOKEN") || has("ANTHROPIC_API_KEY")
-    }
-}
-
-async fn read_outbox(directories: &Directories) -> OutboxContents {
-    let directories = directories.clone();
-    let read = tasks::apart(move || directories.read_outbox()).await;
-    read.unwrap_or_default()
-}
-
-async fn clear_outbox(directories: &Directories, names: Vec<String>) {
-    let directories = directories.clone();
-    let clear = tasks::apart(move || directories.clear_outbox(&names));
-    // What stays is removed before the next run.
-    if let Err(error) = clear.await {
-        tracing::warn!(%error, "the outbox was not cleared");
     }
 }
 

@@ -89,6 +89,7 @@ mod tests {
             github_app_credentials: BTreeMap::new(),
             email: None,
             slack: None,
+            schedules: BTreeMap::new(),
         };
         let grants = grants(&repo);
         let kinds: Vec<_> = grants

@@ -21,6 +21,15 @@ pub fn begins_anew(forgotten: ConversationId) -> String {
 pub const RESTARTED: &str = "*The service restarted while your message was being worked on. The agent \
      was told, and went on from where it was cut off.*";
 
+/// Stands above an answer that tells of a failure of a schedule's task: nobody wrote the message that
+/// such an answer speaks of. `due` is the time in UTC.
+pub fn scheduled_failed(name: &str, due: &str) -> String {
+    format!(
+        "*The scheduled task \"{name}\", due at {due} UTC, failed as said below. It comes again when it \
+         is due next. An answer to this mail goes on here before that.*"
+    )
+}
+
 /// Stands below an answer some of whose files could not be read (spec row EML-38).
 pub fn could_not_attach(names: &[String]) -> String {
     let noun = if names.len() == 1 { "file" } else { "files" };

@@ -17,8 +17,11 @@ use crate::handlers::effect::Assignment;
 use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::tasks::answer::Obstacle;
 use crate::handlers::tasks::begin::context_of;
+use crate::handlers::tasks::command::{command_of, command_text};
 use crate::handlers::tasks::directories::Directories;
-use crate::handlers::tasks::prompt::{PromptMessage, PromptParts, displayed, is_empty};
+use crate::handlers::tasks::prompt::{
+    PromptMessage, PromptParts, ScheduleNote, displayed, is_empty,
+};
 use crate::sandbox::allowlist_file::{self, ALLOWLIST_PATH};
 use crate::sandbox::mirrors::{GitError, MirrorHead};
 use crate::sandbox::port::{Entrypoint, ImageError, ImageRequest};
@@ -76,7 +79,7 @@ pub struct Prepared<'a> {
     pub agent: PathBuf,
 }
 
-/// Prepares the runs of a task; `run` is the first of them.
+/// Prepares the runs of a task; `run` is the first of them, and `entrypoint` what its image starts.
 ///
 /// # Errors
 /// [`Halt`] when a step fails.
@@ -84,6 +87,7 @@ pub async fn prepare<'a>(
     ports: &'a Ports,
     assignment: &Assignment,
     run: RunId,
+    entrypoint: Entrypoint,
 ) -> Result<Prepared<'a>, Halt> {
     let task = &assignment.task;
     let repo = ports.config.repos.get(&task.repo);
@@ -98,7 +102,7 @@ pub async fn prepare<'a>(
     let head = steps.fetch_mirror().await?;
     steps.make_workspace(&directories, &head).await?;
     let policy = steps.read_policy(&head).await?;
-    let image = steps.make_image(&head, run).await?;
+    let image = steps.make_image(&head, run, entrypoint).await?;
     let agent = ports
         .sandbox
         .agent_binary(repo.claude_version.clone())
@@ -123,23 +127,32 @@ async fn read_messages(
     let mut messages = vec![];
     for message in &task.messages {
         let body = ports.bodies.get_text(&message.parsed.body).await;
+        let mut body = body.map_err(EffectError::from)?;
+        if let Some(ended) = command_of(task, message) {
+            body = command_text(ports, &body, ended).await?;
+        }
         messages.push(PromptMessage {
             sender: displayed(&message.sender, &message.sender_name),
             at: message.received_at,
-            body: body.map_err(EffectError::from)?,
+            body,
         });
     }
     let first = task.messages.first();
     let new = assignment.conversation.replies.is_empty();
+    let scheduled = task.schedule.as_ref();
     let subject = first
-        .filter(|_| new)
+        .filter(|_| new && scheduled.is_none())
         .map(|first| first.parsed.subject.clone());
     let mut prompt = PromptParts {
         channel: assignment.conversation.channel,
         subject: subject.unwrap_or_default(),
+        schedule: scheduled.map(|schedule| ScheduleNote {
+            name: schedule.fired.name.clone(),
+            to: schedule.fired.to.clone(),
+        }),
         messages,
         files: vec![],
-        interrupted: task.run.is_some(),
+        interrupted: task.prompted,
         lost_session: None,
     };
     let sent = sent_files(assignment);
@@ -307,7 +320,12 @@ impl Steps<'_> {
         }
     }
 
-    async fn make_image(&self, head: &MirrorHead, run: RunId) -> Result<String, Halt> {
+    async fn make_image(
+        &self,
+        head: &MirrorHead,
+        run: RunId,
+        entrypoint: Entrypoint,
+    ) -> Result<String, Halt> {
         let repo = &self.assignment.task.repo;
         let path = &self.repo.container_path;
         let read = self
@@ -326,7 +344,7 @@ impl Steps<'_> {
             run,
             dockerfile,
             context,
-            entrypoint: Entrypoint::Agent,
+            entrypoint,
         };
         let built = self
             .ports

@@ -4,15 +4,12 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::events::container::{ContainerRole, RunFrozen, StopCause};
 use crate::events::conversation::PromptComposed;
-use crate::events::event::{ContainerEvent, RunEvent};
-use crate::events::id::{RunId, SessionId, StreamId, StreamVersion};
+use crate::events::id::{RunId, SessionId, StreamId};
 use crate::events::log::Append;
-use crate::events::run::{LineBody, RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned};
+use crate::events::run::{RunLimits, RunOutcome, RunOutcomeClassified, RunPlanned};
 use crate::events::seal::Owner;
 use crate::events::task::{TaskPhase, TaskPhaseEntered};
-use crate::events::{Event, Recorded};
 use crate::handlers::barrier;
 use crate::handlers::effect::Assignment;
 use crate::handlers::ports::{EffectError, Ports};
@@ -22,6 +19,7 @@ use crate::handlers::tasks::frozen::{judge_frozen, judge_not_kept};
 use crate::handlers::tasks::granted::policy_in_force;
 use crate::handlers::tasks::prepare::{Halt, Prepared};
 use crate::handlers::tasks::prompt::{PromptParts, compose};
+use crate::handlers::tasks::record::read_record;
 use crate::handlers::tasks::recorder::PlanRecorder;
 use crate::handlers::tasks::surrogates::credentials;
 use crate::projections::usage::Spent;
@@ -32,10 +30,6 @@ use crate::sandbox::port::{
     RunFailure, RunRequest,
 };
 use crate::sandbox::proxy::honey::Honey;
-use crate::tasks;
-
-/// Events of a run read at once.
-const READ_MAX: usize = 1024;
 
 /// A judged run.
 #[derive(Debug, Clone)]
@@ -145,14 +139,15 @@ pub async fn recorded_run(
     })
 }
 
-struct Plan {
-    argv: Vec<String>,
-    limits: RunLimits,
-    prompt: String,
-    resumes: Option<SessionId>,
+/// What a run is made with.
+pub(super) struct Plan {
+    pub(super) argv: Vec<String>,
+    pub(super) limits: RunLimits,
+    pub(super) prompt: String,
+    pub(super) resumes: Option<SessionId>,
 }
 
-fn limits(prepared: &Prepared<'_>) -> RunLimits {
+pub(super) fn limits(prepared: &Prepared<'_>) -> RunLimits {
     let limits = &prepared.repo.limits;
     RunLimits {
         timeout_ms: limits.timeout_s.map(|seconds| seconds.saturating_mul(1000)),
@@ -182,22 +177,7 @@ async fn record_plan(
         prompt,
         resumes: plan.resumes.clone(),
     };
-    let policy = prepared.policy.as_ref();
-    let planned = RunPlanned {
-        run,
-        image: prepared.image.clone(),
-        argv: plan.argv.clone(),
-        env_names: credentials
-            .env
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect(),
-        mounts: prepared.directories.mounts(&prepared.agent),
-        limits: plan.limits.clone(),
-        allowlist: policy.map(|policy| policy.file.clone()),
-        allowlist_commit: prepared.commit.clone(),
-        credentials: credentials.scopes.clone(),
-    };
+    let planned = planned(prepared, run, plan, credentials);
     let policy = policy_in_force(prepared, &task.repo, run);
     let running = TaskPhaseEntered {
         task: task.task,
@@ -217,7 +197,29 @@ async fn record_plan(
     ports.append(append).await
 }
 
-fn request(
+/// Returns the record of what will be made for a run.
+pub(super) fn planned(
+    prepared: &Prepared<'_>,
+    run: RunId,
+    plan: &Plan,
+    credentials: &RunCredentials,
+) -> RunPlanned {
+    let policy = prepared.policy.as_ref();
+    let env = credentials.env.iter();
+    RunPlanned {
+        run,
+        image: prepared.image.clone(),
+        argv: plan.argv.clone(),
+        env_names: env.map(|(name, _)| name.clone()).collect(),
+        mounts: prepared.directories.mounts(&prepared.agent),
+        limits: plan.limits.clone(),
+        allowlist: policy.map(|policy| policy.file.clone()),
+        allowlist_commit: prepared.commit.clone(),
+        credentials: credentials.scopes.clone(),
+    }
+}
+
+pub(super) fn request(
     prepared: &Prepared<'_>,
     run: RunId,
     plan: Plan,
@@ -248,7 +250,7 @@ fn request(
     }
 }
 
-fn facts_of(end: &RunEnd) -> ExitFacts {
+pub(super) fn facts_of(end: &RunEnd) -> ExitFacts {
     ExitFacts {
         exit_code: end.exit_code,
         timed_out: end.timed_out,
@@ -257,7 +259,7 @@ fn facts_of(end: &RunEnd) -> ExitFacts {
     }
 }
 
-fn judge(run: RunId, transcript: &Transcript, facts: ExitFacts, end: &RunEnd) -> Judged {
+pub(super) fn judge(run: RunId, transcript: &Transcript, facts: ExitFacts, end: &RunEnd) -> Judged {
     let (outcome, rule) = if end.too_much_output {
         (RunOutcome::AgentFailed, "output limit".to_owned())
     } else {
@@ -317,75 +319,4 @@ fn last_lines(transcript: &Transcript, end: &RunEnd) -> Vec<String> {
         .cloned()
         .chain(errors)
         .collect()
-}
-
-/// What the log holds of a run.
-struct RunRecord {
-    transcript: Transcript,
-    facts: ExitFacts,
-    frozen: Option<RunFrozen>,
-}
-
-/// Reads it on a thread that may wait for the disk; it may be much.
-async fn read_record(ports: &Ports, run: RunId) -> Result<RunRecord, EffectError> {
-    let ports = ports.clone();
-    let read = tasks::apart_waiting(async move { read_whole_record(&ports, run).await });
-    let ended_early = |_| EffectError::Later("the thread that read the run ended early".to_owned());
-    read.await.map_err(ended_early)?
-}
-
-async fn read_whole_record(ports: &Ports, run: RunId) -> Result<RunRecord, EffectError> {
-    let mut record = RunRecord {
-        transcript: Transcript::default(),
-        facts: ExitFacts {
-            exit_code: 1,
-            ..ExitFacts::default()
-        },
-        frozen: None,
-    };
-    let mut read = StreamVersion(0);
-    loop {
-        let events = ports.log.read_stream(&StreamId::run(run), read, READ_MAX)?;
-        let Some(last) = events.last() else {
-            return Ok(record);
-        };
-        read = last.stream_version;
-        for recorded in &events {
-            take_in(ports, &mut record, recorded).await?;
-        }
-    }
-}
-
-async fn take_in(
-    ports: &Ports,
-    record: &mut RunRecord,
-    recorded: &Recorded,
-) -> Result<(), EffectError> {
-    match &recorded.event {
-        Event::Run(RunEvent::AgentEventObserved(observed)) => {
-            let line = match &observed.line {
-                LineBody::Inline(line) => line.clone(),
-                LineBody::Blob(blob) => ports.bodies.get_text(blob).await?,
-            };
-            record.transcript.observe(&line);
-        }
-        Event::Container(ContainerEvent::Exited(exited)) if exited.role == ContainerRole::Agent => {
-            record.facts.exit_code = exited.exit_code;
-            record.facts.out_of_memory = exited.out_of_memory;
-        }
-        Event::Container(ContainerEvent::RunFrozen(frozen)) => {
-            record.frozen = Some(frozen.clone());
-        }
-        Event::Container(ContainerEvent::StopSignalSent(sent)) => match sent.cause {
-            StopCause::TimeLimit => record.facts.timed_out = true,
-            StopCause::Requested => record.facts.stopped = true,
-            // Nobody asked for a stop that comes from the end of the service.
-            StopCause::Shutdown
-            | StopCause::ProxyLost
-            | StopCause::InternalError
-            | StopCause::OutputLimit => {}
-        },
-        _ => {}
-    }
-    Ok(())
 }

@@ -10,6 +10,7 @@ use crate::handlers::forgetting::decide::{
 };
 use crate::handlers::operator::{Question, StopRefusal, Stopped, decide_stop, standing};
 use crate::handlers::ports::EffectError;
+use crate::handlers::standing::standings;
 use crate::handlers::worker::{Phase, Worker, WorkerError};
 
 impl Worker {
@@ -19,6 +20,11 @@ impl Worker {
             Question::Standing(answer) => {
                 let standing = standing(self.state(), self.memory.position());
                 answer.send(standing).ok();
+            }
+            Question::Tasks(answer) => {
+                let (now, capacity) = (clock::now(), self.capacity());
+                let tasks = standings(self.state(), now, capacity, &self.airborne());
+                answer.send(tasks).ok();
             }
             Question::Stop { target, by, answer } => {
                 let decided = decide_stop(self.state(), target, &by, clock::now());

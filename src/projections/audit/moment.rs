@@ -124,3 +124,10 @@ pub enum Moment {
     /// It is forgotten.
     Forgotten(ConversationForgotten),
 }
+
+impl Moment {
+    /// Returns whether it is a line that an agent wrote.
+    pub(super) fn is_line(&self) -> bool {
+        matches!(self, Self::AgentSaid(_) | Self::AgentComplained(_))
+    }
+}

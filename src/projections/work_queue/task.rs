@@ -7,6 +7,7 @@ use crate::events::id::{
     StreamVersion, TaskId,
 };
 use crate::events::message::{MessageParsed, ReplyAddress};
+use crate::events::schedule::{ScheduleCommandEnded, ScheduleFired, ScheduledWork};
 use crate::projections::usage::Spent;
 
 /// A message that a task answers.
@@ -45,6 +46,25 @@ pub enum TaskState {
     Abandoning,
 }
 
+/// The schedule a task is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduledTask {
+    /// When it was due, and what is done.
+    pub fired: ScheduleFired,
+    /// How its command ended; nothing while it has not, or when there is none.
+    pub ended: Option<ScheduleCommandEnded>,
+}
+
+impl ScheduledTask {
+    /// Returns whether its command is still to be run.
+    pub fn has_command_to_run(&self) -> bool {
+        match self.fired.work {
+            ScheduledWork::Command { .. } => self.ended.is_none(),
+            ScheduledWork::Prompt => false,
+        }
+    }
+}
+
 /// A task that has no answer yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedTask {
@@ -74,6 +94,8 @@ pub struct QueuedTask {
     pub started: u16,
     /// The newest run that was planned.
     pub run: Option<RunId>,
+    /// Whether an agent was given a prompt for it.
+    pub prompted: bool,
     /// Whether that run's stream holds a result line.
     pub result_seen: bool,
     /// Where its honey surrogate was met on its way out, in words: whatever else happens, no agent is
@@ -97,6 +119,8 @@ pub struct QueuedTask {
     pub parks: u32,
     /// What its finished runs took.
     pub spent: Spent,
+    /// The schedule it is of; nothing for a task that somebody wrote for.
+    pub schedule: Option<ScheduledTask>,
 }
 
 impl QueuedTask {

@@ -34,7 +34,8 @@ pub(super) fn result_line(event: &Value) -> ResultLine {
     }
 }
 
-fn token_usage(usage: &Value) -> TokenUsage {
+/// Reads the numbers of tokens.
+pub(super) fn token_usage(usage: &Value) -> TokenUsage {
     let server = &usage["server_tool_use"];
     TokenUsage {
         input: number(&usage["input_tokens"]),

@@ -111,6 +111,7 @@ impl<'a> BackTest<'a> {
             Event::Proxy(_)
             | Event::Task(_)
             | Event::Service(_)
+            | Event::Schedule(_)
             | Event::Channel(_)
             | Event::Repository(_)
             | Event::Message(_)

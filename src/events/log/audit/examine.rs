@@ -21,7 +21,8 @@ use crate::events::tree::leaf_hash;
 const THREADS_MAX: usize = 8;
 
 /// Kinds of event that may refer to a body; a test compares them with the samples of all kinds.
-pub const KINDS_WITH_BODIES: [u16; 12] = [12, 60, 65, 105, 107, 120, 122, 123, 124, 125, 127, 180];
+pub const KINDS_WITH_BODIES: [u16; 13] =
+    [12, 60, 65, 105, 107, 120, 122, 123, 124, 125, 127, 134, 180];
 
 /// Something in a record that matters to the audit as a whole.
 #[derive(Debug)]
@@ -150,6 +151,7 @@ fn notable(event: Event) -> Option<Notable> {
             Some(Notable::Erasure(forgotten.conversation))
         }
         Event::Service(_)
+        | Event::Schedule(_)
         | Event::Channel(_)
         | Event::Repository(_)
         | Event::Message(_)

@@ -16,6 +16,7 @@ use crate::handlers::channels::local::protocol::{
 };
 use crate::handlers::channels::local::server::{Frames, frames};
 use crate::handlers::operator::Stopped;
+use crate::handlers::standing::TaskStanding;
 
 /// How long the daemon may take for an answer that it need not wait for.
 pub const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -168,6 +169,18 @@ impl Client {
     pub async fn status(&mut self) -> Result<DaemonStatus, ClientError> {
         match self.quick(&Request::Status).await? {
             Response::Status { version, pid, head } => Ok(DaemonStatus { version, pid, head }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Returns how each task stands that has no answer yet, the oldest first, and how many are left
+    /// out.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tasks(&mut self) -> Result<(Vec<TaskStanding>, usize), ClientError> {
+        match self.quick(&Request::Tasks).await? {
+            Response::Tasks { tasks, left_out } => Ok((tasks, left_out)),
             other => Err(unexpected(&other)),
         }
     }

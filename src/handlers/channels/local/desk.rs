@@ -22,7 +22,7 @@ use crate::handlers::channels::local::forget::forget;
 use crate::handlers::channels::local::message::{LocalMessage, MEDIA_TYPE};
 use crate::handlers::channels::local::peer::Peer;
 use crate::handlers::channels::local::protocol::{
-    Accepted, PROTOCOL_VERSION, RECORDS_MAX, Reply, Request, Response, Send,
+    Accepted, PROTOCOL_VERSION, RECORDS_MAX, Reply, Request, Response, Send, TASKS_MAX,
 };
 use crate::handlers::channels::local::server::{Frames, answer, refused};
 use crate::handlers::intake::Intake;
@@ -83,6 +83,7 @@ impl Desk {
             Request::Send(send) => self.take_in(send, peer, intake).await,
             Request::Read { after, limit } => self.read(after, limit),
             Request::Status => Ok(self.status()),
+            Request::Tasks => self.tasks().await,
             Request::Stop { task, conversation } => self.stop(task, conversation, peer).await,
             Request::RecordDrill(drill) => {
                 self.record(|by| drill.into_append(by, clock::now()), peer)
@@ -120,6 +121,7 @@ impl Desk {
             Request::Send(_)
             | Request::Read { .. }
             | Request::Status
+            | Request::Tasks
             | Request::Stop { .. }
             | Request::RecordDrill(_)
             | Request::RecordPentest(_) => return Ok(()),
@@ -305,6 +307,13 @@ impl Desk {
             pid: std::process::id(),
             head: self.log.head().position,
         }
+    }
+
+    async fn tasks(&self) -> Result<Response, DeskError> {
+        let mut tasks = self.operator.tasks().await.ok_or(DeskError::Closed)?;
+        let left_out = tasks.len().saturating_sub(TASKS_MAX);
+        tasks.truncate(TASKS_MAX);
+        Ok(Response::Tasks { tasks, left_out })
     }
 
     /// Records what an operator's command came to.

@@ -17,6 +17,7 @@ use crate::events::service::RestoreDrillCompleted;
 use crate::handlers::channels::Attachment;
 use crate::handlers::channels::local::pentest::Pentest;
 use crate::handlers::operator::Stopped;
+use crate::handlers::standing::TaskStanding;
 
 /// The version of this protocol; a daemon refuses others with words.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -31,6 +32,8 @@ pub const FILES_BYTES_MAX: u64 = 64 << 20;
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Longest media type of a file; a longer one is refused with words.
 pub const MEDIA_TYPE_BYTES_MAX: usize = 100;
+/// Tasks told of in one [`Response::Tasks`]; of more the number is told.
+pub const TASKS_MAX: usize = 1000;
 /// Records sent in one [`Response::Records`]; more are asked for again.
 pub const RECORDS_MAX: usize = 512;
 
@@ -61,6 +64,8 @@ pub enum Request {
     },
     /// Tell how the daemon is; answered by [`Response::Status`].
     Status,
+    /// Tell how each task stands; answered by [`Response::Tasks`].
+    Tasks,
     /// Stop a task; answered by [`Response::Stopping`].
     Stop {
         /// The task.
@@ -206,6 +211,13 @@ pub enum Response {
         pid: u32,
         /// Where the log ends.
         head: Position,
+    },
+    /// How each task stands that has no answer yet, the oldest first.
+    Tasks {
+        /// The tasks, as many as a frame holds.
+        tasks: Vec<TaskStanding>,
+        /// How many younger ones are left out.
+        left_out: usize,
     },
     /// This is being stopped.
     Stopping(Stopped),

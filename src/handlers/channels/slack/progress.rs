@@ -154,6 +154,7 @@ impl Progress {
             | Event::Channel(_)
             | Event::Repository(_)
             | Event::Conversation(_)
+            | Event::Schedule(_)
             | Event::Run(_)
             | Event::Container(_)
             | Event::Proxy(_)
