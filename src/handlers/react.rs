@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::events::id::AtMs;
 use crate::handlers::effect::{Assignment, Beginning, Effect, Holding, Start, Subject};
-use crate::handlers::replies::decide::is_due;
+use crate::handlers::replies::decide::{due_at, is_due};
 use crate::handlers::tasks::begin::is_acknowledged;
 use crate::handlers::turns::{Capacity, Turn, turns};
 use crate::projections::frozen_runs::FrozenRun;
@@ -77,10 +77,7 @@ pub fn next_time(state: &State, now: AtMs) -> Option<AtMs> {
         TaskState::Running { .. } | TaskState::Concluding | TaskState::Abandoning => task.retry_at,
     });
     let open = state.outbox.open();
-    let deliveries = open.iter().filter_map(|outgoing| match outgoing.state {
-        DeliveryState::Due { not_before } => Some(not_before),
-        DeliveryState::Attempted | DeliveryState::Unknown { .. } => None,
-    });
+    let deliveries = open.iter().filter_map(|outgoing| due_at(outgoing));
     let frozen = state.frozen.all().map(|frozen| frozen.kept_until);
     let times = tasks.chain(deliveries).chain(frozen);
     times.filter(|at| *at > now).min()
@@ -254,7 +251,7 @@ fn react_to_frozen_runs(state: &State, now: AtMs, airborne: &Airborne<'_>) -> Ve
 fn react_to_delivery(outgoing: &Outgoing, now: AtMs) -> Option<Effect> {
     let copied = || Box::new(outgoing.clone());
     match outgoing.state {
-        DeliveryState::Due { not_before } if !is_due(outgoing, not_before, now) => None,
+        DeliveryState::Due { .. } if !is_due(outgoing, now) => None,
         DeliveryState::Due { .. } => Some(Effect::Deliver(copied())),
         DeliveryState::Attempted => Some(Effect::ForgetAttempt(copied())),
         DeliveryState::Unknown { .. } => Some(Effect::Reconcile(copied())),

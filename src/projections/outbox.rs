@@ -41,6 +41,8 @@ pub struct Outgoing {
     pub attempts: u32,
     /// Attempts that failed.
     pub failures: u32,
+    /// Attempts in a row whose outcome stayed unknown and of which no trace was found.
+    pub lost: u32,
     /// Whether an earlier attempt may have succeeded without our knowing.
     pub maybe_sent: bool,
     /// How far it is.
@@ -90,7 +92,7 @@ impl Outbox {
     fn note_recovery(&mut self, of: Option<(&RepoId, ChannelKind)>, recovery: Recovery) {
         let concerned = self.open.values_mut().filter(|outgoing| {
             let request = &outgoing.request;
-            outgoing.failures > 0
+            outgoing.failures + outgoing.lost > 0
                 && of.is_none_or(|of| of == (&request.repo, request.channel))
                 && !(recovery == Recovery::Way && outgoing.way_seen)
         });
@@ -115,6 +117,7 @@ impl Outbox {
                     requested_at: recorded.at,
                     attempts: 0,
                     failures: 0,
+                    lost: 0,
                     maybe_sent: false,
                     state: DeliveryState::Due {
                         not_before: AtMs(0),
@@ -133,6 +136,7 @@ impl Outbox {
             DeliveryEvent::Failed(failed) => {
                 if let Some(outgoing) = self.open.get_mut(&failed.delivery) {
                     outgoing.failures += 1;
+                    outgoing.lost = 0;
                     outgoing.recovery = None;
                     outgoing.state = DeliveryState::Due {
                         not_before: failed.retry_at,
@@ -147,9 +151,11 @@ impl Outbox {
             }
             DeliveryEvent::NotFound(missing) => {
                 if let Some(outgoing) = self.open.get_mut(&missing.delivery) {
+                    outgoing.lost += 1;
+                    outgoing.recovery = None;
                     outgoing.maybe_sent = true;
                     outgoing.state = DeliveryState::Due {
-                        not_before: AtMs(0),
+                        not_before: recorded.at,
                     };
                 }
             }
@@ -172,7 +178,7 @@ impl Outbox {
 
 impl Projection for Outbox {
     const NAME: &'static str = "outbox";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {

@@ -1,5 +1,5 @@
 //! Slack: first the stand-in, held to Slack's own word by its rules one by one and by Slack's own
-//! clients for Python and Node; then Airut beside it: its set-up, what it hears and what it says. The
+//! clients for Python and Node; then Airut beside it, from the manifest of its app to its answers. The
 //! stand-in knows nothing of Airut.
 
 #![expect(
@@ -17,17 +17,27 @@
 #[expect(
     dead_code,
     unused_imports,
-    reason = "of the test world the repository is needed here"
+    reason = "of the test world the mail servers and the repository are needed here"
 )]
 mod common;
-#[path = "../story/parts.rs"]
+#[path = "../story/fakes.rs"]
 #[expect(
     dead_code,
-    reason = "the agent's lines are needed here, and no messages"
+    reason = "stories need more of what stands behind the ports"
 )]
+mod fakes;
+#[path = "../soak/ground.rs"]
+mod ground;
+#[path = "../story/parts.rs"]
 mod parts;
+#[path = "../story/tools.rs"]
+mod tools;
+#[path = "../story/world.rs"]
+#[expect(dead_code, reason = "stories have daemons without listeners, too")]
+mod world;
 
 mod agent;
+mod both;
 mod check;
 mod conformance;
 mod guide;
@@ -44,3 +54,4 @@ mod rig;
 mod rules;
 mod shapes;
 mod standin;
+mod whole;

@@ -29,7 +29,7 @@ use airut::handlers::operator::{StopRefusal, StopTarget, decide_stop};
 use airut::handlers::react::{Airborne, BUNDLE_MESSAGES_MAX, TRIAGES_MAX, react};
 use airut::handlers::replies::decide::{
     DELIVERY_AGE_MAX_MS, RETRY_FIRST_MS, RETRY_MAX_MS, SEARCH_AGE_MAX_MS, WAIT_MAX_MS,
-    decide_after_search, decide_after_sending, decide_before_sending,
+    decide_after_search, decide_after_sending, decide_before_sending, due_at,
 };
 use airut::handlers::setback::{
     Failure, PAUSE_MAX_MS, TASK_RETRIES_MAX, TRIAGE_FAILURES_MAX, decide_retry, pause_ms,
@@ -567,6 +567,24 @@ fn pauses_double_up_to_a_limit_and_a_delivery_is_given_up_when_it_is_too_old() {
         end(DELIVERY_AGE_MAX_MS + 1).unwrap().name(),
         "DeliveryAbandoned"
     );
+}
+
+#[test]
+fn an_attempt_that_is_lost_again_and_again_pauses_as_one_that_fails() {
+    let mut events = vec![];
+    let mut pauses = vec![];
+    for attempt in 1..=9 {
+        events.extend([attempted(attempt), unknown(), not_found()]);
+        let reply = outgoing(DeliveryKind::Reply, events.clone());
+        // Each event of a story is a second after the one before.
+        let lost_at = (1 + events.len() as u64) * 1000;
+        pauses.push(due_at(&reply).unwrap().0 - lost_at);
+    }
+    let expected = [0, 1, 2, 4].map(|factor| factor * RETRY_FIRST_MS);
+    assert_eq!(pauses[..4], expected);
+    assert_eq!(pauses.last(), Some(&RETRY_MAX_MS));
+    events.extend([attempted(10), failed(10, NOW)]);
+    assert_eq!(due_at(&outgoing(DeliveryKind::Reply, events)), Some(NOW));
 }
 
 #[test]

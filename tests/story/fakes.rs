@@ -17,7 +17,7 @@ use airut::sandbox::port::{
     Entrypoint, ImageError, ImageRequest, OutputKind, RunEnd, RunFailure, RunRequest, Sandbox,
     Streams,
 };
-use airut::sandbox::recorder::{PortFuture, Recorder};
+use airut::sandbox::recorder::{PortFuture, RecordError, Recorder};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -205,13 +205,13 @@ impl FakeSandbox {
                 0
             }
             Act::WriteWhenReleased(lines, text) => {
-                for line in lines {
-                    self.release.acquire().await.unwrap().forget();
-                    observe(vec![line]).await?;
+                let answer = vec![said(text), result(text, &session)];
+                let steps = lines.into_iter().map(|line| vec![line]).chain([answer]);
+                let write = self.write(recorder.as_ref(), run, steps.collect());
+                tokio::select! {
+                    code = stopped(&stop) => code,
+                    written = write => written.map(|()| 0)?,
                 }
-                self.release.acquire().await.unwrap().forget();
-                observe(vec![said(text), result(text, &session)]).await?;
-                0
             }
             Act::UnknownSession | Act::Overloaded | Act::Limited(_) => 1,
             Act::SpendUntilTimeout => TIMED_OUT,
@@ -241,6 +241,20 @@ impl FakeSandbox {
         recorder.record(vec![exited(run, exit_code)]).await?;
         self.leave(run);
         Ok(end_of(exit_code))
+    }
+
+    /// Writes each step as the story lets it.
+    async fn write(
+        &self,
+        recorder: &dyn Recorder,
+        run: RunId,
+        steps: Vec<Vec<String>>,
+    ) -> Result<(), RecordError> {
+        for lines in steps {
+            self.release.acquire().await.unwrap().forget();
+            observe(recorder, run, lines).await?;
+        }
+        Ok(())
     }
 
     /// Returns what the next run does.

@@ -26,6 +26,7 @@ mod schedules;
 mod service;
 mod setbacks;
 mod threads;
+mod tools;
 mod turns;
 mod waiting;
 mod world;

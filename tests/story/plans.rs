@@ -5,6 +5,7 @@ use airut::events::event::TaskEvent;
 use airut::events::task::TodoStatus;
 
 use crate::fakes::Act;
+use crate::tools::{task_created, tool_used};
 use crate::world::World;
 
 /// Returns each plan that was recorded: the marks of its items and what they say.
@@ -72,18 +73,4 @@ async fn a_plan_that_is_written_piece_by_piece_is_recorded() {
         "+Read/Reading >Fix/Fixing",
     ];
     assert_eq!(plans(lines).await, expected);
-}
-
-/// The line of an agent that uses a tool; `input` is JSON.
-fn tool_used(id: &str, name: &str, input: &str) -> String {
-    format!(
-        r#"{{"type":"assistant","message":{{"content":[{{"type":"tool_use","id":"{id}","name":"{name}","input":{input}}}]}}}}"#
-    )
-}
-
-/// The line with which the tool `TaskCreate` answers its use.
-fn task_created(tool_use: &str, task: &str) -> String {
-    format!(
-        r#"{{"type":"user","message":{{"content":[{{"type":"tool_result","tool_use_id":"{tool_use}","content":"created"}}]}},"tool_use_result":{{"task":{{"id":"{task}"}}}}}}"#
-    )
 }

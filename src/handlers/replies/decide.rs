@@ -31,11 +31,23 @@ pub const SEARCH_AGE_MAX_MS: u64 = 10 * 60 * 1000;
 /// Characters kept of what a channel says; the rest is cut, since an outcome must fit into the log.
 pub const ERROR_CHARS_MAX: usize = 2000;
 
+/// Returns when a delivery that waits is attempted; nothing for one that does not wait. After a lost
+/// attempt the next is made at once, but one that is lost again and again pauses as one that fails.
+pub fn due_at(outgoing: &Outgoing) -> Option<AtMs> {
+    match outgoing.state {
+        DeliveryState::Due { not_before } => {
+            let pause_ms = outgoing.lost.checked_sub(2).map_or(0, pause_ms);
+            Some(AtMs(not_before.0 + pause_ms))
+        }
+        DeliveryState::Attempted | DeliveryState::Unknown { .. } => None,
+    }
+}
+
 /// Returns whether a delivery that waits for its next attempt is to wait no longer: its pause is over, or
 /// what it may have failed for has come back. Another message that goes out shortens one pause of it and
 /// no more, since a mailbox that is full stays so whatever others receive.
-pub fn is_due(outgoing: &Outgoing, not_before: AtMs, now: AtMs) -> bool {
-    not_before <= now || outgoing.recovery.is_some()
+pub fn is_due(outgoing: &Outgoing, now: AtMs) -> bool {
+    due_at(outgoing).is_some_and(|at| at <= now) || outgoing.recovery.is_some()
 }
 
 /// Returns the end of a delivery that is too old to be attempted again.

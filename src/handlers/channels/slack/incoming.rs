@@ -26,9 +26,10 @@ pub struct Told<'a> {
     pub payload: &'a str,
 }
 
-/// Returns what makes a message the same, however often and in whatever event it is told.
-pub fn message_key(own: &Own, channel: &str, ts: &str) -> String {
-    format!("slack:{}:{channel}:{ts}", own.team_id)
+/// Returns what makes a message the same, however often and in whatever event an app is told of it;
+/// the app of another repository that is mentioned in it is meant, too.
+pub fn message_key((repo, own): (&RepoId, &Own), channel: &str, ts: &str) -> String {
+    format!("slack:{repo}:{}:{channel}:{ts}", own.team_id)
 }
 
 /// Returns a message as it is taken in.
@@ -42,7 +43,7 @@ pub fn message(told: Told<'_>, message: &Message) -> Incoming {
     };
     let claimed = message.user.as_ref().or(message.bot_id.as_ref());
     Incoming {
-        dedupe_key: message_key(told.own, &message.channel, &message.ts),
+        dedupe_key: message_key((told.repo, told.own), &message.channel, &message.ts),
         claimed_sender: claimed.cloned().unwrap_or_default(),
         title: text.lines().next().unwrap_or_default().to_owned(),
         ..incoming(told, source)
@@ -57,9 +58,9 @@ pub fn press(told: Told<'_>, press: &Press) -> Incoming {
         ts: press.at.clone(),
         thread: press.thread.clone(),
     };
-    let (team, at, user) = (&told.own.team_id, &press.at, &press.user);
+    let (repo, team, at, user) = (told.repo, &told.own.team_id, &press.at, &press.user);
     Incoming {
-        dedupe_key: format!("slack:{team}:action:{at}:{user}"),
+        dedupe_key: format!("slack:{repo}:{team}:action:{at}:{user}"),
         claimed_sender: user.clone(),
         title: press.action.clone(),
         ..incoming(told, source)
@@ -107,11 +108,15 @@ mod tests {
     }
 
     fn taken(payload_text: &str) -> Incoming {
+        taken_by("work", payload_text)
+    }
+
+    fn taken_by(repo: &str, payload_text: &str) -> Incoming {
         let (event_id, told) = payload(payload_text);
         let parse::Told::Said(said) = told else {
             panic!("{told:?}");
         };
-        let repo = RepoId("work".to_owned());
+        let repo = RepoId(repo.to_owned());
         let told = Told {
             repo: &repo,
             own: &own(),
@@ -133,7 +138,7 @@ mod tests {
         let told = taken(&event("message", "Ev2"));
         let history = json!({"type": "message", "ts": "1.000001", "user": "U1", "text": "x"});
         let missed = taken(&as_event("C1", &history));
-        assert_eq!(mention.dedupe_key, "slack:T1:C1:1.000001");
+        assert_eq!(mention.dedupe_key, "slack:work:T1:C1:1.000001");
         assert_eq!(mention.dedupe_key, told.dedupe_key);
         assert_eq!(mention.dedupe_key, missed.dedupe_key);
         assert_eq!(
@@ -141,5 +146,7 @@ mod tests {
             ("do", "U1")
         );
         assert_ne!(mention.source, told.source);
+        let other = taken_by("other", &event("app_mention", "Ev3"));
+        assert_ne!(other.dedupe_key, mention.dedupe_key, "its app is another");
     }
 }
