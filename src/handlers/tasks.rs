@@ -21,4 +21,5 @@ pub mod record;
 pub mod recorder;
 pub mod run;
 mod surrogates;
+mod told;
 mod untrusted;

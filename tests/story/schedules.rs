@@ -289,7 +289,7 @@ fn gap_20_a_command_keeps_its_schedules_model_and_effort() {
 /// Gap 20: a schedule whose agent failed has failed, and its mail says so.
 #[test]
 fn gap_20_a_failed_agent_is_a_failed_schedule() {
-    let world = world(&[Act::Overloaded], schedule(EVERY_MINUTE, "UTC"));
+    let world = world(&[Act::Flood], schedule(EVERY_MINUTE, "UTC"));
     fire_once(&world);
     let reason = CompletionReason::ExecutionFailed;
     assert_eq!(outcome(&world), Outcome::Sent { reason });
@@ -392,7 +392,7 @@ fn two_schedules_never_share_a_conversation() {
 
 #[test]
 fn schedules_are_listed_with_when_they_are_due_next_and_what_came_of_them_last() {
-    let world = world(&[Act::Overloaded], schedule(EVERY_MINUTE, "Europe/Oslo"));
+    let world = world(&[Act::Flood], schedule(EVERY_MINUTE, "Europe/Oslo"));
     fire_once(&world);
     let mut standing = Standing::default();
     world

@@ -129,6 +129,7 @@ pub(crate) const PURE: &[&str] = &[
     "src/handlers/tasks/notes.rs",
     "src/handlers/tasks/patience.rs",
     "src/handlers/tasks/prompt.rs",
+    "src/handlers/tasks/told.rs",
     "src/handlers/standing.rs",
     "src/handlers/turns.rs",
     "src/service/pentest/fakes.rs",

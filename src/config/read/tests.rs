@@ -236,7 +236,7 @@ fn every_wrong_place_is_named_with_what_to_do() {
     );
     refused(
         "repos: {a: {repo_url: x, schedules: {s: {cron: x}}}}\n",
-        "repos.a.schedules is not supported by this version",
+        "repos.a.schedules.s.cron is wrong",
     );
     refused(
         "repos: {a: {repo_url: x, masked_secrets: {K: {value: v, scopes: [], headers: [h]}}}}\n",

@@ -14,7 +14,7 @@ use crate::events::seal::Owner;
 use crate::handlers::effect::{Assignment, Start};
 use crate::handlers::ports::{EffectError, Ports};
 use crate::handlers::tasks::answer::{
-    Answer, Obstacle, Stop, StoppedWhen, answer_obstacle, answer_outcome, footer,
+    Answer, Obstacle, Stop, StoppedWhen, answer_obstacle, answer_outcome,
 };
 use crate::handlers::tasks::begin::context_of;
 use crate::handlers::tasks::command::{
@@ -23,15 +23,12 @@ use crate::handlers::tasks::command::{
 use crate::handlers::tasks::conclude::{Conclusion, decide_conclusion};
 use crate::handlers::tasks::directories::{Directories, OutboxContents};
 use crate::handlers::tasks::export::export;
-use crate::handlers::tasks::notes::{
-    OF_OTHERS, RESTARTED, begins_anew, could_not_attach, scheduled_failed,
-};
 use crate::handlers::tasks::outbox::{clear_outbox, read_outbox};
 use crate::handlers::tasks::patience::{Patience, decide_patience, parked_text, patience};
 use crate::handlers::tasks::prepare::{Halt, Prepared, prepare};
 use crate::handlers::tasks::prompt::LostSession;
 use crate::handlers::tasks::run::{Judged, recorded_run, run_agent};
-use crate::projections::civil::iso_seconds;
+use crate::handlers::tasks::told::{Told, text_of};
 use crate::projections::usage::Spent;
 use crate::sandbox::cut::first_chars;
 use crate::sandbox::port::Entrypoint;
@@ -328,7 +325,14 @@ impl Execution<'_> {
             Some(_) => read_outbox(&directories).await,
         };
         end.spent.add(task.spent);
-        let text = self.text_of(&end, &outbox);
+        let text = text_of(&Told {
+            assignment: self.assignment,
+            repo: self.ports.config.repos.get(&task.repo),
+            answer: &end.answer,
+            judgement: end.judgement.as_ref(),
+            spent: end.spent,
+            refused: &outbox.refused,
+        });
         let owner = Owner::Task(self.assignment.task.task);
         let body = self.ports.bodies.put_markdown(owner, &text).await?;
         let names: Vec<String> = outbox.files.iter().map(|file| file.name.clone()).collect();
@@ -359,58 +363,6 @@ impl Execution<'_> {
             tracing::warn!(conversation = %task.conversation, %error, "exports were not written");
         }
         Ok(())
-    }
-
-    fn text_of(&self, end: &End, outbox: &OutboxContents) -> String {
-        let mut text = end.answer.text.trim_end().to_owned();
-        if let Some(forgotten) = self.assignment.forgotten {
-            text = format!("{}\n\n{text}", begins_anew(forgotten));
-        }
-        if let Some(schedule) = self
-            .assignment
-            .task
-            .schedule
-            .as_ref()
-            .filter(|_| end.answer.is_error())
-        {
-            let due = iso_seconds(schedule.fired.slot);
-            text = format!("{}\n\n{text}", scheduled_failed(&schedule.fired.name, &due));
-        }
-        if self.assignment.foreign.is_some() {
-            text = format!("{OF_OTHERS}\n\n{text}");
-        }
-        if self.was_run_again(end) {
-            text = format!("{text}\n\n{RESTARTED}");
-        }
-        if !outbox.refused.is_empty() {
-            text += "\n\n";
-            text += &could_not_attach(&outbox.refused);
-        }
-        let shows_cost = self.shows_cost();
-        if let Some(footer) = footer(end.spent.cost_microusd, end.spent.usage, shows_cost) {
-            text += "\n\n";
-            text += &footer;
-        }
-        text
-    }
-
-    /// A restart that found the answer in the log already ran nothing again.
-    fn was_run_again(&self, end: &End) -> bool {
-        let task = &self.assignment.task;
-        let judged = end.judgement.as_ref();
-        task.interruptions > 0 && judged.is_some_and(|judgement| judgement.run.attempt > 1)
-    }
-
-    /// A subscription's token without a key beside it means that nobody pays by use.
-    fn shows_cost(&self) -> bool {
-        let repo = self.ports.config.repos.get(&self.assignment.task.repo);
-        let has = |name: &str| {
-            repo.is_some_and(|repo| {
-                let masked = repo.masked_secrets.keys().any(|masked| masked.0 == name);
-                masked || repo.secrets.contains_key(name)
-            })
-        };
-        !has("CLAUDE_CODE_OAUTH_TOKEN") || has("ANTHROPIC_API_KEY")
     }
 }
 

@@ -206,7 +206,7 @@ impl SlackChannel {
         messages.sort_by(|one, other| ts(one).cmp(ts(other)));
         for message in messages {
             // Of the overlap most was heard: it needs no record that it was met again.
-            let key = message_key(&hearing.own, channel, ts(&message));
+            let key = message_key((&hearing.channel.repo, &hearing.own), channel, ts(&message));
             if hearing.intake.known(&key).is_some() {
                 continue;
             }

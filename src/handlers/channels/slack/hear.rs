@@ -96,7 +96,7 @@ impl Hearing {
         now: Option<String>,
     ) -> Result<(), IntakeError> {
         let of = (&self.channel.repo, ChannelKind::Slack);
-        let key = incoming::message_key(&self.own, channel, ts);
+        let key = incoming::message_key((&self.channel.repo, &self.own), channel, ts);
         let now = now.map(|now| (now.into_bytes(), incoming::MEDIA_TYPE));
         self.intake.revise(of, &key, event_id, now).await
     }
