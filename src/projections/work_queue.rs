@@ -79,40 +79,8 @@ impl WorkQueue {
             parsed,
             sender_name: queued.sender_name.clone(),
         };
-        let task = QueuedTask {
-            task: queued.task,
-            repo: queued.repo.clone(),
-            conversation: queued.conversation,
-            sender: queued.sender.clone(),
-            queued_at: recorded.at,
-            title: queued.title.clone(),
-            position: recorded.position,
-            version: recorded.stream_version,
-            state: TaskState::Waiting {
-                not_before: AtMs(0),
-            },
-            messages: vec![message],
-            attempt: 0,
-            started: 0,
-            run: None,
-            prompted: false,
-            result_seen: false,
-            honey_seen: None,
-            session: None,
-            interruptions: 0,
-            retries: 0,
-            retry_at: AtMs(0),
-            stop_requested_by: None,
-            was_told: false,
-            parked: None,
-            parks: 0,
-            spent: Spent::default(),
-            schedule: self
-                .fired
-                .remove(&queued.task)
-                .map(|fired| ScheduledTask { fired, ended: None }),
-            revision: None,
-        };
+        let fired = self.fired.remove(&queued.task);
+        let task = QueuedTask::waiting(queued, message, fired, recorded);
         self.turns.join(&task.sender, &task.repo, recorded.position);
         self.tasks.insert(queued.task, task);
         if let Some(Some(revision)) = self.unjudged.remove(&queued.inbound) {

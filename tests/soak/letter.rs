@@ -19,6 +19,12 @@ pub(crate) fn named(text: &str) -> Option<BTreeSet<u32>> {
     Some(numbers.collect())
 }
 
+/// Returns whether a text says that a letter is worked on, or waits for its turn.
+pub(crate) fn acknowledges(text: &str) -> bool {
+    text.contains("I've started working on this")
+        || text.contains("Your message is taken in and waits for its turn")
+}
+
 #[test]
 fn an_answer_s_letters_are_read_and_other_words_are_no_answer() {
     let text = format!(
@@ -28,4 +34,5 @@ fn an_answer_s_letters_are_read_and_other_words_are_no_answer() {
     );
     assert_eq!(named(&text), Some(BTreeSet::from([7, 12])));
     assert_eq!(named("I've started working on this."), None);
+    assert!(acknowledges("I've started working on this.") && !acknowledges(&text));
 }

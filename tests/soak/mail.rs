@@ -15,7 +15,7 @@ use crate::common::mailbox::Mail;
 use crate::dovecot::Dovecot;
 use crate::engine::Channel;
 use crate::ledger::{Arrival, ArrivalKind};
-use crate::letter::{name, named};
+use crate::letter::{acknowledges, name, named};
 use crate::relay::Relay;
 
 /// How often the mailbox is looked into.
@@ -167,7 +167,7 @@ fn arrival(mail: Mail) -> Arrival<Mail> {
     let text = mail.text();
     let kind = match named(&text) {
         Some(letters) => ArrivalKind::Answer(letters),
-        None if text.contains("I've started working on this") => ArrivalKind::Acknowledgement,
+        None if acknowledges(&text) => ArrivalKind::Acknowledgement,
         None => ArrivalKind::Other(text),
     };
     Arrival {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::engine::Channel;
 use crate::hand::Hand;
 use crate::ledger::{Arrival, ArrivalKind};
-use crate::letter::{name, named};
+use crate::letter::{acknowledges, name, named};
 use crate::standin::{Options, Standin};
 
 /// How often the channels are looked into.
@@ -237,7 +237,7 @@ fn arrival(channel: &str, message: &Value) -> Option<Arrival<Thread>> {
     let text = field(&message["text"]);
     let kind = match named(&text) {
         Some(letters) => ArrivalKind::Answer(letters),
-        None if text.contains("I've started working on this") => ArrivalKind::Acknowledgement,
+        None if acknowledges(&text) => ArrivalKind::Acknowledgement,
         None => ArrivalKind::Other(text.clone()),
     };
     Some(Arrival {

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::events::id::{AtMs, RepoId, Sha256};
+use crate::events::channel::ChannelDegraded;
+use crate::events::id::{AtMs, ChannelKind, RepoId, Sha256};
 
 /// First pause after a failure; it doubles with each further one.
 pub(super) const BACK_OFF_FIRST: Duration = Duration::from_secs(1);
@@ -17,6 +18,23 @@ pub(super) fn back_off(failures: u32, repo: &RepoId, now: AtMs) -> Duration {
     let limited = doubled.min(BACK_OFF_MAX);
     let spread = Sha256::of(format!("{repo} {now}").as_bytes()).0[0];
     limited.mul_f64(0.75 + 0.25 * f64::from(spread) / 255.0)
+}
+
+/// Returns what is recorded of a channel that does not connect, and comes again after a pause.
+pub(super) fn degraded(
+    (repo, channel): (&RepoId, ChannelKind),
+    error: &dyn std::error::Error,
+    failures: u32,
+    (now, pause): (AtMs, Duration),
+) -> ChannelDegraded {
+    let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+    ChannelDegraded {
+        repo: repo.clone(),
+        channel,
+        error: error.to_string(),
+        failures,
+        retry_at: AtMs(now.0.saturating_add(pause_ms)),
+    }
 }
 
 #[cfg(test)]

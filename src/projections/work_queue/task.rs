@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::events::Recorded;
 use crate::events::id::{
     AtMs, BlobRef, ConversationId, InboundId, Position, RepoId, RunId, SessionId, StoredFile,
     StreamVersion, TaskId,
 };
 use crate::events::message::{MessageParsed, ReplyAddress};
 use crate::events::schedule::{ScheduleCommandEnded, ScheduleFired, ScheduledWork};
-use crate::events::task::TaskRevised;
+use crate::events::task::{TaskQueued, TaskRevised};
 use crate::projections::usage::Spent;
 
 /// A message that a task answers.
@@ -136,6 +137,46 @@ pub struct Revision {
 }
 
 impl QueuedTask {
+    /// Returns a task as it is queued: it waits, and nothing was done for it yet.
+    pub(super) fn waiting(
+        queued: &TaskQueued,
+        message: QueuedMessage,
+        fired: Option<ScheduleFired>,
+        recorded: &Recorded,
+    ) -> Self {
+        Self {
+            task: queued.task,
+            repo: queued.repo.clone(),
+            conversation: queued.conversation,
+            sender: queued.sender.clone(),
+            queued_at: recorded.at,
+            title: queued.title.clone(),
+            position: recorded.position,
+            version: recorded.stream_version,
+            state: TaskState::Waiting {
+                not_before: AtMs(0),
+            },
+            messages: vec![message],
+            attempt: 0,
+            started: 0,
+            run: None,
+            prompted: false,
+            result_seen: false,
+            honey_seen: None,
+            session: None,
+            interruptions: 0,
+            retries: 0,
+            retry_at: AtMs(0),
+            stop_requested_by: None,
+            was_told: false,
+            parked: None,
+            parks: 0,
+            spent: Spent::default(),
+            schedule: fired.map(|fired| ScheduledTask { fired, ended: None }),
+            revision: None,
+        }
+    }
+
     /// Returns whether it waits for its turn.
     pub fn is_waiting(&self) -> bool {
         matches!(self.state, TaskState::Waiting { .. })

@@ -93,11 +93,12 @@ fn what_may_be_read_depends_on_the_kind_of_channel() {
     assert_eq!(error("conversations.history", "C0PRIVATE1"), "ok");
     let direct = ground.hand.act("assistant", &json!({ "user": ALICE }));
     let direct = direct["channel"].as_str().unwrap();
-    assert_eq!(error("conversations.info", direct), "missing_scope");
+    assert_eq!(error("conversations.info", direct), "ok");
     let names = json!(["channels:read", "groups:read"]);
     ground.hand.act("scopes", &json!({ "names": names }));
     assert_eq!(error("conversations.info", GENERAL), "ok");
     assert_eq!(error("conversations.history", GENERAL), "missing_scope");
+    assert_eq!(error("conversations.info", direct), "missing_scope");
     let types = json!({ "types": "public_channel,private_channel", "exclude_archived": true });
     let mine = ground.call("users.conversations", &types);
     let ids: Vec<&str> = mine["channels"]

@@ -7,10 +7,10 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Stopwatch};
-use crate::events::channel::{ChannelConnected, ChannelDegraded, ChannelStopped};
+use crate::events::channel::{ChannelConnected, ChannelStopped};
 use crate::events::event::ChannelEvent;
-use crate::events::id::{AtMs, ChannelKind};
-use crate::handlers::channels::back_off::{BACK_OFF_FIRST, back_off};
+use crate::events::id::ChannelKind;
+use crate::handlers::channels::back_off::{BACK_OFF_FIRST, back_off, degraded};
 use crate::handlers::channels::email::EmailChannel;
 use crate::handlers::channels::email::imap::{ImapError, Mailbox};
 use crate::handlers::channels::email::notes::Notes;
@@ -85,15 +85,13 @@ impl EmailChannel {
         failures: u32,
         pause: Duration,
     ) {
-        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(repo = %self.repo, %error, failures, "the mailbox is not listened to");
-        let degraded = ChannelDegraded {
-            repo: self.repo.clone(),
-            channel: ChannelKind::Email,
-            error: error.to_string(),
+        let degraded = degraded(
+            (&self.repo, ChannelKind::Email),
+            error,
             failures,
-            retry_at: AtMs(clock::now().0.saturating_add(pause_ms)),
-        };
+            (clock::now(), pause),
+        );
         self.report(intake, ChannelEvent::Degraded(degraded)).await;
     }
 

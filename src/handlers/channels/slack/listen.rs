@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::events::channel::{ChannelConnected, ChannelDegraded, ChannelStopped};
+use crate::events::channel::{ChannelConnected, ChannelStopped};
 use crate::events::event::ChannelEvent;
-use crate::events::id::{AtMs, ChannelKind};
-use crate::handlers::channels::back_off::back_off;
+use crate::events::id::ChannelKind;
+use crate::handlers::channels::back_off::{back_off, degraded};
 use crate::handlers::channels::slack::SlackChannel;
 use crate::handlers::channels::slack::hear::Hearing;
 use crate::handlers::channels::slack::socket::{Hear, Life, Socket};
@@ -226,15 +226,13 @@ impl SlackChannel {
         failures: u32,
         pause: Duration,
     ) {
-        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         tracing::warn!(repo = %self.repo, %error, failures, "Slack is not listened to");
-        let degraded = ChannelDegraded {
-            repo: self.repo.clone(),
-            channel: ChannelKind::Slack,
-            error: error.to_string(),
+        let degraded = degraded(
+            (&self.repo, ChannelKind::Slack),
+            error,
             failures,
-            retry_at: AtMs(clock::now().0.saturating_add(pause_ms)),
-        };
+            (clock::now(), pause),
+        );
         self.report(intake, ChannelEvent::Degraded(degraded)).await;
     }
 
