@@ -40,7 +40,7 @@ impl Capacity {
 }
 
 /// What keeps a task from beginning. A further kind of limit is a further kind of hold and a further
-/// line in [`Taken::holds`] or [`holds_of`].
+/// line in `Taken::holds` or `holds_of`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hold {
     /// Its conversation is busy with another task.
