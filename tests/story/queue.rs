@@ -134,6 +134,7 @@ async fn gap_21_a_stop_is_reported_as_what_it_was_to_what_waits_and_to_what_runs
     let world = World::new(&[Act::Hang, Act::AnswerWhenReleased("Done.")]);
     let daemon = world.daemon().await;
     daemon.receive("m1", "alice", "", "Runs.").await.unwrap();
+    daemon.until("AgentEventObserved", 1).await;
     daemon
         .receive("m2", "zoe", "", "Keeps the other worker.")
         .await
