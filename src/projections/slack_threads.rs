@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::event::{ChannelEvent, ConversationEvent, MessageEvent};
+use crate::events::event::{ChannelEvent, ConversationEvent, MessageEvent, ServiceEvent};
 use crate::events::id::{AtMs, ChannelKind, ConversationId, InboundId, RepoId};
 use crate::events::message::{MessageReceived, MessageSource};
 use crate::events::{Event, Recorded};
@@ -147,6 +147,15 @@ impl SlackThreads {
         }
     }
 
+    /// No connection outlives the process that had it; until when a killed one had it, what it kept
+    /// has told.
+    fn begin_anew(&mut self) {
+        for heard in self.repos.values_mut() {
+            heard.is_connected = false;
+            heard.is_caught_up = false;
+        }
+    }
+
     /// Until now there was a connection, and what is written from now on may be missed. What a first
     /// catching-up has not covered yet is not counted as heard.
     fn disconnect(&mut self, repo: &RepoId, at: AtMs) {
@@ -202,7 +211,7 @@ fn later(one: &str, other: &str) -> String {
 
 impl Projection for SlackThreads {
     const NAME: &'static str = "slack_threads";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
 
     fn apply(&mut self, recorded: &Recorded) {
         match &recorded.event {
@@ -215,6 +224,7 @@ impl Projection for SlackThreads {
                 self.forget(asked.conversation);
             }
             Event::Channel(event) => self.apply_channel(event, recorded.at),
+            Event::Service(ServiceEvent::Started(_)) => self.begin_anew(),
             Event::Message(_)
             | Event::Conversation(_)
             | Event::Schedule(_)

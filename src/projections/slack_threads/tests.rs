@@ -5,6 +5,7 @@ use crate::events::channel::{ChannelCaughtUp, ChannelConnected, ChannelDegraded}
 use crate::events::conversation::{ConversationForgetRequested, ForgetReason};
 use crate::events::id::{BlobRef, Sha256};
 use crate::events::message::{MessageRejected, MessageRouted, RejectionReason};
+use crate::events::service::ServiceStarted;
 use crate::projections::Feed;
 use crate::projections::testing::recorded;
 
@@ -160,6 +161,23 @@ fn what_was_heard_ends_with_the_connection_and_only_if_it_had_caught_up() {
     assert_eq!(heard(once.clone()).until, Some(AtMs(3000)));
     let again = [once, vec![degraded(), connected(), degraded()]].concat();
     assert_eq!(heard(again).until, Some(AtMs(3000)));
+}
+
+#[test]
+fn what_comes_after_a_start_says_nothing_of_the_time_before_it() {
+    let started = Event::from(ServiceStarted {
+        version: String::new(),
+        pid: 1,
+        host: String::new(),
+        previous_stop_clean: false,
+    });
+    let killed = vec![connected(), caught_up(500), received("1.1", "1.1")];
+    assert_eq!(heard(killed.clone()).until, Some(AtMs(3000)));
+    let again = vec![started, received("9.1", "9.1"), connected()];
+    let again = [killed, again, vec![received("9.2", "9.1")]].concat();
+    assert_eq!(heard(again.clone()).until, Some(AtMs(3000)));
+    let through = [again, vec![caught_up(6000), received("9.3", "9.1")]].concat();
+    assert_eq!(heard(through).until, Some(AtMs(9000)));
 }
 
 #[test]
