@@ -98,8 +98,8 @@ const DIGITS_MAX: usize = 9;
 
 /// An open list.
 struct List {
-    /// Where its room at the left is written.
-    indent_at: usize,
+    /// Where its room at the left is written; nothing where it is too deep to be a list.
+    indent_at: Option<usize>,
     /// The number of its next item, if it has numbers.
     next: Option<u64>,
 }
@@ -288,18 +288,20 @@ impl Writer {
             Some(1) => format!("<ol {style}"),
             Some(first) => format!("<ol start=\"{first}\" {style}"),
         };
+        let indent_at = self.html.len() + begin.len();
+        self.nest(&format!("{begin}{INDENT}px\">\n"));
+        let is_written = self.nested.last() == Some(&true);
         self.lists.push(List {
-            indent_at: self.html.len() + begin.len(),
+            indent_at: is_written.then_some(indent_at),
             next: first,
         });
-        self.nest(&format!("{begin}{INDENT}px\">\n"));
     }
 
     /// Gives a numbered list as much room at its left as its last number takes: mail programs cut off
     /// what does not fit.
     fn indent(&mut self) {
         let Some(List {
-            indent_at,
+            indent_at: Some(at),
             next: Some(next),
         }) = self.lists.pop()
         else {
@@ -307,11 +309,7 @@ impl Writer {
         };
         let digits = next.saturating_sub(1).max(1).ilog10() as usize + 1;
         let indent = INDENT + (digits.min(DIGITS_MAX) - 1) * DIGIT_WIDTH;
-        // A list that is too deep is not written.
-        if self.html[indent_at.min(self.html.len())..].starts_with(&format!("{INDENT}px")) {
-            self.html
-                .replace_range(indent_at..indent_at + 2, &indent.to_string());
-        }
+        self.html.replace_range(at..at + 2, &indent.to_string());
     }
 
     fn end_link(&mut self) {

@@ -205,3 +205,12 @@ fn a_list_has_room_for_the_digits_of_its_last_number() {
     check("999999999. longest\n", &["88"]);
     check("- point\n", &["24"]);
 }
+
+#[test]
+fn a_list_too_deep_to_be_one_leaves_its_words_as_they_are() {
+    let long = "ä".repeat(60);
+    for deep in ["1. ".repeat(13), format!("{}1. ", "> ".repeat(24))] {
+        let html = to_html(&format!("{deep}x{long} 24px"));
+        assert!(html.contains(&format!("x{long} 24px")), "{html}");
+    }
+}
