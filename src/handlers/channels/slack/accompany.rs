@@ -52,11 +52,15 @@ impl SlackChannel {
     ) -> Result<(), ReadError> {
         loop {
             // Whatever is there already is taken in first: what it makes old is not shown.
-            while let Some(recorded) = log.try_next()? {
-                progress.observe(&recorded);
-            }
+            read_on(progress, log)?;
             if let Some(show) = progress.take_show() {
-                self.show(progress, show).await;
+                self.show(&show).await;
+                // What came meanwhile may have made the mark needless.
+                read_on(progress, log)?;
+                // A mark whose setting took too long may be there, too.
+                if let Show::Seen { task, channel, ts } = show {
+                    progress.mark_set(task, channel, ts);
+                }
             } else if let Some(task) = progress.due_plan(clock::now()) {
                 self.show_plan(progress, task).await;
             } else {
@@ -73,8 +77,8 @@ impl SlackChannel {
         }
     }
 
-    async fn show(&self, progress: &mut Progress, show: Show) {
-        let (method, body) = match &show {
+    async fn show(&self, show: &Show) {
+        let (method, body) = match show {
             Show::Seen { channel, ts, .. } => ("reactions.add", mark(channel, ts)),
             Show::Unseen { channel, ts } => ("reactions.remove", mark(channel, ts)),
             Show::Status { thread, status } => {
@@ -86,10 +90,6 @@ impl SlackChannel {
         let shown = tokio::time::timeout(SHOW_TIME_MAX, self.decorate(method, &body));
         if shown.await.is_err() {
             tracing::warn!(repo = %self.repo, method, "Slack took too long");
-        }
-        // A mark whose setting took too long may be there, too.
-        if let Show::Seen { task, channel, ts } = show {
-            progress.mark_set(task, channel, ts);
         }
     }
 
@@ -126,7 +126,8 @@ impl SlackChannel {
             PlanStep::Post(body) => ("chat.postMessage", body),
             PlanStep::Update(body) => ("chat.update", body),
         };
-        let shown: Result<Posted, WebError> = self.web.post(method, &body).await;
+        // What Slack asks to wait is waited for here, where other things are shown meanwhile.
+        let shown: Result<Posted, WebError> = self.web.post_at_once(method, &body).await;
         match shown {
             Ok(Posted { ts }) => Shown::In(ts),
             Err(error) => {
@@ -147,6 +148,14 @@ impl SlackChannel {
         let found = messages.iter().find(is_it);
         Ok(found.and_then(|message| Some(message["ts"].as_str()?.to_owned())))
     }
+}
+
+/// Takes in whatever is there already.
+fn read_on(progress: &mut Progress, log: &mut Subscription) -> Result<(), ReadError> {
+    while let Some(recorded) = log.try_next()? {
+        progress.observe(&recorded);
+    }
+    Ok(())
 }
 
 fn mark(channel: &str, ts: &str) -> Value {

@@ -135,6 +135,20 @@ impl Web {
         self.post_as(&self.bot, method, arguments).await
     }
 
+    /// As [`Self::post`], but a 429 is the answer, however short the wait that it asks for.
+    ///
+    /// # Errors
+    /// [`WebError`], which says what is known.
+    pub async fn post_at_once<A, R>(&self, method: &str, arguments: &A) -> Result<R, WebError>
+    where
+        A: Serialize + Send + Sync,
+        R: DeserializeOwned + Send,
+    {
+        let session = self.client.open_session(&self.bot);
+        let call = session.http_session_api.http_post(method, arguments, None);
+        bounded(method, Box::pin(call)).await
+    }
+
     /// Calls a method with the app-level token.
     async fn post_for_app<R>(&self, method: &str) -> Result<R, WebError>
     where
