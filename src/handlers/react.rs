@@ -61,9 +61,7 @@ pub fn react(state: &State, now: AtMs, capacity: Capacity, airborne: &Airborne<'
     let mut effects = react_to_messages(state, airborne);
     effects.extend(react_to_active_tasks(state, now, airborne));
     effects.extend(react_to_stopped_tasks(state, airborne));
-    if capacity.begins && state.storage.low().is_none() {
-        effects.extend(react_to_waiting_tasks(state, now, capacity, airborne));
-    }
+    effects.extend(react_to_waiting_tasks(state, now, capacity, airborne));
     effects.extend(react_to_outbox(state, now, airborne));
     effects.extend(react_to_forgetting(state, airborne));
     effects.extend(react_to_frozen_runs(state, now, airborne));
@@ -161,7 +159,7 @@ fn react_to_waiting_tasks(
     capacity: Capacity,
     airborne: &Airborne<'_>,
 ) -> Vec<Effect> {
-    let turns = turns(&state.queue, now, capacity, airborne);
+    let turns = turns(state, now, capacity, airborne);
     let (begins, kept): (Vec<_>, Vec<_>) = turns.iter().partition(|turn| turn.holds.is_empty());
     let begins = begins.into_iter().filter_map(|turn| begin(state, turn));
     let is_notice = |subject: &Subject| matches!(subject, Subject::Notice(_));

@@ -1,6 +1,8 @@
 //! How each task stands that has no answer yet: what it does, or what keeps it, by the names of its
 //! holds. Pure.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::events::id::{AtMs, ConversationId, RepoId, TaskId};
@@ -43,17 +45,17 @@ pub fn standings(
     capacity: Capacity,
     airborne: &Airborne<'_>,
 ) -> Vec<TaskStanding> {
-    let turns = turns(&state.queue, now, capacity, airborne);
-    let holds_of = |task: &QueuedTask| -> Vec<Hold> {
-        let mut turns = turns.iter();
-        let turn = turns.find(|turn| turn.tasks.iter().any(|waits| waits.task == task.task));
-        turn.map(|turn| turn.holds.clone()).unwrap_or_default()
-    };
+    let turns = turns(state, now, capacity, airborne);
+    let held = turns.iter().flat_map(|turn| {
+        let tasks = turn.tasks.iter();
+        tasks.map(|task| (task.task, turn.holds.as_slice()))
+    });
+    let held: BTreeMap<TaskId, &[Hold]> = held.collect();
     let mut tasks: Vec<&QueuedTask> = state.queue.tasks.values().collect();
     tasks.sort_by_key(|task| task.position);
     let standings = tasks
         .into_iter()
-        .map(|task| standing(task, &holds_of(task)));
+        .map(|task| standing(task, held.get(&task.task).copied().unwrap_or_default()));
     standings.collect()
 }
 

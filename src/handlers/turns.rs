@@ -15,6 +15,7 @@ use crate::config::types::{Execution, QueueLimits};
 use crate::events::id::{AtMs, ConversationId, Position, RepoId};
 use crate::handlers::effect::Subject;
 use crate::handlers::react::Airborne;
+use crate::projections::state::State;
 use crate::projections::work_queue::{QueuedTask, TaskState, WorkQueue};
 
 /// How much may be done.
@@ -40,7 +41,7 @@ impl Capacity {
 }
 
 /// What keeps a task from beginning. A further kind of limit is a further kind of hold and a further
-/// line in `Taken::holds` or `holds_of`.
+/// line in `turns`, `holds_of` or `Taken::holds`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hold {
     /// Its conversation is busy with another task.
@@ -49,6 +50,8 @@ pub enum Hold {
     Time(AtMs),
     /// The service is about to end.
     Drain,
+    /// The disk is nearly full.
+    Storage,
     /// As many tasks run as may at all.
     Workers,
     /// As many tasks of its repository run as may.
@@ -64,6 +67,7 @@ impl Hold {
             Self::Conversation => "conversation",
             Self::Time(_) => "time",
             Self::Drain => "drain",
+            Self::Storage => "storage",
             Self::Workers => "workers",
             Self::Repository => "repository",
             Self::Sender => "sender",
@@ -100,16 +104,23 @@ impl<'a> Turn<'a> {
 /// Returns the turns of all conversations with waiting tasks that nobody has stopped: first those that
 /// begin now, in their order, then those that are kept.
 pub fn turns<'a>(
-    queue: &'a WorkQueue,
+    state: &'a State,
     now: AtMs,
     capacity: Capacity,
     airborne: &Airborne<'_>,
 ) -> Vec<Turn<'a>> {
+    let queue = &state.queue;
     let mut taken = Taken::by_what_runs(queue, capacity, airborne);
     let busy = busy_conversations(queue, airborne);
     let mut turns = waiting(queue);
     for turn in &mut turns {
-        turn.holds = holds_of(turn.first(), now, capacity, &busy);
+        turn.holds = holds_of(turn.first(), now, &busy);
+        if !capacity.begins {
+            turn.holds.push(Hold::Drain);
+        }
+        if state.storage.low().is_some() {
+            turn.holds.push(Hold::Storage);
+        }
     }
     let (open, mut kept): (Vec<_>, Vec<_>) =
         turns.into_iter().partition(|turn| turn.holds.is_empty());
@@ -164,13 +175,8 @@ fn busy_conversations(queue: &WorkQueue, airborne: &Airborne<'_>) -> BTreeSet<Co
         .collect()
 }
 
-/// Returns what keeps a task, whoever else waits.
-fn holds_of(
-    task: &QueuedTask,
-    now: AtMs,
-    capacity: Capacity,
-    busy: &BTreeSet<ConversationId>,
-) -> Vec<Hold> {
+/// Returns what keeps a task by itself.
+fn holds_of(task: &QueuedTask, now: AtMs, busy: &BTreeSet<ConversationId>) -> Vec<Hold> {
     let mut holds = vec![];
     if busy.contains(&task.conversation) {
         holds.push(Hold::Conversation);
@@ -179,9 +185,6 @@ fn holds_of(
         && not_before > now
     {
         holds.push(Hold::Time(not_before));
-    }
-    if !capacity.begins {
-        holds.push(Hold::Drain);
     }
     holds
 }

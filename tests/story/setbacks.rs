@@ -264,6 +264,11 @@ async fn on_a_disk_that_is_nearly_full_messages_are_taken_in_and_wait() {
     daemon.receive("m2", "bob", "", "Hello.").await.unwrap();
     daemon.until("TaskQueued", 2).await;
     assert_eq!(world.count("TaskStarted"), 0);
+    let tasks = daemon.operator.tasks().await.unwrap();
+    assert!(
+        tasks.iter().all(|task| task.holds == ["storage"]),
+        "{tasks:?}"
+    );
     let views = world.views();
     assert_eq!(views.view().state.storage.low().unwrap().free_bytes, 1);
     let recovered = StorageRecovered {

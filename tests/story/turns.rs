@@ -330,12 +330,7 @@ fn limits_of_a_sender_and_of_a_repository_leave_room_for_others() {
     }
     house.begins();
     assert_eq!(house.order, ["alice red", "bob red", "dave green"]);
-    let kept = turns(
-        &house.state.queue,
-        NOW,
-        house.capacity,
-        &Airborne::default(),
-    );
+    let kept = turns(&house.state, NOW, house.capacity, &Airborne::default());
     let kept: Vec<(&str, Vec<&str>)> = kept
         .iter()
         .map(|turn| {
