@@ -9,7 +9,8 @@ use crate::events::id::{AtMs, BlobRef, ConversationId, DeliveryId, StreamId};
 use crate::events::message::MessageReceived;
 use crate::events::task::{CompletionReason, TaskCompleted, TaskTurnedAway};
 use crate::handlers::channels::Triaged;
-use crate::handlers::replies::address::{Envelope, channel_of, target};
+use crate::handlers::replies::address::{Envelope, Marks, channel_of, marked, target};
+use crate::handlers::tasks::conclude::tone;
 use crate::projections::work_queue::WorkQueue;
 
 /// Why a message is answered at once.
@@ -93,7 +94,13 @@ pub fn decide_at_once(answer: AtOnce<'_>, now: AtMs) -> Vec<(StreamId, Event)> {
         from: answer.from,
         at: now,
     };
-    let target = target(&triaged.reply_to, envelope);
+    let (reason, detail) = end_of(answer.occasion);
+    let marks = Marks {
+        answered: &[&triaged.reply_to],
+        tone: tone(&reason),
+        title: "",
+    };
+    let target = marked(target(&triaged.reply_to, envelope), marks);
     let requested = DeliveryRequested {
         delivery,
         kind: DeliveryKind::Reply,
@@ -105,7 +112,6 @@ pub fn decide_at_once(answer: AtOnce<'_>, now: AtMs) -> Vec<(StreamId, Event)> {
         body: answer.body.clone(),
         files: vec![],
     };
-    let (reason, detail) = end_of(answer.occasion);
     let completed = TaskCompleted {
         task,
         reason,

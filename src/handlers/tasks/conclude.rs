@@ -57,7 +57,7 @@ pub fn decide_conclusion(
     let answered: Vec<&ReplyAddress> = answered.map(|message| &message.parsed.reply_to).collect();
     let marks = Marks {
         answered: &answered,
-        tone: tone(&conclusion.answer),
+        tone: tone(&conclusion.answer.reason),
         title: title(assignment),
     };
     for (index, message) in (1..).zip(answered_messages(task)) {
@@ -90,8 +90,9 @@ pub fn decide_conclusion(
     }
 }
 
-fn tone(answer: &Answer) -> AnswerTone {
-    match answer.reason {
+/// Returns what an answer tells that ends a task so.
+pub fn tone(reason: &CompletionReason) -> AnswerTone {
+    match reason {
         CompletionReason::Success => AnswerTone::Good,
         CompletionReason::InternalError => AnswerTone::Broken,
         CompletionReason::ExecutionFailed
