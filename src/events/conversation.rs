@@ -149,9 +149,6 @@ data! {
         Retention,
         /// A schedule's command had nothing to say in it, so that nobody knows of it.
         Silent,
-        /// Conversations take more room than they may, and nothing happened in it for the longest
-        /// time.
-        Size,
     }
 
     /// A conversation is to be forgotten. From here on it cannot be continued; its keys, workspace

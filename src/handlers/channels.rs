@@ -196,7 +196,7 @@ pub struct Company {
     /// Where to follow it from.
     pub after: Position,
     /// The tasks that were in the queue there.
-    pub queued: Vec<QueuedTask>,
+    pub queued: Arc<[QueuedTask]>,
 }
 
 /// A way to write to Airut and to be answered.

@@ -20,6 +20,7 @@ pub mod prompt;
 pub mod record;
 pub mod recorder;
 pub mod run;
+mod stopping;
 mod surrogates;
 mod told;
 mod untrusted;

@@ -49,11 +49,6 @@ impl ChannelHealth {
         self.channels.get(&name(repo, kind))
     }
 
-    /// Returns what the newest catching-up of a channel may have missed; nothing when it is whole.
-    pub fn missed(&self, repo: &RepoId, kind: ChannelKind) -> Option<&ChannelCaughtUp> {
-        self.missed.get(&name(repo, kind))
-    }
-
     /// Returns all channels, named `repo/kind`.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Health)> {
         self.channels

@@ -131,7 +131,7 @@ fn request(conversation: &Conversation, reason: ForgetReason, by: &str, now: AtM
     };
     let actor = match reason {
         ForgetReason::Operator => Actor::Operator(by.to_owned()),
-        ForgetReason::Retention | ForgetReason::Silent | ForgetReason::Size => Actor::System,
+        ForgetReason::Retention | ForgetReason::Silent => Actor::System,
     };
     let context = Context {
         actor,

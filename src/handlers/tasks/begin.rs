@@ -88,7 +88,8 @@ fn expectations(beginning: &Beginning) -> Vec<(StreamId, Expected)> {
         .collect()
 }
 
-fn decide_acknowledgement(
+/// Returns the word that work begins, or waits: whichever comes first, and no other.
+pub(super) fn decide_acknowledgement(
     task: &QueuedTask,
     message: &QueuedMessage,
     body: &BlobRef,

@@ -16,13 +16,14 @@ use crate::events::seal::Owner;
 use crate::events::task::{CompletionReason, TaskCompleted, TaskPhase, TaskPhaseEntered};
 use crate::handlers::effect::{Assignment, Start};
 use crate::handlers::ports::{EffectError, Ports};
-use crate::handlers::tasks::answer::{Obstacle, Stop, StoppedWhen};
+use crate::handlers::tasks::answer::Obstacle;
 use crate::handlers::tasks::begin::context_of;
 use crate::handlers::tasks::frozen::judge_frozen;
 use crate::handlers::tasks::granted::policy_in_force;
 use crate::handlers::tasks::prepare::{Halt, Prepared, prepare};
 use crate::handlers::tasks::record::read_record;
 use crate::handlers::tasks::run::{self, Judged, Plan};
+use crate::handlers::tasks::stopping::halt_of_stop;
 use crate::handlers::tasks::surrogates::credentials;
 use crate::projections::work_queue::{QueuedMessage, QueuedTask};
 use crate::sandbox::port::{
@@ -106,7 +107,7 @@ async fn run_command(
         // In a fixed order, so that a simulation takes the same way again.
         biased;
         prepared = prepare(ports, assignment, run, Entrypoint::Passthrough) => prepared?,
-        () = stop.cancelled() => return Err(halt_of_stop(ports)),
+        () = stop.cancelled() => return Err(halt_of_stop(ports, task.task)),
     };
     let ends = stop.child_token();
     let gathered = Arc::new(Gathered::new(output_bytes_max(task), ends.clone()));
@@ -128,7 +129,7 @@ async fn run_command(
         return Err(Obstacle::Sandbox(lost).into());
     }
     if end.stopped && !wrote.is_flood() {
-        return Err(halt_of_stop(ports));
+        return Err(halt_of_stop(ports, task.task));
     }
     Ok(Ok(record_end(ports, assignment, run, &end, wrote).await?))
 }
@@ -143,17 +144,6 @@ async fn judge_if_frozen(
     let judged = || run::judge(run, &record.transcript, run::facts_of(end), end);
     let frozen = record.frozen.as_ref();
     Ok(frozen.map(|frozen| judge_frozen(judged(), frozen)))
-}
-
-fn halt_of_stop(ports: &Ports) -> Halt {
-    if ports.cut_off.is_cancelled() {
-        return EffectError::Ending.into();
-    }
-    let stop = Stop {
-        by: String::new(),
-        when: StoppedWhen::Running,
-    };
-    Obstacle::Stopped(stop).into()
 }
 
 fn work(task: &QueuedTask) -> Option<&ScheduledWork> {

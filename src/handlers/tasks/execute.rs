@@ -4,10 +4,8 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::events::Event;
 use crate::events::conversation::SessionAbandoned;
-use crate::events::event::TaskEvent;
-use crate::events::id::{RunId, SessionId, StreamId, StreamVersion};
+use crate::events::id::{RunId, SessionId, StreamId};
 use crate::events::log::Append;
 use crate::events::run::{RunOutcome, RunOutcomeClassified};
 use crate::events::seal::Owner;
@@ -28,6 +26,7 @@ use crate::handlers::tasks::patience::{Patience, decide_patience, parked_text, p
 use crate::handlers::tasks::prepare::{Halt, Prepared, prepare};
 use crate::handlers::tasks::prompt::LostSession;
 use crate::handlers::tasks::run::{Judged, recorded_run, run_agent};
+use crate::handlers::tasks::stopping::{halt_of_stop, stop_of_running};
 use crate::handlers::tasks::told::{Told, text_of};
 use crate::projections::usage::Spent;
 use crate::sandbox::cut::first_chars;
@@ -36,10 +35,6 @@ use crate::sandbox::port::Entrypoint;
 /// Characters of the words about a task's end that its event holds; the operator finds the rest in
 /// the event of the step that failed.
 const DETAIL_CHARS_MAX: usize = 256;
-
-/// Events of a task among which its stop is looked for; what was recorded of it since is little. If
-/// it is not there, the answer does not say who asked.
-const STOP_READ_MAX: u64 = 256;
 
 /// Executes a task; `stop` is cancelled when it is to be stopped, or cut off.
 ///
@@ -68,14 +63,10 @@ pub async fn execute(
     let end = match came_to {
         Ok(judged) if execution.puts_off(&judged).await? => return Ok(()),
         Ok(judged) if judged.judgement.outcome == RunOutcome::Stopped => End {
-            answer: answer_obstacle(&execution.stopped_by()?),
+            answer: answer_obstacle(&stop_of_running(ports, assignment.task.task)?),
             ..End::of(judged)
         },
         Ok(judged) => End::of(judged),
-        // A command ends as a run does; who stopped it stands in the task's stream.
-        Err(Halt::Obstacle(Obstacle::Stopped(stop))) if stop.by.is_empty() => {
-            End::at(answer_obstacle(&execution.stopped_by()?))
-        }
         Err(Halt::Obstacle(obstacle)) => End {
             // What an earlier run of the task began is gone on with by whoever answers.
             session: assignment.task.session.clone(),
@@ -194,7 +185,7 @@ impl Execution<'_> {
             // In a fixed order, so that a simulation takes the same way again.
             biased;
             prepared = prepare(self.ports, self.assignment, run, Entrypoint::Agent) => prepared,
-            () = self.stop.cancelled() => Err(self.halt_of_stop()),
+            () = self.stop.cancelled() => Err(halt_of_stop(self.ports, self.assignment.task.task)),
         }
     }
 
@@ -245,33 +236,6 @@ impl Execution<'_> {
         let append = decide_patience(task, judgement, &patience, told.as_ref(), from, now);
         ports.append(append).await?;
         Ok(true)
-    }
-
-    fn halt_of_stop(&self) -> Halt {
-        if self.ports.cut_off.is_cancelled() {
-            return EffectError::Ending.into();
-        }
-        self.stopped_by().map_or_else(Halt::from, Halt::from)
-    }
-
-    /// Returns the stop of the running task with who asked for it, which is among the last things
-    /// that were recorded of it.
-    fn stopped_by(&self) -> Result<Obstacle, EffectError> {
-        let (log, stream) = (&self.ports.log, StreamId::task(self.assignment.task.task));
-        let version = log.stream_version(&stream)?;
-        let before = StreamVersion(version.0.saturating_sub(STOP_READ_MAX));
-        let recorded = log.read_stream(&stream, before, STOP_READ_MAX as usize)?;
-        let by = recorded
-            .into_iter()
-            .rev()
-            .find_map(|recorded| match recorded.event {
-                Event::Task(TaskEvent::StopRequested(stop)) => Some(stop.by),
-                _ => None,
-            });
-        Ok(Obstacle::Stopped(Stop {
-            by: by.unwrap_or_default(),
-            when: StoppedWhen::Running,
-        }))
     }
 
     /// Returns the session to resume: that of the run that was cut off, else the conversation's.

@@ -2,13 +2,11 @@
 //! begun. Pure.
 
 use crate::events::Event;
-use crate::events::delivery::DeliveryKind;
-use crate::events::id::{AtMs, BlobRef, DeliveryId, StreamId};
+use crate::events::id::{AtMs, BlobRef, StreamId};
 use crate::events::log::{Append, Expected};
 use crate::events::task::TaskHeld;
 use crate::handlers::effect::Holding;
-use crate::handlers::replies::address::Marks;
-use crate::handlers::tasks::begin::{Outgoing, context_of, request_delivery};
+use crate::handlers::tasks::begin::{context_of, decide_acknowledgement};
 
 /// Returns the words.
 pub fn waiting_text(holding: &Holding) -> String {
@@ -43,17 +41,7 @@ pub fn decide_holding(holding: &Holding, body: &BlobRef, from: &str, now: AtMs) 
     let stream = StreamId::task(task.task);
     let mut events: Vec<(StreamId, Event)> = vec![(stream.clone(), held.into())];
     if let Some(message) = task.newest_message() {
-        events.extend(request_delivery(Outgoing {
-            task,
-            message,
-            delivery: DeliveryId::derive(task.task, "acknowledgement", 1),
-            kind: DeliveryKind::Acknowledgement,
-            body,
-            files: vec![],
-            marks: Marks::NONE,
-            from,
-            now,
-        }));
+        events.extend(decide_acknowledgement(task, message, body, from, now));
     }
     Append {
         // Nobody may have begun or stopped it since it was looked at.

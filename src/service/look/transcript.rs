@@ -269,7 +269,6 @@ fn sent(moment: &Moment, read: Read<'_>) -> Option<String> {
             ForgetReason::Operator => format!("{} wants it forgotten", asked.by),
             ForgetReason::Retention => "it is old enough to be forgotten".to_owned(),
             ForgetReason::Silent => "its command had nothing to say".to_owned(),
-            ForgetReason::Size => "conversations take more room than they may".to_owned(),
         },
         Moment::Forgotten(forgotten) => {
             let (keys, bodies) = (forgotten.keys, forgotten.bodies);
