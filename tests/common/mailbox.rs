@@ -1,6 +1,6 @@
 //! Reading a mailbox over IMAPS, as the person who waits for an answer does.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +29,16 @@ pub(crate) struct Mail {
 impl Mailbox {
     /// Connects to the server on loopback and signs in.
     pub(crate) fn open(port: u16, ca_file: &Path, user: &str, password: &str) -> Self {
+        Self::try_open(port, ca_file, user, password).unwrap()
+    }
+
+    /// As [`Self::open`], of a server that may not be there just now.
+    pub(crate) fn try_open(
+        port: u16,
+        ca_file: &Path,
+        user: &str,
+        password: &str,
+    ) -> io::Result<Self> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(ca_file).unwrap() {
             roots.add(certificate.unwrap()).unwrap();
@@ -39,15 +49,15 @@ impl Mailbox {
         let config = versions.with_root_certificates(roots).with_no_client_auth();
         let name = "localhost".try_into().unwrap();
         let tls = ClientConnection::new(Arc::new(config), name).unwrap();
-        let tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        let tcp = TcpStream::connect(("127.0.0.1", port))?;
+        tcp.set_read_timeout(Some(PATIENCE))?;
         let mut mailbox = Self {
             stream: BufReader::new(StreamOwned::new(tls, tcp)),
             said: Vec::new(),
         };
-        mailbox.line();
-        mailbox.command(&format!("LOGIN {user} {password}"));
-        mailbox
+        mailbox.line()?;
+        mailbox.try_command(&format!("LOGIN {user} {password}"))?;
+        Ok(mailbox)
     }
 
     /// Everything in the inbox, oldest first; nothing is marked as seen.
@@ -59,31 +69,38 @@ impl Mailbox {
 
     /// Sends a command and returns the literals of its answer; its lines are kept in `said`.
     pub(crate) fn command(&mut self, command: &str) -> Vec<Vec<u8>> {
+        self.try_command(command).unwrap()
+    }
+
+    /// As [`Self::command`], of a server that may hang up.
+    pub(crate) fn try_command(&mut self, command: &str) -> io::Result<Vec<Vec<u8>>> {
         let stream = self.stream.get_mut();
-        write!(stream, "a {command}\r\n").unwrap();
-        stream.flush().unwrap();
+        write!(stream, "a {command}\r\n")?;
+        stream.flush()?;
         let mut literals = Vec::new();
         self.said.clear();
         loop {
-            let line = self.line();
+            let line = self.line()?;
             if let Some(answer) = line.strip_prefix("a ") {
                 assert!(answer.starts_with("OK"), "{command}: {answer}");
-                return literals;
+                return Ok(literals);
             }
             self.said.push(line.clone());
             if let Some(length) = literal_length(&line) {
                 let mut literal = vec![0; length];
-                self.stream.read_exact(&mut literal).unwrap();
+                self.stream.read_exact(&mut literal)?;
                 literals.push(literal);
             }
         }
     }
 
-    fn line(&mut self) -> String {
+    fn line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
-        self.stream.read_until(b'\n', &mut line).unwrap();
-        assert!(!line.is_empty(), "the mail server hung up");
-        String::from_utf8_lossy(&line).trim_end().to_owned()
+        self.stream.read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            return Err(io::Error::other("the mail server hung up"));
+        }
+        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
     }
 }
 

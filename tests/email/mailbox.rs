@@ -15,8 +15,8 @@ use airut::handlers::channels::email::imap::Mailbox;
 use airut::handlers::channels::email::sign_in::SignIn;
 use airut::handlers::channels::email::tls::Trust;
 
-use crate::common::mail::{ALICE, BOT, message};
-use crate::common::{PATIENCE, run, until};
+use crate::common::mail::{ALICE, BOT, PASSWORD, message};
+use crate::common::{PATIENCE, mailbox, run, until};
 use crate::email::cut::{health, relay, through};
 use crate::email::post::{Listening, Post};
 use crate::email::relay::{Act, Rule, Side, find};
@@ -165,6 +165,14 @@ async fn a_server_that_pushes_nothing_and_can_only_expunge_all_is_asked_instead(
     let less = "protocol imap {\n  imap_capability = IMAP4rev1\n}\n";
     fs::write(&settings, fs::read_to_string(&settings).unwrap() + less).unwrap();
     doveadm(&post, &["reload"]);
+    // While it takes its settings in, it hangs up on whoever connects.
+    until("Dovecot to go by its new settings", PATIENCE, || {
+        let (port, authority) = (post.servers.port("IMAPS_PORT"), post.servers.ca_file());
+        let mut asking = mailbox::Mailbox::try_open(port, &authority, BOT, PASSWORD).ok()?;
+        asking.try_command("CAPABILITY").ok()?;
+        let has_idle = asking.said.iter().any(|line| line.contains(" IDLE"));
+        (!has_idle).then_some(())
+    });
     let relay = relay(&post, Box::new(|_, _, _| Act::Pass)).await;
     let mut listening = Listening::start(&post, through(&post, &relay));
     assert_eq!(listening.until(connected).await, "poll 0.2 s");
