@@ -1,7 +1,10 @@
-//! How long a channel waits before it connects again: longer with each failure, and never for ever.
-//! It knows no protocol.
+//! How a channel goes on listening whatever fails: how long it waits before it connects again, longer
+//! with each failure and never for ever, and what is recorded of it. It knows no protocol.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
 
 use crate::events::channel::ChannelDegraded;
 use crate::events::id::{AtMs, ChannelKind, RepoId, Sha256};
@@ -35,6 +38,15 @@ pub(super) fn degraded(
         failures,
         retry_at: AtMs(now.0.saturating_add(pause_ms)),
     }
+}
+
+/// Turns a panic into an error, so that nothing is left without a listener.
+pub(super) async fn guarded<E>(
+    listening: impl Future<Output = Result<(), E>>,
+    defect: E,
+) -> Result<(), E> {
+    let ended = AssertUnwindSafe(listening).catch_unwind().await;
+    ended.unwrap_or(Err(defect))
 }
 
 #[cfg(test)]

@@ -1,16 +1,14 @@
 //! Taking mail in, for ever: durable first, deleted afterwards, then waiting for the next.
 
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Stopwatch};
 use crate::events::channel::{ChannelConnected, ChannelStopped};
 use crate::events::event::ChannelEvent;
 use crate::events::id::ChannelKind;
-use crate::handlers::channels::back_off::{BACK_OFF_FIRST, back_off, degraded};
+use crate::handlers::channels::back_off::{BACK_OFF_FIRST, back_off, degraded, guarded};
 use crate::handlers::channels::email::EmailChannel;
 use crate::handlers::channels::email::imap::{ImapError, Mailbox};
 use crate::handlers::channels::email::notes::Notes;
@@ -49,7 +47,7 @@ impl EmailChannel {
             let listening = Box::pin(self.listen_once(intake, &mut notes, &mut was_drained));
             let interrupted = tokio::select! {
                 () = stop.cancelled() => break,
-                ended = guarded(listening) => ended,
+                ended = guarded(listening, ListenError::Defect) => ended,
             };
             // A connection that only fails once mail is read from it is no success.
             failures = if was_drained { 1 } else { failures + 1 };
@@ -161,14 +159,6 @@ impl EmailChannel {
     }
 }
 
-/// Turns a panic into an error, so that no mailbox is left without a listener.
-async fn guarded(
-    listening: impl Future<Output = Result<(), ListenError>>,
-) -> Result<(), ListenError> {
-    let ended = AssertUnwindSafe(listening).catch_unwind().await;
-    ended.unwrap_or(Err(ListenError::Defect))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,7 +166,10 @@ mod tests {
     #[tokio::test]
     async fn gap_45_a_panic_is_a_failure_and_not_the_end_of_listening() {
         let panics = async { Err(panic_now()) };
-        assert!(matches!(guarded(panics).await, Err(ListenError::Defect)));
+        assert!(matches!(
+            guarded(panics, ListenError::Defect).await,
+            Err(ListenError::Defect)
+        ));
     }
 
     fn panic_now() -> ListenError {

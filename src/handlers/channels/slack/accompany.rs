@@ -138,7 +138,7 @@ impl SlackChannel {
     }
 
     async fn find_plan(&self, task: TaskId, at: &Thread) -> Result<Option<String>, LookError> {
-        let own = self.web.auth_test().await?;
+        let own = self.people.own(&self.web).await?;
         let messages = self
             .thread_after(&at.channel, &at.thread, &at.thread)
             .await?;

@@ -16,9 +16,9 @@ use crate::handlers::channels::slack::SlackChannel;
 use crate::handlers::channels::slack::hear::Hearing;
 use crate::handlers::channels::slack::incoming::{as_event, message_key};
 use crate::handlers::channels::slack::web::WebError;
-use crate::handlers::channels::slack::web::reading::{Page, Span};
+use crate::handlers::channels::slack::web::reading::Span;
 use crate::handlers::intake::IntakeError;
-use crate::projections::slack_threads::{Heard, Thread};
+use crate::projections::slack_threads::{Heard, Thread, thread_key};
 
 /// How far before the last moment of a connection is looked, in milliseconds: what was on its way then
 /// is older than it.
@@ -63,8 +63,6 @@ struct Search {
     oldest: String,
     found: u32,
     beyond: Vec<String>,
-    /// Threads that were looked into.
-    seen: BTreeSet<(String, String)>,
 }
 
 impl SlackChannel {
@@ -89,7 +87,6 @@ impl SlackChannel {
             oldest: ts_of(since),
             found: 0,
             beyond: Vec::new(),
-            seen: BTreeSet::new(),
         };
         if heard.until.is_some() {
             self.look_everywhere(hearing, &heard, &mut search).await?;
@@ -156,9 +153,7 @@ impl SlackChannel {
                         others.extend(ids);
                         cursor = next;
                     }
-                    Err(WebError::Refused {
-                        permanent: true, ..
-                    }) => break,
+                    Err(error) if error.is_permanent() => break,
                     Err(error) => return Err(error),
                 }
                 if cursor.is_none() {
@@ -179,28 +174,28 @@ impl SlackChannel {
         thread: Option<&str>,
         search: &mut Search,
     ) -> Result<(), CatchUpError> {
-        let place = (channel.to_owned(), thread.unwrap_or_default().to_owned());
-        if !search.seen.insert(place) {
-            return Ok(());
-        }
-        let name = thread.map_or_else(
-            || channel.to_owned(),
-            |thread| format!("{channel}:{thread}"),
-        );
-        let read = self.read_pages(channel, thread, &search.oldest).await;
+        let name = || match thread {
+            Some(thread) => thread_key(channel, thread),
+            None => channel.to_owned(),
+        };
+        let span = Span {
+            oldest: &search.oldest,
+            latest: "",
+            // What is recorded of a message is what Slack would have told of it.
+            with_metadata: false,
+        };
+        let read = self.web.messages(channel, thread, span, PAGES_MAX).await;
         let (mut messages, is_whole) = match read {
             Ok(read) => read,
             Err(error) if is_no_place(&error) => return Ok(()),
-            Err(WebError::Refused {
-                permanent: true, ..
-            }) => {
-                search.beyond.push(name);
+            Err(error) if error.is_permanent() => {
+                search.beyond.push(name());
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
         };
         if !is_whole {
-            search.beyond.push(name);
+            search.beyond.push(name());
         }
         messages.retain(|message| ts(message) >= search.oldest.as_str());
         messages.sort_by(|one, other| ts(one).cmp(ts(other)));
@@ -216,33 +211,6 @@ impl SlackChannel {
             }
         }
         Ok(())
-    }
-
-    /// Returns the messages since then, and whether these are all.
-    async fn read_pages(
-        &self,
-        channel: &str,
-        thread: Option<&str>,
-        oldest: &str,
-    ) -> Result<(Vec<Value>, bool), WebError> {
-        let (mut messages, mut cursor) = (Vec::new(), None::<String>);
-        for _ in 0..PAGES_MAX {
-            let span = Span {
-                oldest,
-                latest: "",
-                cursor: cursor.as_deref(),
-            };
-            let page: Page = match thread {
-                Some(thread) => self.web.replies((channel, thread), span).await?,
-                None => self.web.history(channel, span).await?,
-            };
-            messages.extend(page.messages);
-            cursor = page.next;
-            if cursor.is_none() {
-                return Ok((messages, true));
-            }
-        }
-        Ok((messages, false))
     }
 }
 

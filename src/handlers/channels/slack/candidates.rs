@@ -5,14 +5,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use crate::config::types::SlackRule;
 use crate::handlers::channels::OutboundMessage;
 use crate::handlers::channels::slack::SlackChannel;
+use crate::handlers::channels::slack::authorize::User;
 use crate::handlers::channels::slack::mentions_out::{Candidates, Names, Person, may_mention};
 use crate::handlers::channels::slack::outgoing::thread;
 use crate::handlers::channels::slack::web::WebError;
+use crate::handlers::replies::address::is_direct;
 
 /// Most people whose names are asked for; those beyond are not mentioned.
 const PEOPLE_MAX: usize = 100;
@@ -22,63 +22,6 @@ const CHANNELS_MAX: usize = 50;
 
 /// Longest time that asking may take; then nobody is mentioned whose name is not known yet.
 const ASKING_TIME_MAX: Duration = Duration::from_secs(60);
-
-#[derive(Debug, Deserialize)]
-struct UserAnswer {
-    user: User,
-}
-
-#[derive(Debug, Deserialize)]
-struct User {
-    id: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    deleted: bool,
-    #[serde(default)]
-    is_bot: bool,
-    #[serde(default)]
-    profile: Profile,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Profile {
-    #[serde(default)]
-    display_name: String,
-    #[serde(default)]
-    real_name: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct GroupsAnswer {
-    #[serde(default)]
-    usergroups: Vec<Group>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Group {
-    id: String,
-    #[serde(default)]
-    handle: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct MembersAnswer {
-    #[serde(default)]
-    users: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ChannelAnswer {
-    channel: Channel,
-}
-
-#[derive(Debug, Deserialize)]
-struct Channel {
-    id: String,
-    #[serde(default)]
-    name: String,
-}
 
 impl SlackChannel {
     /// Returns the names that an answer may mention; asks for none where it mentions nothing.
@@ -108,20 +51,16 @@ impl SlackChannel {
         }
         let groups = self.ask_groups(into, &mut people).await;
         for id in people.iter().take(PEOPLE_MAX) {
-            let answer: UserAnswer = self.web.get("users.info", &[("user", id)]).await?;
-            into.people.extend(person(answer.user));
+            into.people
+                .extend(person(self.people.user(&self.web, id).await?));
         }
         let channels = self.settings.allowed_channels.iter().map(String::as_str);
         let channels = std::iter::once(channel).chain(channels);
         // A direct message has no name, and may not be asked about.
-        let channels = channels.filter(|id| !id.starts_with('D'));
+        let channels = channels.filter(|id| !is_direct(id));
         for id in channels.take(CHANNELS_MAX) {
-            let answer: ChannelAnswer = self
-                .web
-                .get("conversations.info", &[("channel", id)])
-                .await?;
-            let Channel { id, name } = answer.channel;
-            into.channels.insert(name, id);
+            let name = self.people.channel(&self.web, id).await?;
+            into.channels.insert(name, id.to_owned());
         }
         groups
     }
@@ -135,12 +74,9 @@ impl SlackChannel {
         if handles.is_empty() {
             return Ok(());
         }
-        let all: GroupsAnswer = self.web.get("usergroups.list", &[]).await?;
-        let configured = all.usergroups.into_iter();
-        for group in configured.filter(|group| handles.contains(group.handle.as_str())) {
-            let arguments = [("usergroup", group.id.as_str())];
-            let members: MembersAnswer = self.web.get("usergroups.users.list", &arguments).await?;
-            people.extend(members.users);
+        let all = self.people.groups(&self.web).await?.into_iter();
+        for group in all.filter(|group| handles.contains(group.handle.as_str())) {
+            people.extend(self.people.members(&self.web, &group.handle).await?);
             into.groups.insert(group.handle, group.id);
         }
         Ok(())
@@ -159,8 +95,8 @@ fn person(user: User) -> Option<Person> {
     let is_reader = !user.deleted && !user.is_bot;
     is_reader.then_some(Person {
         id: user.id,
-        display_name: user.profile.display_name,
-        real_name: user.profile.real_name,
+        display_name: user.profile.display_name.unwrap_or_default(),
+        real_name: user.profile.real_name.unwrap_or_default(),
         name: user.name,
     })
 }

@@ -3,6 +3,7 @@
 use crate::handlers::channels::slack::mentions_in::mentions;
 use crate::handlers::channels::slack::parse::Message;
 use crate::handlers::channels::slack::web::reading::Own;
+use crate::handlers::replies::address::is_direct;
 
 /// What it depends on beside the message.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +42,7 @@ pub fn is_meant(message: &Message, circumstances: Circumstances<'_>) -> bool {
 
 /// Returns whether Airut listens in a channel: in direct messages always (spec row SLK-05).
 pub fn is_listened_in(channel: &str, allowed: &[String]) -> bool {
-    let is_direct = channel.starts_with('D');
-    is_direct || allowed.is_empty() || allowed.iter().any(|allowed| allowed == channel)
+    is_direct(channel) || allowed.is_empty() || allowed.iter().any(|allowed| allowed == channel)
 }
 
 #[cfg(test)]

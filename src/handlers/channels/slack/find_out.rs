@@ -104,11 +104,9 @@ impl SlackChannel {
         for handle in groups_needed(user, &self.settings.authorized) {
             let members = match self.people.members(&self.web, handle).await {
                 Ok(members) => Ok(members),
-                Err(WebError::Refused {
-                    error,
-                    permanent: true,
-                    ..
-                }) => Err(error),
+                Err(error) if error.is_permanent() => {
+                    Err(error.code().unwrap_or_default().to_owned())
+                }
                 Err(error) => return Err(error.to_string()),
             };
             groups.insert(handle.to_owned(), members);
@@ -127,32 +125,25 @@ impl SlackChannel {
         if !self.threads.look(&self.repo, is_first) {
             return Ok(None);
         }
-        let (mut before, mut cursor) = (Vec::new(), None::<String>);
-        for _ in 0..REPLAY_PAGES_MAX {
-            let span = Span {
-                oldest: "0",
-                latest: &message.ts,
-                cursor: cursor.as_deref(),
-            };
-            let page = match self.web.replies((&message.channel, thread), span).await {
-                Ok(page) => page,
-                Err(
-                    error @ WebError::Refused {
-                        permanent: true, ..
-                    },
-                ) => {
-                    tracing::warn!(repo = %self.repo, %error, "a thread is not replayed");
-                    return Ok(None);
-                }
-                Err(error) => return Err(error.to_string()),
-            };
-            let read = page.messages.into_iter();
-            before.extend(read.filter_map(|said| serde_json::from_value::<Message>(said).ok()));
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
+        let span = Span {
+            oldest: "0",
+            latest: &message.ts,
+            with_metadata: false,
+        };
+        let read = self
+            .web
+            .messages(&message.channel, Some(thread), span, REPLAY_PAGES_MAX);
+        let before = match read.await {
+            Ok((before, _)) => before,
+            Err(error) if error.is_permanent() => {
+                tracing::warn!(repo = %self.repo, %error, "a thread is not replayed");
+                return Ok(None);
             }
-        }
+            Err(error) => return Err(error.to_string()),
+        };
+        let before = before.into_iter();
+        let before = before.filter_map(|said| serde_json::from_value::<Message>(said).ok());
+        let mut before: Vec<Message> = before.collect();
         before.retain(|said| said.ts < message.ts);
         let history = History::of(before);
         Ok(Some(history).filter(|history| !history.messages.is_empty()))
@@ -179,7 +170,7 @@ impl SlackChannel {
             }
         }
         for id in channels {
-            if let Ok(name) = self.web.channel_name(id).await {
+            if let Ok(name) = self.people.channel(&self.web, id).await {
                 names.channels.insert(id.clone(), name);
             }
         }

@@ -7,9 +7,9 @@ use tokio::sync::mpsc;
 
 use crate::events::id::ChannelKind;
 use crate::handlers::channels::slack::SlackChannel;
+use crate::handlers::channels::slack::blocks::{STATUS, STOP};
 use crate::handlers::channels::slack::engage::{Circumstances, is_listened_in, is_meant};
 use crate::handlers::channels::slack::incoming::{self, Told};
-use crate::handlers::channels::slack::judge::{STATUS_ACTION, STOP_ACTION};
 use crate::handlers::channels::slack::parse::{self, Message, Press};
 use crate::handlers::channels::slack::web::reading::Own;
 use crate::handlers::intake::{Intake, IntakeError, Receipt};
@@ -113,7 +113,7 @@ impl Hearing {
     }
 
     fn is_ours(&self, press: &Press) -> bool {
-        let is_known = [STOP_ACTION, STATUS_ACTION].contains(&press.action.as_str());
+        let is_known = [STOP, STATUS].contains(&press.action.as_str());
         is_known && is_listened_in(&press.channel, &self.channel.settings.allowed_channels)
     }
 }

@@ -7,6 +7,7 @@ use crate::handlers::channels::local::message::make_names_safe;
 use crate::handlers::channels::slack::authorize::{
     Groups, Refusal, User, check_standing, rule_for,
 };
+use crate::handlers::channels::slack::blocks;
 use crate::handlers::channels::slack::history::History;
 use crate::handlers::channels::slack::mentions_in::{Names, resolved};
 use crate::handlers::channels::slack::parse::{Message, Press, Told, payload};
@@ -60,11 +61,6 @@ pub struct Findings {
     pub files: Vec<Brought>,
 }
 
-/// Names of the buttons, as the answers have them.
-pub const STOP_ACTION: &str = "airut_stop";
-/// See [`STOP_ACTION`].
-pub const STATUS_ACTION: &str = "airut_status";
-
 /// What stands for a message without words (spec row SLK-26).
 const WORDLESS: &str = "(The user mentioned you without further words.)";
 
@@ -117,8 +113,8 @@ fn accepted(triaged: Triaged) -> Triage {
 
 fn command(action: &str) -> Option<&'static str> {
     match action {
-        STOP_ACTION => Some("/stop"),
-        STATUS_ACTION => Some("/status"),
+        blocks::STOP => Some("/stop"),
+        blocks::STATUS => Some("/status"),
         _ => None,
     }
 }

@@ -1,11 +1,9 @@
 //! Listening to Slack for ever: a connection that Slack is going to end is followed by another before
 //! it ends, one that is lost is made again, and what was written meanwhile is looked for.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +11,7 @@ use crate::clock;
 use crate::events::channel::{ChannelConnected, ChannelStopped};
 use crate::events::event::ChannelEvent;
 use crate::events::id::ChannelKind;
-use crate::handlers::channels::back_off::{back_off, degraded};
+use crate::handlers::channels::back_off::{back_off, degraded, guarded};
 use crate::handlers::channels::slack::SlackChannel;
 use crate::handlers::channels::slack::hear::Hearing;
 use crate::handlers::channels::slack::socket::{Hear, Life, Socket};
@@ -92,7 +90,7 @@ impl SlackChannel {
         while !stop.is_cancelled() {
             let mut was_connected = false;
             let listening = Box::pin(self.listen_once(intake, stop, &mut was_connected));
-            let Err(error) = guarded(listening).await else {
+            let Err(error) = guarded(listening, ListenError::Defect).await else {
                 break;
             };
             failures = if was_connected { 1 } else { failures + 1 };
@@ -252,12 +250,4 @@ async fn until_left(leaving: &mut Option<Socket>) {
         }
         None => std::future::pending().await,
     }
-}
-
-/// Turns a panic into an error, so that no app is left without a listener.
-async fn guarded(
-    listening: impl Future<Output = Result<(), ListenError>>,
-) -> Result<(), ListenError> {
-    let ended = AssertUnwindSafe(listening).catch_unwind().await;
-    ended.unwrap_or(Err(ListenError::Defect))
 }

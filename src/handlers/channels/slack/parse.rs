@@ -5,6 +5,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::handlers::replies::address::is_direct;
+
 /// A frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
@@ -119,7 +121,7 @@ impl Message {
 
     /// Returns whether it was written to Airut alone.
     pub fn is_direct(&self) -> bool {
-        self.channel.starts_with('D')
+        is_direct(&self.channel)
     }
 
     /// Returns whether it is one of the kinds that people write: their words, with files or without,

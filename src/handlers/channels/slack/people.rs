@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::clock;
 use crate::events::id::AtMs;
 use crate::handlers::channels::slack::authorize::User;
-use crate::handlers::channels::slack::web::reading::Own;
+use crate::handlers::channels::slack::web::reading::{Group, Own};
 use crate::handlers::channels::slack::web::{Web, WebError};
 
 /// How long an answer is used, in milliseconds; then it is asked for anew.
@@ -49,7 +49,9 @@ impl<T: Clone> Answers<T> {
 pub struct People {
     own: Answers<Own>,
     users: Answers<User>,
+    groups: Answers<Vec<Group>>,
     members: Answers<Vec<String>>,
+    channels: Answers<String>,
 }
 
 impl People {
@@ -79,6 +81,32 @@ impl People {
         Ok(user)
     }
 
+    /// Returns the workspace's user groups.
+    ///
+    /// # Errors
+    /// [`WebError`]; nothing old is used instead.
+    pub async fn groups(&self, web: &Web) -> Result<Vec<Group>, WebError> {
+        if let Some(groups) = self.groups.get("", clock::now()) {
+            return Ok(groups);
+        }
+        let groups = web.groups().await?;
+        self.groups.keep("", groups.clone(), clock::now());
+        Ok(groups)
+    }
+
+    /// Returns what a channel is called.
+    ///
+    /// # Errors
+    /// [`WebError`]; nothing old is used instead.
+    pub async fn channel(&self, web: &Web, id: &str) -> Result<String, WebError> {
+        if let Some(name) = self.channels.get(id, clock::now()) {
+            return Ok(name);
+        }
+        let name = web.channel_name(id).await?;
+        self.channels.keep(id, name.clone(), clock::now());
+        Ok(name)
+    }
+
     /// Returns the members of the group with this handle.
     ///
     /// # Errors
@@ -87,7 +115,7 @@ impl People {
         if let Some(members) = self.members.get(handle, clock::now()) {
             return Ok(members);
         }
-        let groups = web.groups().await?;
+        let groups = self.groups(web).await?;
         let Some(group) = groups.into_iter().find(|group| group.handle == handle) else {
             return Err(WebError::of_code("usergroups.list", "no_such_subteam"));
         };

@@ -14,10 +14,8 @@ use crate::handlers::channels::slack::outgoing::{Found, Posting, about_files, po
 use crate::handlers::channels::slack::refusals::{Fate, fate, remedy};
 use crate::handlers::channels::slack::upload::Uploaded;
 use crate::handlers::channels::slack::web::WebError;
+use crate::handlers::channels::slack::web::reading::Span;
 use crate::handlers::channels::{OutboundMessage, SendOutcome, Trace};
-
-/// Most messages of a thread that are read at once; Slack recommends no more.
-const PAGE_MESSAGES: &str = "200";
 
 /// Most pages of a thread that are read; of a longer one the rest is not looked at, which is said.
 const PAGES_MAX: usize = 10;
@@ -32,21 +30,6 @@ pub(super) struct Posted {
     pub(super) ts: String,
 }
 
-/// A page of `conversations.replies`.
-#[derive(Debug, Deserialize)]
-struct Page {
-    #[serde(default)]
-    messages: Vec<Value>,
-    #[serde(default)]
-    response_metadata: Option<Cursor>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Cursor {
-    #[serde(default)]
-    next_cursor: String,
-}
-
 /// What became of a look into a thread.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LookError {
@@ -58,17 +41,6 @@ pub(super) enum LookError {
     TooLong,
 }
 
-impl LookError {
-    /// Returns whether the thread can be looked at another time.
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Web(WebError::Refused { permanent, .. }) => !permanent,
-            Self::Web(_) => true,
-            Self::TooLong => false,
-        }
-    }
-}
-
 impl SlackChannel {
     /// Posts what is missing of an answer, then sets its marks.
     pub(super) async fn post(&self, message: &OutboundMessage) -> SendOutcome {
@@ -76,7 +48,7 @@ impl SlackChannel {
         let found = if message.attempt > 1 {
             match self.found(message).await {
                 Ok(found) => Some(found),
-                Err(LookError::Web(error)) if LookError::from(error.clone()).may_pass() => {
+                Err(LookError::Web(error)) if !error.is_permanent() => {
                     return not_posted(&error);
                 }
                 Err(_) => None,
@@ -144,22 +116,25 @@ impl SlackChannel {
                 };
             }
         };
-        let names = self.names(message).await;
         let (channel, thread) = thread(message);
-        match found.first() {
-            Some(ts) if found.is_whole(&posting(message, &names, false)) => {
-                let receipt = format!("{ts} is in thread {thread} of {channel}");
-                self.mark(message).await;
-                Trace::Found { receipt }
-            }
-            Some(_) | None => Trace::Absent {
-                searched: format!("thread {thread} of {channel}"),
-            },
+        let absent = Trace::Absent {
+            searched: format!("thread {thread} of {channel}"),
+        };
+        let Some(ts) = found.first() else {
+            return absent;
+        };
+        let names = self.names(message).await;
+        if !found.is_whole(&posting(message, &names, false)) {
+            return absent;
+        }
+        self.mark(message).await;
+        Trace::Found {
+            receipt: format!("{ts} is in thread {thread} of {channel}"),
         }
     }
 
     async fn found(&self, message: &OutboundMessage) -> Result<Found, LookError> {
-        let own = self.web.auth_test().await?;
+        let own = self.people.own(&self.web).await?;
         let (channel, thread) = thread(message);
         // An answer comes after what it answers.
         let oldest = match &message.target {
@@ -181,28 +156,19 @@ impl SlackChannel {
         thread: &str,
         oldest: &str,
     ) -> Result<Vec<Value>, LookError> {
-        let mut messages = Vec::new();
-        let mut cursor = String::new();
-        for _ in 0..PAGES_MAX {
-            let mut arguments = vec![
-                ("channel", channel),
-                ("ts", thread),
-                ("oldest", oldest),
-                ("limit", PAGE_MESSAGES),
-                ("include_all_metadata", "true"),
-            ];
-            if !cursor.is_empty() {
-                arguments.push(("cursor", &cursor));
-            }
-            let page: Page = self.web.get("conversations.replies", &arguments).await?;
-            messages.extend(page.messages);
-            let next = page.response_metadata.map(|metadata| metadata.next_cursor);
-            match next.filter(|next| !next.is_empty()) {
-                Some(next) => cursor = next,
-                None => return Ok(messages),
-            }
+        let span = Span {
+            oldest,
+            latest: "",
+            with_metadata: true,
+        };
+        match self
+            .web
+            .messages(channel, Some(thread), span, PAGES_MAX)
+            .await?
+        {
+            (messages, true) => Ok(messages),
+            (_, false) => Err(LookError::TooLong),
         }
-        Err(LookError::TooLong)
     }
 
     /// Sets the last marks: in a channel on the messages that are answered, in a direct message the

@@ -134,7 +134,7 @@ fn a_pressed_button_is_its_command_and_an_unknown_one_is_nothing() {
         .into_bytes()
     };
     let findings = findings(|_| {});
-    assert_eq!(accepted(&press(STOP_ACTION), &findings).body, "/stop");
-    assert_eq!(accepted(&press(STATUS_ACTION), &findings).body, "/status");
+    assert_eq!(accepted(&press(blocks::STOP), &findings).body, "/stop");
+    assert_eq!(accepted(&press(blocks::STATUS), &findings).body, "/status");
     refused(&press("other"), &findings, "other is no button");
 }

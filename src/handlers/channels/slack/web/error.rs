@@ -140,6 +140,17 @@ impl WebError {
         matches!(self, Self::Refused { error, .. } if TOKEN_GONE.contains(&error.as_str()))
     }
 
+    /// Returns whether Slack refused, and will again.
+    pub fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                permanent: true,
+                ..
+            }
+        )
+    }
+
     /// Returns Slack's code, if it refused.
     pub fn code(&self) -> Option<&str> {
         match self {

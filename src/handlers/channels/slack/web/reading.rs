@@ -84,15 +84,6 @@ struct Metadata {
     next_cursor: String,
 }
 
-/// Some messages of a channel or thread, as Slack has them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
-    /// The messages; of a channel the newest first, of a thread the oldest.
-    pub messages: Vec<Value>,
-    /// Where the next page begins; nothing after the last.
-    pub next: Option<String>,
-}
-
 /// Which messages are asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Span<'a> {
@@ -100,8 +91,8 @@ pub struct Span<'a> {
     pub oldest: &'a str,
     /// Only earlier ones than this `ts`; empty: up to the newest.
     pub latest: &'a str,
-    /// Where the page begins.
-    pub cursor: Option<&'a str>,
+    /// Whether they come with the metadata that apps gave them.
+    pub with_metadata: bool,
 }
 
 /// Messages, or channels, asked for at once; Slack advises no more than 200.
@@ -186,44 +177,43 @@ impl Web {
         Ok((ids.collect(), next.filter(|cursor| !cursor.is_empty())))
     }
 
-    /// Asks for messages of a channel that are in no thread, or begin one.
+    /// Asks for messages, at most so many pages of them: those of a thread, oldest first and its first
+    /// one included whatever its time is; or those of a channel that are in no thread or begin one,
+    /// newest first. Returns them, and whether these are all.
     ///
     /// # Errors
     /// [`WebError`].
-    pub async fn history(&self, channel: &str, span: Span<'_>) -> Result<Page, WebError> {
-        self.page("conversations.history", vec![("channel", channel)], span)
-            .await
-    }
-
-    /// Asks for the messages of a thread, its first one included whatever its time is.
-    ///
-    /// # Errors
-    /// [`WebError`].
-    pub async fn replies(
+    pub async fn messages(
         &self,
-        (channel, thread): (&str, &str),
+        channel: &str,
+        thread: Option<&str>,
         span: Span<'_>,
-    ) -> Result<Page, WebError> {
-        let place = vec![("channel", channel), ("ts", thread)];
-        self.page("conversations.replies", place, span).await
-    }
-
-    async fn page<'a>(
-        &self,
-        method: &str,
-        mut arguments: Vec<(&'a str, &'a str)>,
-        span: Span<'a>,
-    ) -> Result<Page, WebError> {
-        arguments.extend([("limit", PAGE_MESSAGES), ("oldest", span.oldest)]);
-        if !span.latest.is_empty() {
-            arguments.push(("latest", span.latest));
+        pages_max: usize,
+    ) -> Result<(Vec<Value>, bool), WebError> {
+        let method = match thread {
+            Some(_) => "conversations.replies",
+            None => "conversations.history",
+        };
+        let mut arguments = vec![("channel", channel), ("limit", PAGE_MESSAGES)];
+        arguments.push(("oldest", span.oldest));
+        arguments.extend(thread.map(|thread| ("ts", thread)));
+        arguments.extend((!span.latest.is_empty()).then_some(("latest", span.latest)));
+        arguments.extend(
+            span.with_metadata
+                .then_some(("include_all_metadata", "true")),
+        );
+        let (mut messages, mut cursor) = (Vec::new(), None::<String>);
+        for _ in 0..pages_max {
+            let mut arguments = arguments.clone();
+            arguments.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let page: PageAnswer = self.get(method, &arguments).await?;
+            messages.extend(page.messages);
+            let next = page.response_metadata.map(|data| data.next_cursor);
+            cursor = next.filter(|next| !next.is_empty());
+            if cursor.is_none() {
+                return Ok((messages, true));
+            }
         }
-        arguments.extend(span.cursor.map(|cursor| ("cursor", cursor)));
-        let answer: PageAnswer = self.get(method, &arguments).await?;
-        let next = answer.response_metadata.map(|data| data.next_cursor);
-        Ok(Page {
-            messages: answer.messages,
-            next: next.filter(|cursor| !cursor.is_empty()),
-        })
+        Ok((messages, false))
     }
 }
