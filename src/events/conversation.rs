@@ -186,3 +186,15 @@ data! {
         pub by: String,
     }
 }
+
+impl TokenUsage {
+    /// Adds what was used besides.
+    pub fn add(&mut self, more: Self) {
+        self.input = self.input.saturating_add(more.input);
+        self.output = self.output.saturating_add(more.output);
+        self.cache_creation = self.cache_creation.saturating_add(more.cache_creation);
+        self.cache_read = self.cache_read.saturating_add(more.cache_read);
+        self.web_searches = self.web_searches.saturating_add(more.web_searches);
+        self.web_fetches = self.web_fetches.saturating_add(more.web_fetches);
+    }
+}

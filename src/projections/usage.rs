@@ -38,19 +38,10 @@ pub struct Usage {
     pub repo_of: BTreeMap<ConversationId, RepoId>,
 }
 
-fn add_usage(sum: &mut TokenUsage, more: TokenUsage) {
-    sum.input = sum.input.saturating_add(more.input);
-    sum.output = sum.output.saturating_add(more.output);
-    sum.cache_creation = sum.cache_creation.saturating_add(more.cache_creation);
-    sum.cache_read = sum.cache_read.saturating_add(more.cache_read);
-    sum.web_searches = sum.web_searches.saturating_add(more.web_searches);
-    sum.web_fetches = sum.web_fetches.saturating_add(more.web_fetches);
-}
-
 impl Spent {
     /// Adds what another sum holds.
     pub fn add(&mut self, more: Self) {
-        add_usage(&mut self.usage, more.usage);
+        self.usage.add(more.usage);
         self.cost_microusd = self.cost_microusd.saturating_add(more.cost_microusd);
         self.turns = self.turns.saturating_add(more.turns);
         self.duration_ms = self.duration_ms.saturating_add(more.duration_ms);

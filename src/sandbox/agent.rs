@@ -228,14 +228,7 @@ impl Transcript {
         let Some(last) = self.results.last() else {
             return (usage, cost);
         };
-        usage.input = usage.input.saturating_add(last.usage.input);
-        usage.output = usage.output.saturating_add(last.usage.output);
-        usage.cache_creation = usage
-            .cache_creation
-            .saturating_add(last.usage.cache_creation);
-        usage.cache_read = usage.cache_read.saturating_add(last.usage.cache_read);
-        usage.web_searches = last.usage.web_searches;
-        usage.web_fetches = last.usage.web_fetches;
+        usage.add(last.usage);
         (usage, cost.saturating_add(last.cost_microusd))
     }
 

@@ -244,15 +244,20 @@ fn slack_apps(
     memory: &Memory,
 ) -> (Channels, Vec<FailedRepo>) {
     let mut failed = Vec::new();
-    for (repo, settings) in &config.repos {
-        let Some(slack) = &settings.slack else {
-            continue;
-        };
+    let apps = config.repos.iter();
+    let apps: Vec<_> = apps
+        .filter_map(|(repo, settings)| Some((repo, settings.slack.as_ref()?)))
+        .collect();
+    if apps.is_empty() {
+        return (channels, failed);
+    }
+    let known = memory.state().slack.clone();
+    let threads = Threads::following(known, log.subscribe(memory.position()));
+    let threads = Arc::new(threads);
+    for (repo, slack) in apps {
         match SlackChannel::new(repo.clone(), slack.clone()) {
             Ok(channel) => {
-                let known = memory.state().slack.clone();
-                let threads = Threads::following(known, log.subscribe(memory.position()));
-                let channel = channel.with_threads(threads);
+                let channel = channel.with_threads(Arc::clone(&threads));
                 channels = channels.with(repo.clone(), Arc::new(channel));
             }
             Err(error) => {

@@ -94,10 +94,12 @@ impl Ground {
         let mut ports = self.world.ports(&log);
         let mut channels = Channels::new();
         let mut config = (*ports.config).clone();
+        let known = memory.state().slack.clone();
+        let threads = Threads::following(known, log.subscribe(memory.position()));
+        let threads = Arc::new(threads);
         for repo in &self.repos {
             let app = SlackChannel::new(repo.clone(), settings(&self.standin)).unwrap();
-            let known = memory.state().slack.clone();
-            let app = app.with_threads(Threads::following(known, log.subscribe(memory.position())));
+            let app = app.with_threads(Arc::clone(&threads));
             channels = channels.with(repo.clone(), Arc::new(app));
             let one = config.repos.values().next().unwrap().clone();
             config.repos.insert(repo.clone(), one);

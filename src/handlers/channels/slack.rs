@@ -55,7 +55,7 @@ pub struct SlackChannel {
     settings: Slack,
     web: Web,
     people: People,
-    threads: Threads,
+    threads: Arc<Threads>,
 }
 
 impl SlackChannel {
@@ -70,13 +70,13 @@ impl SlackChannel {
             settings,
             web,
             people: People::default(),
-            threads: Threads::default(),
+            threads: Arc::default(),
         })
     }
 
     /// Returns it with what is known of its threads; without, it takes part in none yet.
     #[must_use]
-    pub fn with_threads(self, threads: Threads) -> Self {
+    pub fn with_threads(self, threads: Arc<Threads>) -> Self {
         Self { threads, ..self }
     }
 }

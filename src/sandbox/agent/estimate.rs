@@ -49,15 +49,16 @@ impl Estimate {
             self.messages.pop_front();
         }
         self.messages.push_back(id.to_owned());
-        let used = token_usage(&message["usage"]);
+        // What was done on the web, the result counts.
+        let used = TokenUsage {
+            web_searches: 0,
+            web_fetches: 0,
+            ..token_usage(&message["usage"])
+        };
         let model = message["model"].as_str().unwrap_or_default();
         self.cost_nanousd = self.cost_nanousd.saturating_add(cost_nanousd(model, used));
         self.turns = self.turns.saturating_add(1);
-        let sum = &mut self.usage;
-        sum.input = sum.input.saturating_add(used.input);
-        sum.output = sum.output.saturating_add(used.output);
-        sum.cache_creation = sum.cache_creation.saturating_add(used.cache_creation);
-        sum.cache_read = sum.cache_read.saturating_add(used.cache_read);
+        self.usage.add(used);
     }
 
     /// Returns tokens, cost in millionths of a dollar, and turns.

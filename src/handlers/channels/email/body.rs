@@ -10,27 +10,24 @@ use crate::handlers::channels::email::{flowed, headers, html};
 pub fn text(mail: &Message<'_>) -> String {
     let forwards = is_forward(mail.subject().unwrap_or_default());
     let read = |part: &MessagePart<'_>| read(part, forwards);
-    let is_hollow = |part: &MessagePart<'_>| {
-        matches!(part.body, PartType::Html(_)) && read(part).trim().is_empty()
+    let bodies: Vec<_> = mail.html_bodies().map(|part| (part, read(part))).collect();
+    let is_hollow = |(part, text): &(&MessagePart<'_>, String)| {
+        matches!(part.body, PartType::Html(_)) && text.trim().is_empty()
     };
-    let shown = if mail.html_bodies().any(is_hollow) {
-        shown(mail.text_bodies()).map(read).collect()
+    let shown: Vec<String> = if bodies.iter().any(is_hollow) {
+        let bodies = mail.text_bodies().enumerate();
+        let shown = bodies.filter(|(number, part)| !is_named_text(*number, part));
+        shown.map(|(_, part)| read(part)).collect()
     } else {
-        shown(mail.html_bodies()).map(read).collect::<Vec<_>>()
+        let bodies = bodies.into_iter().enumerate();
+        let shown = bodies.filter(|(number, (part, _))| !is_named_text(*number, part));
+        shown.map(|(_, (_, text))| text).collect()
     };
     let untyped = mail.attachments().filter(|part| is_untyped(part));
     let texts: Vec<String> = shown.into_iter().chain(untyped.map(decoded)).collect();
     let texts = texts.iter().map(|text| text.trim_matches(['\r', '\n']));
     let texts: Vec<&str> = texts.filter(|text| !text.trim().is_empty()).collect();
     texts.join("\n\n")
-}
-
-/// Returns the parts that belong to the text. Whatever stands beside another text and has a name is a file.
-fn shown<'a>(
-    bodies: impl Iterator<Item = &'a MessagePart<'a>>,
-) -> impl Iterator<Item = &'a MessagePart<'a>> {
-    let is_shown = |(number, part): &(usize, &MessagePart<'_>)| !is_named_text(*number, part);
-    bodies.enumerate().filter(is_shown).map(|(_, part)| part)
 }
 
 /// Returns the texts that are files, though the mail wants them to be shown.
@@ -40,6 +37,7 @@ pub fn named_texts<'a>(mail: &'a Message<'_>) -> impl Iterator<Item = &'a Messag
     named.map(|(_, part)| part)
 }
 
+/// Whatever stands beside another text and has a name is a file.
 fn is_named_text(number: usize, part: &MessagePart<'_>) -> bool {
     let is_text = matches!(part.body, PartType::Text(_) | PartType::Html(_));
     number > 0 && is_text && part.attachment_name().is_some()
@@ -74,7 +72,7 @@ fn within_frame<'a>(part: &MessagePart<'_>, text: &'a str) -> &'a str {
 }
 
 /// Whether a part says that it is a text, but not which; it is plain then (RFC 2045, section 5.2).
-pub fn is_untyped(part: &MessagePart<'_>) -> bool {
+fn is_untyped(part: &MessagePart<'_>) -> bool {
     let is_text = |kind: &ContentType<'_>| {
         kind.ctype().eq_ignore_ascii_case("text") && kind.subtype().is_none_or(str::is_empty)
     };
