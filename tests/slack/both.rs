@@ -3,15 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
-use airut::config::load::{self, WithoutFile};
 use airut::events::event::MessageEvent;
 use airut::events::id::{ChannelKind, Position};
 use airut::events::{Event, Recorded};
-use airut::sandbox::port::Sandbox;
-use airut::service::standby::Starter;
-use airut::service::{Service, ServicePlan};
 
 use crate::agent::EchoSandbox;
 use crate::common::mail::{self, MailServers, answer_to, message};
@@ -19,6 +14,7 @@ use crate::common::mailbox::Mail;
 use crate::common::{PATIENCE, until};
 use crate::ground::Ground;
 use crate::hand::Hand;
+use crate::rig::serve;
 use crate::rules::{ALICE, APP_TOKEN, BOT_TOKEN, GENERAL};
 use crate::standin::{Options, Standin};
 use crate::whole;
@@ -68,25 +64,6 @@ fn config_lines(servers: &MailServers, standin: &Standin) -> Vec<String> {
         "      authorized: [{workspace_members: true}]".to_owned(),
         format!("      api_url: {}", standin.api_url()),
     ]
-}
-
-async fn start(ground: &Ground) -> Service {
-    let loaded = load::load(&ground.dir.join("airut.yaml"), WithoutFile::Refused).unwrap();
-    let plan = ServicePlan {
-        config: loaded.config,
-        config_sha256: loaded.sha256,
-        state_dir: ground.dir.join("state"),
-        runtime_dir: ground.dir.join("runtime"),
-        proxy_binary: Path::new("").to_owned(),
-        resilient: false,
-        crash_at: None,
-        crash_after: None,
-    };
-    let starter: Starter = Box::new(|| {
-        let sandbox: Arc<dyn Sandbox> = EchoSandbox::new();
-        Box::pin(std::future::ready(Ok(sandbox)))
-    });
-    Service::start_with(plan, starter).await.unwrap()
 }
 
 /// A word that is in one message only, and that the agent says again.
@@ -216,7 +193,7 @@ async fn both_channels_of_one_repository_answer_each_thread_in_itself() {
         answers: BTreeMap::new(),
     };
     ground.configure(config_lines(&writer.servers, &standin));
-    let service = start(&ground).await;
+    let service = serve(&ground.dir, EchoSandbox::new()).await;
     writer.slack.until_connected();
     for round in 0..MESSAGES {
         writer.write(round);

@@ -30,6 +30,8 @@ mod fakes;
 mod ground;
 #[path = "../story/parts.rs"]
 mod parts;
+#[path = "../story/passing.rs"]
+mod passing;
 #[path = "../story/tools.rs"]
 mod tools;
 #[path = "../story/world.rs"]

@@ -1,6 +1,6 @@
 //! The daemon, but for its sandbox, beside the stand-in: what is written in Slack is answered in Slack.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use airut::config::load::{self, WithoutFile};
@@ -54,12 +54,9 @@ impl Rig {
             api_url,
             runtime,
         };
-        std::fs::write(rig.config_path(), rig.config(settings)).unwrap();
+        let path = rig.dir.path().join("airut.yaml");
+        std::fs::write(path, rig.config(settings)).unwrap();
         rig
-    }
-
-    fn config_path(&self) -> PathBuf {
-        self.dir.path().join("airut.yaml")
     }
 
     fn config(&self, settings: &str) -> String {
@@ -86,36 +83,14 @@ impl Rig {
     /// Starts the daemon over the same directories; it is connected on return.
     #[track_caller]
     pub(crate) fn start(&self) -> Running<'_> {
-        let running = self.start_unconnected();
+        let serving = serve(self.dir.path(), Arc::clone(&self.agent));
+        let running = Running {
+            rig: self,
+            service: Some(self.runtime.block_on(serving)),
+        };
         let one = |seen: &Value| (seen["connections"] != 0).then_some(());
         self.hand.until("sockets", one);
         running
-    }
-
-    /// Starts the daemon over the same directories.
-    #[track_caller]
-    pub(crate) fn start_unconnected(&self) -> Running<'_> {
-        let loaded = load::load(&self.config_path(), WithoutFile::Refused).unwrap();
-        let plan = ServicePlan {
-            config: loaded.config,
-            config_sha256: loaded.sha256,
-            state_dir: self.dir.path().join("state"),
-            runtime_dir: self.dir.path().join("runtime"),
-            proxy_binary: PathBuf::new(),
-            resilient: false,
-            crash_at: None,
-            crash_after: None,
-        };
-        let agent = Arc::clone(&self.agent);
-        let starter: Starter = Box::new(move || {
-            let sandbox: Arc<dyn Sandbox> = Arc::clone(&agent) as Arc<dyn Sandbox>;
-            Box::pin(std::future::ready(Ok(sandbox)))
-        });
-        let started = self.runtime.block_on(Service::start_with(plan, starter));
-        Running {
-            rig: self,
-            service: Some(started.unwrap()),
-        }
     }
 
     /// Somebody says something; returns channel and `ts`.
@@ -218,4 +193,24 @@ pub(crate) fn message(user: &str, channel: Option<&str>, text: &str) -> Value {
 /// The same in a thread.
 pub(crate) fn reply(user: &str, channel: &str, thread: &str, text: &str) -> Value {
     json!({ "user": user, "channel": channel, "thread_ts": thread, "text": text })
+}
+
+/// Starts a service of the configuration in a directory.
+pub(crate) async fn serve(dir: &Path, agent: Arc<EchoSandbox>) -> Service {
+    let loaded = load::load(&dir.join("airut.yaml"), WithoutFile::Refused).unwrap();
+    let plan = ServicePlan {
+        config: loaded.config,
+        config_sha256: loaded.sha256,
+        state_dir: dir.join("state"),
+        runtime_dir: dir.join("runtime"),
+        proxy_binary: PathBuf::new(),
+        resilient: false,
+        crash_at: None,
+        crash_after: None,
+    };
+    let starter: Starter = Box::new(move || {
+        let sandbox: Arc<dyn Sandbox> = Arc::clone(&agent) as Arc<dyn Sandbox>;
+        Box::pin(std::future::ready(Ok(sandbox)))
+    });
+    Service::start_with(plan, starter).await.unwrap()
 }

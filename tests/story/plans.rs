@@ -5,7 +5,7 @@ use airut::events::event::TaskEvent;
 use airut::events::task::TodoStatus;
 
 use crate::fakes::Act;
-use crate::tools::{task_created, tool_used};
+use crate::tools::{plan_in_pieces, tool_used};
 use crate::world::World;
 
 /// Returns each plan that was recorded: the marks of its items and what they say.
@@ -50,22 +50,7 @@ async fn a_plan_that_is_written_whole_is_recorded() {
 
 #[tokio::test]
 async fn a_plan_that_is_written_piece_by_piece_is_recorded() {
-    let lines = vec![
-        tool_used(
-            "t1",
-            "TaskCreate",
-            r#"{"subject":"Read","activeForm":"Reading"}"#,
-        ),
-        task_created("t1", "1"),
-        tool_used("t2", "TaskCreate", r#"{"subject":"Fix"}"#),
-        task_created("t2", "2"),
-        tool_used("t3", "TaskUpdate", r#"{"taskId":"1","status":"completed"}"#),
-        tool_used(
-            "t4",
-            "TaskUpdate",
-            r#"{"taskId":"2","status":"in_progress","activeForm":"Fixing"}"#,
-        ),
-    ];
+    let lines = plan_in_pieces(r#"{"taskId":"2","status":"in_progress","activeForm":"Fixing"}"#);
     let expected = [
         "-Read/Reading",
         "-Read/Reading -Fix/",

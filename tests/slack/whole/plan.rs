@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Ground, Said, until};
 use crate::fakes::Act;
 use crate::rules::{ALICE, GENERAL};
-use crate::tools::{task_created, tool_used};
+use crate::tools::{plan_in_pieces, tool_used};
 
 const FIX: Said<'_> = Said {
     user: ALICE,
@@ -109,22 +109,7 @@ fn times(ground: &Ground, method: &str, wanted: impl Fn(&Value) -> bool) -> Vec<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_comes_piece_by_piece_is_shown_and_its_end_is_not_lost() {
-    let lines = vec![
-        tool_used(
-            "t1",
-            "TaskCreate",
-            r#"{"subject":"Read","activeForm":"Reading"}"#,
-        ),
-        task_created("t1", "1"),
-        tool_used("t2", "TaskCreate", r#"{"subject":"Fix"}"#),
-        task_created("t2", "2"),
-        tool_used("t3", "TaskUpdate", r#"{"taskId":"1","status":"completed"}"#),
-        tool_used(
-            "t4",
-            "TaskUpdate",
-            r#"{"taskId":"2","status":"in_progress"}"#,
-        ),
-    ];
+    let lines = plan_in_pieces(r#"{"taskId":"2","status":"in_progress"}"#);
     let count = lines.len();
     let ground = Ground::new(&[Act::WriteWhenReleased(lines, "Done.")]);
     let service = ground.service().await;

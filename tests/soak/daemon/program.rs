@@ -15,6 +15,8 @@
     reason = "the agent's lines are needed here, and no messages"
 )]
 mod parts;
+#[path = "../../story/passing.rs"]
+mod passing;
 
 mod agent;
 
@@ -30,7 +32,8 @@ use airut::service::{Service, ServicePlan};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::agent::InstantSandbox;
+use crate::agent::Instant;
+use crate::passing::Passing;
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -66,7 +69,7 @@ fn plan() -> ServicePlan {
 async fn serve(plan: ServicePlan) -> bool {
     let mut term = signal(SignalKind::terminate()).unwrap();
     let starter: Starter = Box::new(|| {
-        let sandbox: Arc<dyn Sandbox> = Arc::new(InstantSandbox);
+        let sandbox: Arc<dyn Sandbox> = Arc::new(Passing(Instant));
         Box::pin(std::future::ready(Ok(sandbox)))
     });
     let service = Service::start_with(plan, starter).await.unwrap();
